@@ -1,0 +1,1 @@
+"""The daemon that trains one language model together with strangers: no server, no leader, no barrier."""

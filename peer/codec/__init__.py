@@ -1,0 +1,1 @@
+"""Codecs: tensors to bytes and back, each with a statement of its error."""

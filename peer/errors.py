@@ -1,0 +1,138 @@
+"""The catalogue of failures: each has a number, what happened, and how to mend it.
+
+The number is the process's exit code and part of the contract with programs; it never changes meaning.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command `peer`."""
+
+    DONE = 0
+    INTERNAL = 1
+    USAGE = 2
+    RUN_FILE = 10
+    MANIFEST_MISMATCH = 11
+    MANIFEST_INVALID = 12
+    BOOTSTRAP_UNREACHABLE = 20
+    LISTEN_FAILED = 21
+    HOME_IN_USE = 30
+    HOME_UNUSABLE = 31
+    NOT_RUNNING = 32
+    IDENTITY_INVALID = 33
+    CHECKPOINT_INVALID = 34
+    DATA_INVALID = 40
+    DEVICE_UNAVAILABLE = 41
+    TRAINER_FAILED = 42
+    SWARM_FAILED = 50
+    INTERRUPTED = 130
+
+
+class PeerError(Exception):
+    """A failure that a person can mend; it becomes one line and an exit code, never a traceback.
+
+    Attributes:
+        message: what happened and where.
+        remedy: what to do about it.
+    """
+
+    code: Exit = Exit.INTERNAL
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}"
+
+
+class UsageError(PeerError):
+    """The command line asks for something that cannot be."""
+
+    code = Exit.USAGE
+
+
+class RunFileError(PeerError):
+    """`run.toml` has an unknown key or an impossible value; the message names the line."""
+
+    code = Exit.RUN_FILE
+
+
+class ManifestMismatchError(PeerError):
+    """Two peers hold different manifests; the message names the differing fields."""
+
+    code = Exit.MANIFEST_MISMATCH
+
+
+class ManifestInvalidError(PeerError):
+    """A manifest's hash, signature, encoding or a value in it is wrong."""
+
+    code = Exit.MANIFEST_INVALID
+
+
+class BootstrapError(PeerError):
+    """None of the bootstrap addresses answered."""
+
+    code = Exit.BOOTSTRAP_UNREACHABLE
+
+
+class ListenError(PeerError):
+    """The listening address is malformed, or cannot be bound."""
+
+    code = Exit.LISTEN_FAILED
+
+
+class HomeInUseError(PeerError):
+    """Another daemon holds the home folder."""
+
+    code = Exit.HOME_IN_USE
+
+
+class HomeError(PeerError):
+    """The home folder cannot be read, written, or belongs to another run."""
+
+    code = Exit.HOME_UNUSABLE
+
+
+class NotRunningError(PeerError):
+    """No daemon runs in the home folder."""
+
+    code = Exit.NOT_RUNNING
+
+
+class IdentityError(PeerError):
+    """`identity.key` is damaged."""
+
+    code = Exit.IDENTITY_INVALID
+
+
+class CheckpointError(PeerError):
+    """A checkpoint is missing parts, damaged, or of another model."""
+
+    code = Exit.CHECKPOINT_INVALID
+
+
+class DataError(PeerError):
+    """The training text or tokenizer is missing, too short, or differs from the manifest's hash."""
+
+    code = Exit.DATA_INVALID
+
+
+class DeviceError(PeerError):
+    """The device that was asked for is not there."""
+
+    code = Exit.DEVICE_UNAVAILABLE
+
+
+class TrainerError(PeerError):
+    """The trainer process keeps dying."""
+
+    code = Exit.TRAINER_FAILED
+
+
+class SwarmError(PeerError):
+    """`peer swarm` could not bring its peers through the run."""
+
+    code = Exit.SWARM_FAILED

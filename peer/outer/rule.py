@@ -1,0 +1,127 @@
+"""An outer rule as data: which optimiser takes the outer step, and what peers average.
+
+Every method is the same two moves, step alone and then mix, so a method is a row of constants.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+Optimiser = Literal["heavy_ball", "nesterov", "none"]
+Share = Literal["theta", "phi", "momentum"]
+
+
+class Coefficients(NamedTuple):
+    """An outer step as the linear map it is, of momentum m, slow weights φ and pseudo-gradient Δ.
+
+    m <- decay·m + take·Δ        φ <- φ + direct·Δ + carry·m
+    """
+
+    decay: float
+    take: float
+    direct: float
+    carry: float
+
+
+class Landing(NamedTuple):
+    """How much of a difference between two shares is added to the momentum and to the weights."""
+
+    momentum: float
+    weights: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The constants of an outer rule.
+
+    Attributes:
+        name: the preset that it comes from.
+        optimiser: what takes the outer step; `none` leaves the weights as the inner steps made them.
+        shares: what a group averages: `theta` as it was at the boundary before the outer step, `phi`
+            and `momentum` as they are after it.
+        alpha: outer momentum's decay per outer step, in [0, 1).
+        beta: outer learning rate, above 0. `protocol.stability` says how large it may be.
+        overlap: whether inner steps go on while an exchange is in flight.
+        mixes: the most mixes that a share takes part in per outer step.
+        group: peers in one mix.
+
+    Raises:
+        ValueError: a constant is outside its range, or something is shared without an optimiser.
+    """
+
+    name: str
+    optimiser: Optimiser
+    shares: tuple[Share, ...]
+    alpha: float
+    beta: float
+    overlap: bool
+    mixes: int
+    group: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha < 1:
+            raise ValueError(f"alpha is {self.alpha}; it must be at least 0 and below 1")
+        if not (self.beta > 0 and math.isfinite(self.beta)):
+            raise ValueError(f"beta is {self.beta}; it must be above 0 and finite")
+        if self.mixes < bool(self.shares):
+            raise ValueError(f"mixes is {self.mixes}; a rule that shares needs at least 1")
+        if self.optimiser == "none" and self.shares:
+            raise ValueError("a rule without an outer optimiser has nothing to share")
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """The outer step's coefficients; all 0 where there is no outer optimiser."""
+        if self.optimiser == "heavy_ball":
+            return Coefficients(self.alpha, take=self.beta, direct=0.0, carry=1.0)
+        if self.optimiser == "nesterov":
+            return Coefficients(self.alpha, take=1.0, direct=self.beta, carry=self.alpha * self.beta)
+        return Coefficients(0.0, 0.0, 0.0, 0.0)
+
+    def landing(self, share: Share) -> Landing:
+        """Where a difference in `share` goes.
+
+        A difference in φ or m goes there as it is. A difference in θ is one in the pseudo-gradient,
+        and the step is linear, so it lands as the step would have taken it: this makes step-then-mix
+        equal to a step on the group's mean.
+        """
+        if share == "phi":
+            return Landing(momentum=0.0, weights=1.0)
+        if share == "momentum":
+            return Landing(momentum=1.0, weights=0.0)
+        _, take, direct, carry = self.coefficients
+        return Landing(momentum=take, weights=direct + carry * take)
+
+
+PRESETS: Mapping[str, Rule] = {
+    # arXiv 2506.10911, table 1; `overlap=False` is the paper's own, which waits for its partner.
+    "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=1),
+    # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by random pairs.
+    "gossip": Rule("gossip", "nesterov", ("phi", "momentum"), alpha=0.9, beta=0.7, overlap=True, mixes=2),
+    "solo": Rule("solo", "none", (), alpha=0.0, beta=1.0, overlap=False, mixes=0, group=1),
+}
+
+
+def derive(
+    preset: str,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    overlap: bool | None = None,
+    mixes: int | None = None,
+) -> Rule:
+    """Take the preset's rule with the constants that are given in place of its own.
+
+    Raises:
+        ValueError: there is no such preset, or a constant is outside its range.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"no preset is called {preset!r}; there are {', '.join(PRESETS)}")
+    rule = PRESETS[preset]
+    return replace(
+        rule,
+        alpha=rule.alpha if alpha is None else alpha,
+        beta=rule.beta if beta is None else beta,
+        overlap=rule.overlap if overlap is None else overlap,
+        mixes=rule.mixes if mixes is None else mixes,
+    )

@@ -1,0 +1,58 @@
+"""What `peer status`, `peer stop` and `peer swarm` ask of a running daemon, over its local socket."""
+
+from protocol.codec import Message
+
+MAX_CONTROL = 64 * 1024
+"""Bytes of one frame on the control socket."""
+
+
+class AskStatus(Message, frozen=True, tag="ask_status"):
+    """How are you?"""
+
+
+class AskStop(Message, frozen=True, tag="ask_stop"):
+    """Leave cleanly: goodbye to the peers, a checkpoint, exit 0."""
+
+
+ControlCall = AskStatus | AskStop
+
+
+class Status(Message, frozen=True, tag="status"):
+    """The answer to `AskStatus`; also the object that `peer status --json` prints."""
+
+    peer_id: str
+    run_id: str
+    run_name: str
+    state: str
+    """`starting`, `joining`, `training`, `restarting trainer`, `finished`, or `stopping`."""
+    pid: int
+    device: str
+    preset: str
+    codec: str
+    inner_step: int
+    outer_step: int
+    tokens: int
+    loss: float | None
+    """Training loss in nats a token; None before the first step."""
+    tokens_per_second: float
+    exchanges: int
+    skips: int
+    partner: str | None
+    bytes_in: int
+    bytes_out: int
+    """Bytes of our streams, all protocols."""
+    peers_in_view: int
+    alone_seconds: float
+    addresses: tuple[str, ...]
+    trainer_restarts: int
+    metrics: str | None = None
+    """Where Prometheus finds this peer."""
+
+
+class Stopping(Message, frozen=True, tag="stopping"):
+    """The answer to `AskStop`: it has begun."""
+
+    pid: int
+
+
+ControlAnswer = Status | Stopping

@@ -1,0 +1,31 @@
+"""Upper bounds on everything that a stranger can make us hold; each is checked before memory is taken."""
+
+MAX_MESSAGE = 256 * 1024
+"""Bytes of one control message: a full peer exchange of the largest records fits."""
+
+MAX_CHUNK = 8 * 1024 * 1024
+"""Bytes of one pulled range (DESIGN.md section 6)."""
+
+MAX_MANIFEST = 16 * 1024
+"""Bytes of a manifest's canonical encoding."""
+
+MAX_OBJECT = 1 << 36
+"""Bytes of one shared object: 64 GiB, two fp32 tensors of 8 G parameters."""
+
+MAX_ADDRESSES = 16
+"""Addresses in a peer's record."""
+
+MAX_ADDRESS = 256
+"""Characters of one address."""
+
+MAX_RECORDS = 32
+"""Peer records in one peer exchange."""
+
+MAX_REASON = 512
+"""Characters of a refusal's reason."""
+
+MAX_RECORD = 6 * 1024
+"""Bytes of a peer record: 16 addresses of 256 characters, and the rest."""
+
+MAX_STORED = 7 * 1024
+"""Bytes of a value in the DHT: a signed record."""

@@ -1,0 +1,168 @@
+"""The manifest: a run's contract. Its canonical bytes are hashed (the run id) and signed by its founder.
+
+Bounds that one field can show alone stand in its type; those between fields stand in `protocol.rules`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from protocol import identity
+from protocol.codec import Message, decode, digest, encode
+from protocol.errors import ProtocolError
+from protocol.identity import Identity
+from protocol.limits import MAX_MANIFEST
+
+PROTOCOL_VERSION = 1
+
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
+Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class Model(Message, frozen=True):
+    """A decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding)."""
+
+    layers: Annotated[int, Meta(ge=1, le=256)] = 4
+    width: Annotated[int, Meta(ge=16, le=16384)] = 128
+    heads: Annotated[int, Meta(ge=1, le=256)] = 4
+    hidden: Annotated[int, Meta(ge=16, le=65536)] = 352
+    context: Annotated[int, Meta(ge=8, le=131072)] = 128
+    rope_base: Annotated[float, Meta(gt=1.0, le=1e9)] = 10000.0
+
+
+class Tokenizer(Message, frozen=True):
+    """How text becomes tokens: `bytes` (256 of them), or a Hugging Face `tokenizer.json`."""
+
+    kind: Literal["bytes", "file"] = "bytes"
+    vocabulary: Annotated[int, Meta(ge=2, le=1 << 20)] = 256
+    sha256: Digest | None = None
+    """Hash of the tokenizer file; None for `bytes`."""
+
+
+class Data(Message, frozen=True):
+    """The training text, named by content so that every peer reads the same."""
+
+    source: Literal["shakespeare", "python", "text", "tokens"] = "shakespeare"
+    sha256: Digest | None = None
+    """Hash of the text or token file; None for the embedded corpus, which comes with the code."""
+    held_out: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
+    """Share of the text that no peer trains on."""
+    shards: Annotated[int, Meta(ge=1, le=1 << 16)] = 64
+    """The text is dealt into so many shards; peers with different shards never read the same window."""
+
+
+class Inner(Message, frozen=True):
+    """The inner optimiser: AdamW with warm-up, cosine and clipping."""
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: Rate = 4e-3
+    final_ratio: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
+    """Learning rate at the end of the cosine, as a share of the peak."""
+    warmup: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 20
+    steps: Positive = 200
+    """Inner steps of the cosine's horizon; beyond it the rate stays at its end."""
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.95
+    weight_decay: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.1
+    clip: Annotated[float, Meta(gt=0.0, le=1e6)] = 1.0
+    batch: Annotated[int, Meta(ge=1, le=65536)] = 8
+    """Sequences of one inner step."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto`: bf16 autocast where the device computes in it, else fp32."""
+
+
+class Outer(Message, frozen=True):
+    """The outer rule (DESIGN.md section 2)."""
+
+    preset: Literal["noloco", "gossip", "solo"] = "noloco"
+    every: Positive = 20
+    """H: inner steps between two outer steps."""
+    alpha: Fraction = 0.5
+    """Outer momentum."""
+    beta: Annotated[float, Meta(ge=0.0, le=2.0)] = 0.7
+    """Outer learning rate; for `noloco` also the strength of the mix (gamma = beta)."""
+    overlap: bool = True
+    """Train on while the exchange is in flight. False is the strict form, which waits for it."""
+    mixes: Annotated[int, Meta(ge=1, le=8)] = 1
+    """The most exchanges that one outer step takes part in."""
+
+
+class Manifest(Message, frozen=True, kw_only=True):
+    """The whole contract of a run."""
+
+    protocol: Annotated[int, Meta(ge=1, le=2**31 - 1)] = PROTOCOL_VERSION
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 ._-]+$")] = "default"
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """Of the first weights and of the order of the data."""
+    model: Model = Model()
+    tokenizer: Tokenizer = Tokenizer()
+    data: Data = Data()
+    inner: Inner = Inner()
+    outer: Outer = Outer()
+    codecs: Annotated[tuple[Literal["fp32", "bf16", "int8"], ...], Meta(min_length=1, max_length=8)] = (
+        "int8",
+    )
+    """Codecs allowed in exchanges, the preferred one first."""
+    founder: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    """The founder's Ed25519 public key."""
+
+
+class SignedManifest(Message, frozen=True):
+    """A manifest's canonical bytes and the founder's signature over them."""
+
+    manifest: Annotated[bytes, Meta(max_length=MAX_MANIFEST)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+
+    @property
+    def run_id(self) -> bytes:
+        """SHA-256 of the canonical bytes: 32 bytes."""
+        return digest(self.manifest)
+
+
+def sign(manifest: Manifest, founder: Identity) -> SignedManifest:
+    """Seal `manifest`, which must name `founder`'s key."""
+    if manifest.founder != founder.public_key:
+        raise ValueError("the manifest names another founder")
+    data = encode(manifest)
+    return SignedManifest(manifest=data, signature=founder.sign("manifest", data))
+
+
+def open_manifest(sealed: SignedManifest) -> Manifest:
+    """Return the manifest inside, once its encoding and its signature have been checked.
+
+    Raises:
+        ProtocolError: not of the schema, not canonical, or not signed by the founder that it names.
+    """
+    manifest = decode(sealed.manifest, Manifest, MAX_MANIFEST)
+    # Two encodings of one manifest would be two run ids for one contract.
+    if encode(manifest) != sealed.manifest:
+        raise ProtocolError("the manifest is not in its canonical encoding")
+    identity.verify(manifest.founder, "manifest", sealed.manifest, sealed.signature)
+    return manifest
+
+
+def differences(ours: Manifest, theirs: Manifest) -> list[str]:
+    """Name each differing field with both values, such as `inner.batch: 8 here, 16 there`."""
+    return list(_differences("", ours, theirs))
+
+
+def _differences(path: str, ours: msgspec.Struct, theirs: msgspec.Struct) -> list[str]:
+    lines: list[str] = []
+    for name in ours.__struct_fields__:
+        here, there = getattr(ours, name), getattr(theirs, name)
+        if isinstance(here, msgspec.Struct) and isinstance(there, msgspec.Struct):
+            lines += _differences(f"{path}{name}.", here, there)
+        elif here != there:
+            lines.append(f"{path}{name}: {_show(here)} here, {_show(there)} there")
+    return lines
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()[:12]
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,160 @@
+"""What one peer asks another, and the answers. A stream carries calls and answers in turn, each one frame.
+
+The only bytes outside these frames are the body of a `Piece`, which announces their number and hash.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from protocol.codec import Message
+from protocol.limits import MAX_CHUNK, MAX_OBJECT, MAX_REASON, MAX_RECORDS
+from protocol.manifest import PROTOCOL_VERSION, SignedManifest
+from protocol.records import SignedRecord
+
+STREAM_PROTOCOL = f"/murmuration/{PROTOCOL_VERSION}"
+"""libp2p's name for our streams. The run is named in each call, so that a stranger is told what differs."""
+
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+ExchangeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Reason = Annotated[str, Meta(max_length=MAX_REASON)]
+CodecName = Annotated[str, Meta(min_length=1, max_length=16)]
+Step = Annotated[int, Meta(ge=0, le=2**62)]
+Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
+
+
+class ObjectRef(Message, frozen=True):
+    """A blob that can be pulled, named by its hash."""
+
+    sha256: Digest
+    size: Annotated[int, Meta(ge=1, le=MAX_OBJECT)]
+
+
+# ---- calls
+
+
+class AskManifest(Message, frozen=True, tag="ask_manifest"):
+    """Show me your manifest; here is mine, if I have one. The one call that needs no common run."""
+
+    mine: SignedManifest | None = None
+
+
+class AskPeers(Message, frozen=True, tag="ask_peers"):
+    """Tell me of some peers; here is my own record. Also the sign of life."""
+
+    mine: SignedRecord
+
+
+class AskState(Message, frozen=True, tag="ask_state"):
+    """A newcomer asks for slow weights, momentum and progress."""
+
+
+class Offer(Message, frozen=True, tag="offer"):
+    """Let us line up: my share against the one that you shared last."""
+
+    exchange: ExchangeId
+    fragment: Annotated[int, Meta(ge=0, le=4096)]
+    outer_step: Step
+    share: ObjectRef
+    codec: CodecName
+    decodes: Annotated[tuple[CodecName, ...], Meta(max_length=16)]
+    """Codecs that I can decode."""
+
+
+class Pull(Message, frozen=True, tag="pull"):
+    """Send me a range of an object."""
+
+    sha256: Digest
+    offset: Annotated[int, Meta(ge=0, le=MAX_OBJECT)]
+    length: Annotated[int, Meta(ge=1, le=MAX_CHUNK)]
+
+
+class Confirm(Message, frozen=True, tag="confirm"):
+    """I hold your share whole. Do you hold mine? The answer comes once you know."""
+
+    exchange: ExchangeId
+
+
+class Goodbye(Message, frozen=True, tag="goodbye"):
+    """I leave; my record says so."""
+
+    record: SignedRecord
+
+
+Body = AskManifest | AskPeers | AskState | Offer | Pull | Confirm | Goodbye
+
+
+class Call(Message, frozen=True):
+    """The envelope of every call."""
+
+    run_id: Annotated[bytes, Meta(max_length=32)]
+    """The caller's run; empty while it has none."""
+    body: Body
+
+
+# ---- answers
+
+
+class ManifestIs(Message, frozen=True, tag="manifest"):
+    """The answer to `AskManifest`."""
+
+    manifest: SignedManifest
+
+
+class PeersAre(Message, frozen=True, tag="peers"):
+    """The answer to `AskPeers`: the answerer's own record first, then a random draw from its view."""
+
+    records: Annotated[tuple[SignedRecord, ...], Meta(max_length=MAX_RECORDS)]
+
+
+class StateIs(Message, frozen=True, tag="state"):
+    """The answer to `AskState`: pull this object (flat fp32: phi, then momentum)."""
+
+    state: ObjectRef
+    inner_step: Step
+    outer_step: Step
+    tokens: Step
+
+
+class Accepted(Message, frozen=True, tag="accepted"):
+    """The answer to `Offer`: pull mine while I pull yours."""
+
+    outer_step: Step
+    share: ObjectRef
+    codec: CodecName
+
+
+class Busy(Message, frozen=True, tag="busy"):
+    """Not now; ask again in so many seconds."""
+
+    seconds: Seconds
+    crossed: bool = False
+    """Our offers met on the way and mine stands (the smaller PeerID's does): expect it."""
+
+
+class Piece(Message, frozen=True, tag="piece"):
+    """The answer to `Pull`: so many bytes follow this frame, with this hash."""
+
+    length: Annotated[int, Meta(ge=1, le=MAX_CHUNK)]
+    sha256: Digest
+
+
+class Confirmed(Message, frozen=True, tag="confirmed"):
+    """The answer to `Confirm`: whether both sides hold everything, so that both mix or neither does."""
+
+    both: bool
+
+
+class Noted(Message, frozen=True, tag="noted"):
+    """The answer where there is nothing to say."""
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """No, and why."""
+
+    reason: Reason
+    other_run: bool = False
+    """The caller's run is not ours: ask for the manifest to see what differs."""
+
+
+Answer = ManifestIs | PeersAre | StateIs | Accepted | Busy | Piece | Confirmed | Noted | Refused

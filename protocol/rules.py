@@ -1,0 +1,118 @@
+"""The constraints between a manifest's fields, which the type of a single field cannot show.
+
+The founder's `run.toml` and a stranger's manifest are held to the same list.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from protocol.errors import ProtocolError
+from protocol.manifest import Data, Manifest, Model, SignedManifest, Tokenizer, open_manifest
+from protocol.presets import PRESETS
+from protocol.stability import allowed_beta, why_unstable
+
+BYTE_VOCABULARY = 256
+EMBEDDED = "shakespeare"
+"""The only data source that comes with the code, and so needs no hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A value that its type allows and the rest of the manifest forbids.
+
+    Attributes:
+        path: the names that lead to the field, such as `("outer", "beta")`.
+        value: what the field holds.
+        allowed: what it may hold, and why, as the end of a sentence that begins with "must be".
+    """
+
+    path: tuple[str, ...]
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        """Return one line, such as `model.width is 100, must be a multiple of heads, 3`."""
+        return f"{'.'.join(self.path)} is {self.value}, must be {self.allowed}"
+
+
+def admit(sealed: SignedManifest) -> Manifest:
+    """Open a stranger's manifest and hold it to the rules.
+
+    Raises:
+        ProtocolError: its encoding or signature is wrong, or it breaks a rule; the message says which.
+    """
+    manifest = open_manifest(sealed)
+    broken = violations(manifest)
+    if broken:
+        raise ProtocolError("; ".join(str(violation) for violation in broken))
+    return manifest
+
+
+def violations(manifest: Manifest) -> list[Violation]:
+    """Return everything that is wrong with a whole manifest; nothing if it can be trained on."""
+    return [*draft_violations(manifest), *_hashes(manifest.data, manifest.tokenizer)]
+
+
+def draft_violations(manifest: Manifest) -> list[Violation]:
+    """Return what is wrong with a manifest whose files have not been hashed yet, as `run.toml` gives it."""
+    return [
+        *_heads(manifest.model),
+        *_vocabulary(manifest.tokenizer),
+        *_warmup(manifest),
+        *_stability(manifest),
+        *_codecs(manifest.codecs),
+    ]
+
+
+def _heads(model: Model) -> Iterator[Violation]:
+    if model.width % model.heads:
+        yield Violation(("model", "width"), model.width, f"a multiple of model.heads, which is {model.heads}")
+    elif model.width // model.heads % 2:
+        allowed = f"an even multiple of model.heads, which is {model.heads}: RoPE turns pairs of channels"
+        yield Violation(("model", "width"), model.width, allowed)
+
+
+def _vocabulary(tokenizer: Tokenizer) -> Iterator[Violation]:
+    if tokenizer.kind == "bytes" and tokenizer.vocabulary != BYTE_VOCABULARY:
+        allowed = f'{BYTE_VOCABULARY} where tokenizer.kind is "bytes"'
+        yield Violation(("tokenizer", "vocabulary"), tokenizer.vocabulary, allowed)
+
+
+def _warmup(manifest: Manifest) -> Iterator[Violation]:
+    inner = manifest.inner
+    if inner.warmup > inner.steps:
+        allowed = f"at most inner.steps, which is {inner.steps}"
+        yield Violation(("inner", "warmup"), inner.warmup, allowed)
+
+
+def _stability(manifest: Manifest) -> Iterator[Violation]:
+    outer, preset = manifest.outer, PRESETS[manifest.outer.preset]
+    if preset.optimiser == "none":
+        return
+    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, outer.alpha, outer.mixes)
+    if not low < outer.beta < high:
+        allowed = (
+            f"above {low:.3g} and below {high:.3g} where outer.preset is {outer.preset!r}, outer.alpha "
+            f"{outer.alpha:g} and outer.mixes {outer.mixes}: beyond, "
+            f"{why_unstable(mixed_momentum=preset.mixes_momentum)}"
+        )
+        yield Violation(("outer", "beta"), outer.beta, allowed)
+
+
+def _codecs(codecs: tuple[str, ...]) -> Iterator[Violation]:
+    if len(set(codecs)) < len(codecs):
+        yield Violation(("codecs",), ", ".join(codecs), "a list that names no codec twice")
+
+
+def _hashes(data: Data, tokenizer: Tokenizer) -> Iterator[Violation]:
+    yield from _hash("data", "source", data.source, data.sha256, needed=data.source != EMBEDDED)
+    yield from _hash("tokenizer", "kind", tokenizer.kind, tokenizer.sha256, needed=tokenizer.kind == "file")
+
+
+def _hash(section: str, key: str, kind: str, sha256: bytes | None, *, needed: bool) -> Iterator[Violation]:
+    path = (section, "sha256")
+    if needed and sha256 is None:
+        yield Violation(path, "absent", f"there where {section}.{key} is {kind!r}")
+    elif not needed and sha256 is not None:
+        # A hash that nobody checks would make two run ids for one contract.
+        yield Violation(path, sha256.hex()[:12], f"absent where {section}.{key} is {kind!r}")

@@ -1,0 +1,83 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.outer.gate import check, distance
+from peer.outer.rule import PRESETS
+
+NOLOCO, GOSSIP = PRESETS["noloco"], PRESETS["gossip"]
+MINE = torch.tensor([3.0, 4.0])
+
+
+def test_distance_by_hand() -> None:
+    apart = distance(MINE, torch.tensor([3.0, 5.0]))
+    assert apart.rms == pytest.approx(1 / math.sqrt(2))
+    assert apart.relative == pytest.approx(1 / 5)
+
+
+def test_distance_from_zero_weights() -> None:
+    assert distance(torch.zeros(4), torch.ones(4)).relative == math.inf
+    assert distance(torch.zeros(4), torch.zeros(4)).relative == 0
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 0.9))
+def test_a_replica_passes(seed: int, apart: float) -> None:
+    mine, noise = torch.randn(2, 500, generator=torch.Generator().manual_seed(seed))
+    theirs = mine + apart * noise * mine.norm() / noise.norm()
+    assert check(NOLOCO, (mine,), (theirs,)) is None
+
+
+@given(st.floats(width=32), st.integers(0, 1))
+def test_whatever_passes_is_finite_and_near(value: float, index: int) -> None:
+    theirs = MINE.clone()
+    theirs[index] = value
+    if check(NOLOCO, (MINE,), (theirs,)) is None:
+        assert torch.isfinite(theirs).all()
+        assert (theirs - MINE).norm() <= MINE.norm()
+
+
+def test_a_long_vectors_distance_is_exact_enough() -> None:
+    mine = torch.full((30_000_000,), 0.02)
+    assert distance(mine, 1.5 * mine).rms == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_refused(value: float) -> None:
+    reason = check(NOLOCO, (MINE,), (torch.tensor([3.0, value]),))
+    assert reason == "its theta holds a value that is not finite"
+
+
+def test_another_length_is_refused() -> None:
+    assert check(NOLOCO, (MINE,), (torch.zeros(3),)) == "its theta has shape (3,), ours (2,)"
+    assert check(GOSSIP, (MINE, MINE), (MINE,)) == "it has 1 tensors, ours 2"
+
+
+@pytest.mark.parametrize("scale", [-1.0, 2.1, 10.0, 3e37])
+def test_weights_that_are_no_replica_are_refused_with_the_figures(scale: float) -> None:
+    reason = check(NOLOCO, (MINE,), (scale * MINE,))
+    assert reason is not None
+    assert "its theta differs from ours by" in reason
+    assert "over 5, 1 times the norm of our weights" in reason
+
+
+def test_nothing_mixes_with_weights_of_ours_that_are_broken() -> None:
+    assert check(NOLOCO, (torch.tensor([3.0, math.nan]),), (MINE,)) is not None
+
+
+def test_a_limit_of_the_callers() -> None:
+    assert check(NOLOCO, (MINE,), (-MINE,), farthest=2.0) is None
+
+
+def test_a_newcomer_without_momentum_may_mix_with_one_that_has_some() -> None:
+    none, some = torch.zeros(2), torch.tensor([0.5, -0.5])
+    assert check(GOSSIP, (MINE, none), (MINE, some)) is None
+    assert check(GOSSIP, (MINE, some), (MINE, none)) is None
+
+
+def test_a_momentum_beyond_the_weights_is_refused() -> None:
+    reason = check(GOSSIP, (MINE, torch.zeros(2)), (MINE, torch.tensor([0.0, 5.5])))
+    assert reason is not None
+    assert reason.startswith("its momentum differs from ours by 5.5 in norm")

@@ -1,0 +1,95 @@
+import pytest
+from msgspec.structs import replace
+
+from protocol.errors import ProtocolError
+from protocol.identity import Identity
+from protocol.manifest import Data, Inner, Manifest, Model, Outer, Tokenizer, sign
+from protocol.presets import PRESETS
+from protocol.rules import admit, draft_violations, violations
+from protocol.stability import allowed_beta
+
+FOUNDER = Identity(bytes(range(32)))
+GOOD = Manifest(founder=FOUNDER.public_key)
+HASH = bytes(32)
+
+
+def test_the_default_manifest_breaks_no_rule():
+    assert violations(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"model": Model(width=100, heads=3)}, ("model", "width")),
+        ({"model": Model(width=36, heads=4)}, ("model", "width")),
+        ({"tokenizer": Tokenizer(vocabulary=257)}, ("tokenizer", "vocabulary")),
+        ({"inner": Inner(warmup=11, steps=10)}, ("inner", "warmup")),
+        ({"codecs": ("int8", "fp32", "int8")}, ("codecs",)),
+        ({"outer": Outer(alpha=0.9, beta=0.7)}, ("outer", "beta")),
+        ({"outer": Outer(beta=0.0)}, ("outer", "beta")),
+    ],
+)
+def test_a_broken_rule_is_named_with_its_field(change, path):
+    manifest = replace(GOOD, **change)
+    (violation,) = violations(manifest)
+    assert violation.path == path
+    assert draft_violations(manifest) == [violation]
+
+
+def test_every_broken_rule_is_listed():
+    manifest = replace(GOOD, model=Model(width=100, heads=3), inner=Inner(warmup=11, steps=10))
+    assert [violation.path for violation in violations(manifest)] == [("model", "width"), ("inner", "warmup")]
+
+
+def test_warm_up_may_last_the_whole_run():
+    assert violations(replace(GOOD, inner=Inner(warmup=10, steps=10))) == []
+
+
+@pytest.mark.parametrize("source", ["python", "text", "tokens"])
+def test_data_that_does_not_come_with_the_code_is_named_by_its_hash(source):
+    bare = replace(GOOD, data=Data(source=source))
+    assert [violation.path for violation in violations(bare)] == [("data", "sha256")]
+    assert draft_violations(bare) == []
+    assert violations(replace(GOOD, data=Data(source=source, sha256=HASH))) == []
+
+
+def test_a_tokenizer_file_is_named_by_its_hash_and_has_a_vocabulary_of_its_own():
+    bare = replace(GOOD, tokenizer=Tokenizer(kind="file", vocabulary=5000))
+    assert [violation.path for violation in violations(bare)] == [("tokenizer", "sha256")]
+    assert violations(replace(GOOD, tokenizer=Tokenizer(kind="file", vocabulary=5000, sha256=HASH))) == []
+
+
+@pytest.mark.parametrize("change", [{"data": Data(sha256=HASH)}, {"tokenizer": Tokenizer(sha256=HASH)}])
+def test_a_hash_that_nobody_would_check_is_refused(change):
+    (violation,) = violations(replace(GOOD, **change))
+    assert violation.path[1] == "sha256"
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "solo"])
+def test_beta_may_come_near_the_end_of_its_stable_range_and_not_reach_it(name):
+    preset = PRESETS[name]
+    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, preset.alpha, preset.mixes)
+    assert low < preset.beta < high
+    inside = min(high, 2.0) * (1 - 1e-6)
+    outer = Outer(preset=name, alpha=preset.alpha, beta=inside, mixes=preset.mixes)
+    assert violations(replace(GOOD, outer=outer)) == []
+    if high <= 2.0:
+        (violation,) = violations(replace(GOOD, outer=replace(outer, beta=high)))
+        assert violation.path == ("outer", "beta")
+        assert f"below {high:.3g}" in violation.allowed
+
+
+def test_solo_mixes_with_nobody_so_its_constants_are_free():
+    assert violations(replace(GOOD, outer=Outer(preset="solo", alpha=0.99, beta=2.0))) == []
+
+
+def test_a_strangers_manifest_is_refused_with_every_reason():
+    manifest = replace(GOOD, model=Model(width=100, heads=3), tokenizer=Tokenizer(vocabulary=300))
+    with pytest.raises(ProtocolError) as caught:
+        admit(sign(manifest, FOUNDER))
+    assert "model.width is 100, must be a multiple of model.heads, which is 3" in str(caught.value)
+    assert "tokenizer.vocabulary is 300" in str(caught.value)
+
+
+def test_a_strangers_sound_manifest_is_opened():
+    assert admit(sign(GOOD, FOUNDER)) == GOOD
