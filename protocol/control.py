@@ -7,7 +7,7 @@ MAX_CONTROL = 64 * 1024
 
 
 class AskStatus(Message, frozen=True, tag="ask_status"):
-    """How are you?"""
+    """Ask how the daemon is."""
 
 
 class AskStop(Message, frozen=True, tag="ask_stop"):
@@ -26,6 +26,8 @@ class Status(Message, frozen=True, tag="status"):
     state: str
     """`starting`, `joining`, `training`, `restarting trainer`, `finished`, or `stopping`."""
     pid: int
+    trainer_pid: int | None
+    """None while no trainer lives."""
     device: str
     preset: str
     codec: str

@@ -25,9 +25,9 @@ Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 class Model(Message, frozen=True):
     """A decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding)."""
 
-    layers: Annotated[int, Meta(ge=1, le=256)] = 4
+    layers: Annotated[int, Meta(ge=1, le=256)] = 2
     width: Annotated[int, Meta(ge=16, le=16384)] = 128
-    heads: Annotated[int, Meta(ge=1, le=256)] = 4
+    heads: Annotated[int, Meta(ge=1, le=256)] = 2
     hidden: Annotated[int, Meta(ge=16, le=65536)] = 352
     context: Annotated[int, Meta(ge=8, le=131072)] = 128
     rope_base: Annotated[float, Meta(gt=1.0, le=1e9)] = 10000.0
@@ -86,8 +86,10 @@ class Outer(Message, frozen=True):
     """Outer learning rate; for `noloco` also the strength of the mix (gamma = beta)."""
     overlap: bool = True
     """Train on while the exchange is in flight. False is the strict form, which waits for it."""
-    mixes: Annotated[int, Meta(ge=1, le=8)] = 1
-    """The most exchanges that one outer step takes part in."""
+    mixes: Annotated[int, Meta(ge=1, le=8)] = 4
+    """The most exchanges that one outer step takes part in. Each peer seeks one and answers others, so two are
+    usual. With 1, peers that have had theirs turn others away, and those that come to their boundaries
+    together pair with each other again and again, instead of at random."""
 
 
 class Manifest(Message, frozen=True, kw_only=True):

@@ -19,8 +19,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "noloco": Preset("heavy_ball", mixes_momentum=False, alpha=0.5, beta=0.7, mixes=1),
-    "gossip": Preset("nesterov", mixes_momentum=True, alpha=0.9, beta=0.7, mixes=2),
+    "noloco": Preset("heavy_ball", mixes_momentum=False, alpha=0.5, beta=0.7, mixes=4),
+    "gossip": Preset("nesterov", mixes_momentum=True, alpha=0.9, beta=0.7, mixes=4),
     "solo": Preset("none", mixes_momentum=False, alpha=0.0, beta=1.0, mixes=1),
 }
 """Constants of `noloco` from arXiv 2506.10911, of `gossip` from DESIGN.md section 2.

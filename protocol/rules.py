@@ -89,7 +89,7 @@ def _stability(manifest: Manifest) -> Iterator[Violation]:
     outer, preset = manifest.outer, PRESETS[manifest.outer.preset]
     if preset.optimiser == "none":
         return
-    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, outer.alpha, outer.mixes)
+    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, outer.alpha, mixes=1)
     if not low < outer.beta < high:
         allowed = (
             f"above {low:.3g} and below {high:.3g} where outer.preset is {outer.preset!r}, outer.alpha "

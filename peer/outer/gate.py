@@ -10,7 +10,12 @@ from peer.outer.rule import Rule
 from peer.outer.step import Shared
 
 FARTHEST = 1.0
-"""The default limit of `check`: an unrelated model is √2 away, a negated one 2, a replica far less."""
+"""The default limit of `check`. Weights at a right angle to ours are farther away than the larger of both
+norms, and negated ones farther still; a replica is nearer, even one that is much further trained."""
+
+MOST_GROWTH = 3.0
+"""How far a partner's norm may raise the limit, in norms of ours. Early in a run weights grow quickly: a peer
+that was slow, or away, meets partners of twice its norm; a limit of its own norm alone would shut it out."""
 
 _PART = 262_144
 """Norms are taken in parts: one float32 sum over 10^8 squares is 5% off, and a part needs no memory."""
@@ -50,22 +55,30 @@ def check(rule: Rule, mine: Shared, theirs: Shared, farthest: float = FARTHEST) 
         rule: names the shares.
         mine: one's own share; its first tensor holds the weights, θ or φ.
         theirs: the partner's decoded share, of any content.
-        farthest: the largest difference of a share, as a multiple of the norm of one's own weights.
+        farthest: the largest difference of a share, as a multiple of the larger of both weights' norms.
     """
     if len(theirs) != len(mine):
         return f"it has {len(theirs)} tensors, ours {len(mine)}"
+    limit = 0.0
     for share, own, other in zip(rule.shares, mine, theirs, strict=True):
         if other.shape != own.shape:
             return f"its {share} has shape {tuple(other.shape)}, ours {tuple(own.shape)}"
         if not _finite(other):
             return f"its {share} holds a value that is not finite"
-        apart, limit = _norm_apart(own, other), farthest * _norm(mine[0])
+        limit = limit or farthest * _scale(own, other)  # the first tensor holds the weights
+        apart = _norm_apart(own, other)
         if not apart <= limit:  # also where our own weights are NaN
             return (
                 f"its {share} differs from ours by {apart:.3g} in norm, "
-                f"over {limit:.3g}, {farthest:g} times the norm of our weights"
+                f"over {limit:.3g} (our weights' norm is {_norm(mine[0]):.3g})"
             )
     return None
+
+
+def _scale(own: Tensor, other: Tensor) -> float:
+    """Return the larger norm, of which a stranger's counts for so much only."""
+    norm = _norm(own)
+    return max(norm, min(_norm(other), MOST_GROWTH * norm))
 
 
 def _finite(values: Tensor) -> bool:

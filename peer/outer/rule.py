@@ -95,9 +95,9 @@ class Rule:
 
 PRESETS: Mapping[str, Rule] = {
     # arXiv 2506.10911, table 1; `overlap=False` is the paper's own, which waits for its partner.
-    "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=1),
+    "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=4),
     # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by random pairs.
-    "gossip": Rule("gossip", "nesterov", ("phi", "momentum"), alpha=0.9, beta=0.7, overlap=True, mixes=2),
+    "gossip": Rule("gossip", "nesterov", ("phi", "momentum"), alpha=0.9, beta=0.7, overlap=True, mixes=4),
     "solo": Rule("solo", "none", (), alpha=0.0, beta=1.0, overlap=False, mixes=0, group=1),
 }
 

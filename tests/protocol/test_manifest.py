@@ -23,6 +23,11 @@ def test_one_manifest_has_one_encoding_one_id_and_opens(manifest):
     assert other.run_id != sealed.run_id
 
 
+def test_the_encoding_does_not_change_between_versions(manifest):
+    """A new default or field order would split every run; such a change must be meant."""
+    assert sign(manifest, FOUNDER).run_id.hex() == "a5d942dac75269419363c587984d03c77d4b42c5310c344535dc2e88b4f9b8f8"
+
+
 def test_a_changed_manifest_is_refused(manifest):
     sealed = sign(manifest, FOUNDER)
     forged = encode(msgspec.structs.replace(manifest, inner=Inner(batch=16)))

@@ -36,7 +36,7 @@ def test_whatever_passes_is_finite_and_near(value: float, index: int) -> None:
     theirs[index] = value
     if check(NOLOCO, (MINE,), (theirs,)) is None:
         assert torch.isfinite(theirs).all()
-        assert (theirs - MINE).norm() <= MINE.norm()
+        assert (theirs - MINE).norm() <= max(MINE.norm(), theirs.norm())
 
 
 def test_a_long_vectors_distance_is_exact_enough() -> None:
@@ -55,12 +55,25 @@ def test_another_length_is_refused() -> None:
     assert check(GOSSIP, (MINE, MINE), (MINE,)) == "it has 1 tensors, ours 2"
 
 
-@pytest.mark.parametrize("scale", [-1.0, 2.1, 10.0, 3e37])
+@pytest.mark.parametrize("scale", [-1.0, 4.1, 10.0, 3e37])
 def test_weights_that_are_no_replica_are_refused_with_the_figures(scale: float) -> None:
     reason = check(NOLOCO, (MINE,), (scale * MINE,))
     assert reason is not None
     assert "its theta differs from ours by" in reason
-    assert "over 5, 1 times the norm of our weights" in reason
+    assert "(our weights' norm is 5)" in reason
+
+
+@pytest.mark.parametrize("growth", [0.1, 1.0, 2.0, 3.0])
+def test_weights_at_a_right_angle_are_refused_whatever_their_size(growth: float) -> None:
+    other = growth * torch.tensor([-4.0, 3.0])
+    assert check(NOLOCO, (MINE,), (other,)) is not None
+
+
+@pytest.mark.parametrize("growth", [0.5, 1.5, 2.5])
+def test_a_replica_that_has_trained_longer_or_less_may_mix(growth: float) -> None:
+    trained = growth * MINE + torch.tensor([-0.8, 0.6]) * 0.5
+    assert check(NOLOCO, (MINE,), (trained,)) is None
+    assert check(NOLOCO, (trained,), (MINE,)) is None
 
 
 def test_nothing_mixes_with_weights_of_ours_that_are_broken() -> None:

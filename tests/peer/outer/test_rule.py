@@ -5,8 +5,8 @@ from peer.outer.rule import PRESETS, Rule, derive
 
 def test_the_presets_constants() -> None:
     noloco, gossip, solo = PRESETS["noloco"], PRESETS["gossip"], PRESETS["solo"]
-    assert (noloco.alpha, noloco.beta, noloco.shares, noloco.mixes) == (0.5, 0.7, ("theta",), 1)
-    assert (gossip.alpha, gossip.beta, gossip.mixes) == (0.9, 0.7, 2)
+    assert (noloco.alpha, noloco.beta, noloco.shares, noloco.mixes) == (0.5, 0.7, ("theta",), 4)
+    assert (gossip.alpha, gossip.beta, gossip.mixes) == (0.9, 0.7, 4)
     assert gossip.shares == ("phi", "momentum")
     assert (solo.shares, solo.group) == ((), 1)
     assert all(name == rule.name for name, rule in PRESETS.items())
@@ -15,7 +15,7 @@ def test_the_presets_constants() -> None:
 def test_derive_replaces_only_what_it_is_given() -> None:
     assert derive("gossip") == PRESETS["gossip"]
     strict = derive("noloco", overlap=False)
-    assert strict == Rule("noloco", "heavy_ball", ("theta",), 0.5, 0.7, overlap=False, mixes=1)
+    assert strict == Rule("noloco", "heavy_ball", ("theta",), 0.5, 0.7, overlap=False, mixes=4)
     tuned = derive("gossip", alpha=0.0, beta=0.4, mixes=3)
     assert (tuned.alpha, tuned.beta, tuned.mixes, tuned.overlap) == (0.0, 0.4, 3, True)
 
