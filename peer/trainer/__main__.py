@@ -1,0 +1,82 @@
+"""`python -m peer.trainer --socket FD`: the trainer process, which only a daemon starts."""
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from peer.errors import PeerError
+from peer.trainer import checkpoint, data
+from peer.trainer.device import choose
+from peer.trainer.link import Link
+from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.replica import Replica
+from protocol.codec import digest, encode
+from protocol.trainer import Begin, Failed, Ready
+
+
+def train(link: Link, begin: Begin) -> None:
+    """Build what `begin` asks for, say `Ready`, and train until the end.
+
+    Raises:
+        PeerError: something that a person can mend: data, device, disk, a run that diverged.
+    """
+    manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
+    device = choose(begin.device)
+    corpus = data.load(manifest, _path(begin.data_path), _path(begin.tokenizer_path))
+    replica = Replica(manifest, corpus, begin.shard, device)
+    folder, run_id = home / "checkpoints", digest(encode(manifest))
+    checkpoints = Checkpoints(replica, folder, run_id)
+    saved = None
+    if begin.state is not None:
+        file = spool / begin.state.file
+        try:
+            replica.adopt(begin.state, file)
+        finally:
+            file.unlink(missing_ok=True)
+        # The donor's file is gone; a restart must find its content here.
+        link.send(checkpoints.write())
+    elif (saved := checkpoint.newest(folder, run_id)) is not None:
+        replica.restore(saved)
+    link.send(
+        Ready(
+            device=str(device),
+            parameters=replica.theta.numel(),
+            inner_step=replica.counters.inner_step,
+            outer_step=replica.counters.outer_step,
+            tokens=replica.counters.tokens,
+            resumed=saved is not None,
+        )
+    )
+    Loop(link, manifest, replica, checkpoints, spool, begin.stop_at).run()
+
+
+def main() -> int:
+    """Speak with the daemon on the inherited socket until the end, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="peer.trainer")
+    parser.add_argument("--socket", type=int, required=True, help="number of the inherited socket")
+    link = Link(socket.socket(fileno=parser.parse_args().socket))
+    # A terminal signals the whole group, but only the daemon decides when training ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        begin = link.wait()
+        if isinstance(begin, Begin):
+            train(link, begin)
+    except PeerError as error:
+        link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
+        return int(error.code)
+    finally:
+        link.close()
+    return 0
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Checkpoints: folders that appear whole or not at all, the last three kept, damaged ones passed over."""
+
+import hashlib
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from peer.errors import CheckpointError
+from peer.trainer.order import Position
+
+FORMAT = 1
+KEEP = 3
+WEIGHTS = "model.safetensors"
+STATE = "state.safetensors"
+INDEX = "checkpoint.json"
+
+_log = logging.getLogger(__name__)
+
+
+class Counters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a replica has come.
+
+    Attributes:
+        inner_step: of the run, a newcomer's begins where its donor stood.
+        outer_step: of the run, likewise.
+        tokens: trained on by this replica and by the donors that it descends from.
+        own_steps: inner steps that the inner optimiser's state has seen.
+        position: where this peer stands in the order of the data.
+    """
+
+    inner_step: int = 0
+    outer_step: int = 0
+    tokens: int = 0
+    own_steps: int = 0
+    position: Position = Position()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A checkpoint's contents.
+
+    Attributes:
+        weights: the fast weights θ under the model's names and in its shapes.
+        state: everything else that training goes on from, 1-D each, under the names that the replica gives.
+    """
+
+    counters: Counters
+    weights: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: int
+    run: str
+    counters: Counters
+    sha256: dict[str, str]
+
+
+def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
+    """Write `folder/step-<inner step>` atomically, drop all but the newest three, and return its path.
+
+    Raises:
+        CheckpointError: the disk refused.
+    """
+    target = folder / f"step-{contents.counters.inner_step:08d}"
+    fresh, old = folder / f".new-{target.name}", folder / f".old-{target.name}"
+    try:
+        for left_over in folder.glob(".*-step-*"):
+            shutil.rmtree(left_over)
+        fresh.mkdir(parents=True)
+        _write(fresh, run_id, contents)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        _sync(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        for outdated in paths(folder)[KEEP:]:
+            shutil.rmtree(outdated)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the checkpoint {target} cannot be written: {error}",
+            "Free some space, or check the folder's permissions.",
+        ) from error
+    return target
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return the checkpoints in `folder`, the newest first, whole or not."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def newest(folder: Path, run_id: bytes) -> Contents | None:
+    """Return the newest checkpoint that is whole, with a warning for each that is not; None if none exists.
+
+    Raises:
+        CheckpointError: all are damaged, or one is of another run.
+    """
+    candidates = paths(folder)
+    for candidate in candidates:
+        try:
+            return _read(candidate, run_id)
+        except _DamageError as damage:
+            _log.warning("checkpoint %s is damaged (%s); trying the one before", candidate, damage)
+    if candidates:
+        raise CheckpointError(
+            f"none of the {len(candidates)} checkpoints in {folder} is whole",
+            "Restore one from a copy, or remove the folder to start again.",
+        )
+    return None
+
+
+@torch.no_grad()
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Copy the fast weights of the checkpoint at `path` into `module`.
+
+    Raises:
+        CheckpointError: it is damaged, or of another model.
+    """
+    try:
+        weights = _load_tensors(path / WEIGHTS)
+    except _DamageError as damage:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
+        ) from damage
+    parameters = dict(module.named_parameters())
+    if {name: tensor.shape for name, tensor in weights.items()} != {
+        name: parameter.shape for name, parameter in parameters.items()
+    }:
+        raise CheckpointError(f"the checkpoint {path} is of another model", "Choose one of this run.")
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
+
+
+class _DamageError(Exception):
+    """Why a checkpoint cannot be used."""
+
+
+def _write(folder: Path, run_id: bytes, contents: Contents) -> None:
+    hashes: dict[str, str] = {}
+    for name, tensors in ((WEIGHTS, contents.weights), (STATE, contents.state)):
+        save_file(tensors, folder / name)
+        hashes[name] = _hash(folder / name)
+        _sync(folder / name)
+    index = _Index(format=FORMAT, run=run_id.hex(), counters=contents.counters, sha256=hashes)
+    (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
+    _sync(folder / INDEX)
+    _sync(folder)
+
+
+def _read(path: Path, run_id: bytes) -> Contents:
+    try:
+        index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _DamageError(error) from error
+    if index.run != run_id.hex():
+        raise CheckpointError(
+            f"the checkpoint {path} is of the run {index.run[:12]}, not of {run_id.hex()[:12]}",
+            "Use another home folder for this run.",
+        )
+    if index.format != FORMAT:
+        raise _DamageError(f"its format is {index.format}, this version reads {FORMAT}")
+    for name in (WEIGHTS, STATE):
+        if index.sha256.get(name) != _hash(path / name):
+            raise _DamageError(f"{name} differs from its hash")
+    return Contents(index.counters, _load_tensors(path / WEIGHTS), _load_tensors(path / STATE))
+
+
+def _load_tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise _DamageError(f"{file.name}: {error}") from error
+
+
+def _hash(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise _DamageError(f"{file.name}: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The embedded texts; NOTICE names their sources and rights."""

@@ -1,0 +1,93 @@
+"""Loss on text that nobody trains on: of one set of weights, of several peers, and of their mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from peer.trainer import checkpoint, data, sources, tokenizer
+from peer.trainer.flat import flatten
+from peer.trainer.model import Transformer, build
+from protocol.manifest import Manifest
+
+WINDOWS = 64
+"""Held-out windows of one evaluation: the same ones each time, so that differences are paired."""
+
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Losses in nats a token, all over the same windows.
+
+    Attributes:
+        start: of the first weights, which the manifest's seed gives.
+        replicas: of each peer's weights, in the order given.
+        average: of the mean of the peers' weights: the swarm's model.
+    """
+
+    start: float
+    replicas: tuple[float, ...]
+    average: float
+
+
+@torch.no_grad()
+def held_out_loss(net: Transformer, tokens: Tensor, context: int, windows: int = WINDOWS) -> float:
+    """Return the mean loss, nats a token, over `windows` evenly spaced windows of 1-D `tokens`, in fp32."""
+    available = data.window_count(tokens, context)
+    count = min(windows, available)
+    chosen = [(2 * i + 1) * available // (2 * count) for i in range(count)]
+    device = net.embed_tokens.weight.device
+    total = 0.0
+    for start in range(0, count, BATCH):
+        part = chosen[start : start + BATCH]
+        total += float(net(data.batch(tokens, part, context).to(device))) * len(part)
+    return total / count
+
+
+def evaluate_replicas(
+    checkpoints: Sequence[Path], manifest: Manifest, tokens: Tensor, windows: int = WINDOWS
+) -> Losses:
+    """Evaluate the seed's weights, each checkpoint's, and the mean of the checkpoints', on the CPU.
+
+    Args:
+        checkpoints: folders of single checkpoints, such as `home/checkpoints/step-00000200`; at least one.
+        manifest: the run that they are of.
+        tokens: 1-D, from `held_out_tokens` or `austen_tokens`.
+        windows: how many evenly spaced windows of `tokens` to average over.
+
+    Raises:
+        CheckpointError: one is damaged, or of another model.
+    """
+    context = manifest.model.context
+    net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+    flat = flatten(net)
+    first = held_out_loss(net, tokens, context, windows)
+    mean = torch.zeros_like(flat)
+    losses: list[float] = []
+    for folder in checkpoints:
+        checkpoint.load_weights(folder, net)
+        losses.append(held_out_loss(net, tokens, context, windows))
+        mean.add_(flat, alpha=1 / len(checkpoints))
+    flat.copy_(mean)
+    return Losses(start=first, replicas=tuple(losses), average=held_out_loss(net, tokens, context, windows))
+
+
+def held_out_tokens(manifest: Manifest, path: Path | None, tokenizer_path: Path | None) -> Tensor:
+    """Return the run's held-out tokens.
+
+    Raises:
+        DataError: as `data.load`.
+    """
+    return data.load(manifest, path, tokenizer_path).held_out
+
+
+def austen_tokens(manifest: Manifest, tokenizer_path: Path | None) -> Tensor:
+    """Return six novels that no run trains on, as the run's tokens.
+
+    Raises:
+        DataError: as `tokenizer.load`.
+    """
+    return tokenizer.load(manifest.tokenizer, tokenizer_path).encode([sources.embedded("austen")])[0]

@@ -1,0 +1,81 @@
+"""The trainer's end of the socket pair: a thread reads frames, the training loop polls whole messages."""
+
+import contextlib
+import logging
+import os
+import queue
+import socket
+import threading
+from typing import cast
+
+from protocol import codec
+from protocol.errors import ProtocolError
+from protocol.frames import FrameDecoder, frame
+from protocol.trainer import MAX_IPC, FromTrainer, ToTrainer
+
+GRACE = 20.0
+"""Seconds that the training loop has to notice that the daemon is gone."""
+
+_READ = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Closed:
+    """The daemon is gone: nothing more will come. Always the last that a link gives."""
+
+
+class Link:
+    """Messages to and from the daemon. `poll` and `wait` are for one thread, the training loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._inbox: queue.SimpleQueue[ToTrainer | Closed] = queue.SimpleQueue()
+        self._noticed = threading.Event()
+        threading.Thread(target=self._read, name="link", daemon=True).start()
+
+    def send(self, message: FromTrainer) -> None:
+        """Send a message. Where the daemon is gone it is lost; `Closed` then says so."""
+        try:
+            self._socket.sendall(frame(codec.encode(message), MAX_IPC))
+        except OSError as error:
+            _log.info("the daemon does not take messages any more: %s", error)
+
+    def poll(self) -> ToTrainer | Closed | None:
+        """Return the next message if one is there, without waiting."""
+        try:
+            return self._note(self._inbox.get_nowait())
+        except queue.Empty:
+            return None
+
+    def wait(self) -> ToTrainer | Closed:
+        """Return the next message, as soon as it comes."""
+        return self._note(self._inbox.get())
+
+    def close(self) -> None:
+        """Close this end."""
+        self._noticed.set()
+        # Closing alone would leave the connection open for as long as the thread reads from it.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _note(self, message: ToTrainer | Closed) -> ToTrainer | Closed:
+        if isinstance(message, Closed):
+            self._noticed.set()
+        return message
+
+    def _read(self) -> None:
+        frames = FrameDecoder(MAX_IPC)
+        try:
+            while data := self._socket.recv(_READ):
+                for body in frames.feed(data):
+                    self._inbox.put(codec.decode(body, cast("type[ToTrainer]", ToTrainer), MAX_IPC))
+        except (OSError, ProtocolError) as error:
+            if not self._noticed.is_set():
+                _log.warning("the link to the daemon broke: %s", error)
+        self._inbox.put(Closed())
+        # A trainer without a daemon must not keep the device, whatever the device hangs in.
+        if not self._noticed.wait(GRACE):
+            _log.error("the daemon is gone and training does not stop; leaving without a checkpoint")
+            os._exit(1)

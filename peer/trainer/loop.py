@@ -1,0 +1,164 @@
+"""The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from peer.codec.registry import get
+from peer.trainer import checkpoint, spool
+from peer.trainer.inner import learning_rate
+from peer.trainer.link import Closed, Link
+from peer.trainer.meter import Meter
+from peer.trainer.replica import Replica
+from peer.trainer.sharing import Sharing
+from protocol.manifest import Manifest
+from protocol.trainer import (
+    Capture,
+    Captured,
+    Checkpointed,
+    Finish,
+    Finished,
+    NoMix,
+    Progress,
+    State,
+    Theirs,
+    ToTrainer,
+)
+
+CHECKPOINT_SECONDS = 60.0
+"""Age of the last checkpoint at which a boundary writes the next."""
+
+CHECKPOINT_SHARE = 20.0
+"""Where writing is slow, checkpoints are at least so many times further apart than one takes."""
+
+
+class Checkpoints:
+    """Writes a replica's checkpoints to `folder` when the last one is old, or when told to."""
+
+    def __init__(self, replica: Replica, folder: Path, run_id: bytes) -> None:
+        self._replica = replica
+        self._folder = folder
+        self._run_id = run_id
+        self._next = time.monotonic() + CHECKPOINT_SECONDS
+
+    @property
+    def due(self) -> bool:
+        """Whether the next boundary should write one."""
+        return time.monotonic() >= self._next
+
+    def write(self) -> Checkpointed:
+        """Write one now.
+
+        Raises:
+            CheckpointError: the disk refused.
+            TrainerError: the weights are not finite.
+        """
+        begun = time.monotonic()
+        path = checkpoint.save(self._folder, self._run_id, self._replica.contents())
+        now = time.monotonic()
+        self._next = now + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - begun))
+        return Checkpointed(inner_step=self._replica.counters.inner_step, path=str(path), seconds=now - begun)
+
+
+class Loop:
+    """One trainer's training, from the replica's present state until it is told, or has come, to stop."""
+
+    def __init__(
+        self,
+        link: Link,
+        manifest: Manifest,
+        replica: Replica,
+        checkpoints: Checkpoints,
+        spool_folder: Path,
+        stop_at: int | None,
+    ) -> None:
+        self._link = link
+        self._manifest = manifest
+        self._replica = replica
+        self._checkpoints = checkpoints
+        self._spool = spool_folder
+        self._stop_at = stop_at
+        self._sharing = Sharing(replica, spool_folder, manifest.codecs)
+        self._meter = Meter(replica.theta.device)
+        self._stopping = False
+
+    def run(self) -> None:
+        """Train. At the end the last checkpoint is written and `Finished` has been sent."""
+        while not self._stopping and not self._reached_stop():
+            self._meter.count(self._replica.take_inner_step())
+            if self._replica.at_boundary:
+                self._cross_boundary()
+            while (message := self._link.poll()) is not None:
+                self._answer(message)
+            if self._meter.due:
+                self._report()
+        self._wait_for_mixes()
+        self._report()
+        self._link.send(self._checkpoints.write())
+        inner_step = self._replica.counters.inner_step
+        self._link.send(Finished(inner_step=inner_step, reached_stop=self._reached_stop()))
+
+    def _reached_stop(self) -> bool:
+        return self._stop_at is not None and self._replica.counters.inner_step >= self._stop_at
+
+    def _cross_boundary(self) -> None:
+        shared = self._replica.take_outer_step()
+        if shared:
+            self._link.send(self._sharing.publish(shared))
+            if not self._replica.rule.overlap:
+                self._wait_for_mixes()
+        if self._checkpoints.due:
+            self._link.send(self._checkpoints.write())
+
+    def _wait_for_mixes(self) -> None:
+        """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
+        while self._sharing.waiting and not self._stopping:
+            self._answer(self._link.wait())
+
+    def _answer(self, message: ToTrainer | Closed) -> None:
+        if isinstance(message, Theirs):
+            mixed, refreshed = self._sharing.land(message)
+            self._link.send(mixed)
+            if refreshed is not None:
+                self._link.send(refreshed)
+        elif isinstance(message, NoMix):
+            self._sharing.drop(message.share)
+        elif isinstance(message, Capture):
+            self._link.send(self._capture())
+        elif isinstance(message, Finish | Closed):
+            self._stopping = True
+
+    def _capture(self) -> Captured:
+        """Write φ and m, with the progress that φ stands for: that of the last boundary."""
+        replica, now = self._replica, self._replica.counters
+        phi = replica.theta if replica.outer is None else replica.outer.phi
+        momentum = torch.zeros_like(phi) if replica.outer is None else replica.outer.momentum
+        since = 0 if replica.outer is None else now.inner_step % self._manifest.outer.every
+        written = spool.write(spool.fresh(self._spool, "state"), get("fp32"), (phi, momentum))
+        state = State(
+            file=written.name,
+            inner_step=now.inner_step - since,
+            outer_step=now.outer_step,
+            tokens=now.tokens - since * self._manifest.inner.batch * self._manifest.model.context,
+        )
+        return Captured(state=state, size=written.size, sha256=written.sha256)
+
+    def _report(self) -> None:
+        reading = self._meter.read()
+        if reading is None:
+            return
+        now, manifest = self._replica.counters, self._manifest
+        to_boundary = manifest.outer.every - now.inner_step % manifest.outer.every
+        tokens_per_step = manifest.inner.batch * manifest.model.context
+        self._link.send(
+            Progress(
+                inner_step=now.inner_step,
+                outer_step=now.outer_step,
+                tokens=now.tokens,
+                loss=reading.loss,
+                tokens_per_second=tokens_per_step / reading.seconds_per_step,
+                learning_rate=learning_rate(manifest.inner, now.inner_step - 1, now.own_steps - 1),
+                next_boundary=to_boundary * reading.seconds_per_step,
+            )
+        )

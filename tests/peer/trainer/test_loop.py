@@ -1,0 +1,227 @@
+"""The loop in a thread of this process: what it says, in which order, and what it waits for."""
+
+import socket
+import threading
+
+import pytest
+import torch
+
+from peer.codec.registry import get
+from peer.trainer import checkpoint, loop, spool
+from peer.trainer.link import Link
+from peer.trainer.loop import Checkpoints, Loop
+from protocol.manifest import Manifest
+from protocol.trainer import (
+    Capture,
+    Captured,
+    Checkpointed,
+    Finish,
+    Finished,
+    Mixed,
+    NoMix,
+    Progress,
+    Share,
+    Theirs,
+)
+from tests.peer.trainer.daemon import Daemon
+from tests.peer.trainer.tiny import manifest, replica, run_id, train
+
+
+class Trainer:
+    """A loop on its own thread, and the daemon's end of its link."""
+
+    def __init__(self, folder, run: Manifest, stop_at: int | None) -> None:
+        ours, theirs = socket.socketpair()
+        self.daemon, self.spool, self.home = Daemon(theirs), folder / "spool", folder / "checkpoints"
+        self.spool.mkdir()
+        self.replica = replica(run)
+        self._link = Link(ours)
+        checkpoints = Checkpoints(self.replica, self.home, run_id(run))
+        self._loop = Loop(self._link, run, self.replica, checkpoints, self.spool, stop_at)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run()
+        finally:
+            self._link.close()
+
+    def join(self) -> None:
+        self._thread.join()
+        self.daemon.close()
+
+    def theirs(self, share: Share, values: torch.Tensor, name: str = "theirs") -> Theirs:
+        spool.write(self.spool / name, get("fp32"), (values,))
+        return Theirs(share=share.share, file=name, codec="fp32")
+
+    def own(self, share: Share) -> torch.Tensor:
+        values = torch.empty_like(self.replica.theta)
+        spool.read(self.spool / share.file, get("fp32"), (values,))
+        return values
+
+
+@pytest.fixture
+def start(tmp_path):
+    started: list[Trainer] = []
+
+    def make(run: Manifest, stop_at: int | None = None) -> Trainer:
+        started.append(Trainer(tmp_path, run, stop_at))
+        return started[-1]
+
+    yield make
+    for trainer in started:
+        trainer.join()
+
+
+def said(messages, kind):
+    return [message for message in messages if isinstance(message, kind)]
+
+
+def test_solo_trains_to_its_end_as_if_nobody_listened(start):
+    trainer = start(manifest("solo"), stop_at=9)
+    heard = trainer.daemon.hear_out()
+    assert heard[-1] == Finished(inner_step=9, reached_stop=True)
+    assert isinstance(heard[-2], Checkpointed)
+    assert said(heard, Share) == []
+    progress = said(heard, Progress)
+    assert progress[-1].inner_step == 9
+    assert progress[-1].tokens == 9 * 64
+    assert all(message.tokens_per_second > 0 and 0 < message.loss < 7 for message in progress)
+    alone = replica(manifest("solo"))
+    train(alone, 9)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_overlap_trains_on_and_the_end_waits_for_every_mix(start):
+    trainer = start(manifest(every=4, mixes=1), stop_at=8)
+    first = trainer.daemon.hear_a(Share)
+    second = trainer.daemon.hear_a(Share)
+    assert (first.inner_step, second.inner_step) == (4, 8)
+    trainer.daemon.send(trainer.theirs(first, trainer.own(first) + 1e-3))
+    assert trainer.daemon.hear_a(Mixed).accepted
+    trainer.daemon.send(trainer.theirs(second, trainer.own(second) + 1e-3))
+    assert trainer.daemon.hear_a(Mixed).distance == pytest.approx(1e-3, rel=1e-2)
+    heard = trainer.daemon.hear_out()
+    assert heard[-1] == Finished(inner_step=8, reached_stop=True)
+    alone = replica(manifest(every=4))
+    train(alone, 4)
+    saved = checkpoint.newest(trainer.home, run_id(manifest(every=4, mixes=1)))
+    assert saved is not None
+    assert saved.counters.outer_step == 2
+
+
+def test_a_mix_that_never_comes_is_a_skip(start):
+    trainer = start(manifest(every=4), stop_at=6)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(NoMix(share=share.share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=6, reached_stop=True)
+    alone = replica(manifest(every=4))
+    train(alone, 6)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_the_strict_form_waits_at_the_boundary(start):
+    trainer = start(manifest(every=4, overlap=False, mixes=1), stop_at=12)
+    first = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Capture())
+    captured = trainer.daemon.hear_a(Captured)
+    assert captured.state.inner_step == first.inner_step == 4
+    assert trainer.replica.counters.inner_step == 4
+    trainer.daemon.send(trainer.theirs(first, trainer.own(first) + 1e-3))
+    mixed = trainer.daemon.hear_a(Mixed)
+    assert (mixed.accepted, mixed.late_by) == (True, 0)
+    for _ in range(2):
+        trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=12, reached_stop=True)
+
+
+def test_a_second_mix_is_offered_after_the_first(start):
+    trainer = start(manifest(every=4, mixes=2, overlap=False), stop_at=8)
+    fresh = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(trainer.theirs(fresh, trainer.own(fresh) + 1e-3))
+    refreshed = trainer.daemon.hear_a(Share)
+    assert (refreshed.fresh, refreshed.outer_step) == (False, fresh.outer_step)
+    trainer.daemon.send(trainer.theirs(refreshed, trainer.own(refreshed) + 1e-3))
+    trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    trainer.daemon.hear_out()
+    assert [mixed.share for mixed in said(trainer.daemon.heard, Mixed)] == [fresh.share, refreshed.share]
+
+
+def test_hostile_shares_are_answered_and_training_goes_on(start):
+    trainer = start(manifest(every=4, mixes=1), stop_at=8)
+    share = trainer.daemon.hear_a(Share)
+    own = trainer.own(share)
+    for name, content in {
+        "nan": (own * float("nan")).numpy().tobytes(),
+        "short": b"\0" * 17,
+        "empty": b"",
+        "far": (own * 50).numpy().tobytes(),
+    }.items():
+        (trainer.spool / name).write_bytes(content)
+        trainer.daemon.send(Theirs(share=share.share, file=name, codec="fp32"))
+        mixed = trainer.daemon.hear_a(Mixed)
+        assert (mixed.accepted, mixed.share) == (False, share.share)
+        assert mixed.reason
+        assert not (trainer.spool / name).exists()
+    shares = said(trainer.daemon.heard, Share)
+    second = shares[1] if len(shares) > 1 else trainer.daemon.hear_a(Share)
+    for number in (share.share, second.share):
+        trainer.daemon.send(NoMix(share=number))
+    trainer.daemon.hear_out()
+    alone = replica(manifest(every=4))
+    train(alone, 8)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_finish_ends_training_wherever_it_stands(start):
+    trainer = start(manifest(every=4))
+    trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Finish())
+    last = trainer.daemon.hear_out()[-1]
+    assert isinstance(last, Finished)
+    assert not last.reached_stop
+    saved = checkpoint.newest(trainer.home, run_id(manifest(every=4)))
+    assert saved is not None
+    assert saved.counters.inner_step == last.inner_step
+
+
+def test_finish_ends_a_strict_wait(start):
+    trainer = start(manifest(every=4, overlap=False))
+    trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Finish())
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=False)
+
+
+def test_a_daemon_that_is_gone_leaves_a_checkpoint(start):
+    trainer = start(manifest(every=4, overlap=False))
+    trainer.daemon.hear_a(Share)
+    trainer.daemon.close()
+    trainer.join()
+    saved = checkpoint.newest(trainer.home, run_id(manifest(every=4, overlap=False)))
+    assert saved is not None
+    assert saved.counters.inner_step == 4
+
+
+def test_a_capture_is_the_state_of_the_last_boundary(start):
+    trainer = start(manifest(every=4, overlap=False), stop_at=6)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Capture())
+    captured = trainer.daemon.hear_a(Captured)
+    newcomer = replica(manifest(every=4), shard=1)
+    newcomer.adopt(captured.state, trainer.spool / captured.state.file)
+    alone = replica(manifest(every=4))
+    train(alone, 4)
+    assert torch.equal(newcomer.theta, alone.theta)
+    assert captured.size == 8 * newcomer.theta.numel()
+    assert (captured.state.outer_step, captured.state.tokens) == (1, 4 * 64)
+    trainer.daemon.send(NoMix(share=share.share))
+    trainer.daemon.hear_out()
+
+
+def test_old_checkpoints_are_renewed_at_a_boundary(start, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
+    trainer = start(manifest("solo", every=4), stop_at=10)
+    written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
+    assert written == [4, 8, 10]

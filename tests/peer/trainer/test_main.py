@@ -1,0 +1,228 @@
+"""The real trainer process over a socket pair; the test plays the daemon."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from peer.codec.registry import get
+from peer.errors import Exit
+from peer.trainer import checkpoint, spool
+from protocol.manifest import Data, Manifest
+from protocol.trainer import (
+    Begin,
+    Capture,
+    Captured,
+    Checkpointed,
+    Failed,
+    Finish,
+    Finished,
+    Mixed,
+    NoMix,
+    Ready,
+    Share,
+    State,
+    Theirs,
+)
+from tests.peer.trainer.daemon import Daemon
+from tests.peer.trainer.tiny import manifest, replica, run_id, train
+
+pytestmark = pytest.mark.processes
+
+ROOT = Path(__file__).parents[3]
+
+
+class Process:
+    """A trainer process and the daemon's end of its socket."""
+
+    def __init__(self, folder: Path) -> None:
+        ours, theirs = socket.socketpair()
+        self.home, self.spool = folder / "home", folder / "spool"
+        for made in (self.home, self.spool):
+            made.mkdir(exist_ok=True)
+        self.daemon = Daemon(ours)
+        with theirs:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "peer.trainer", "--socket", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=ROOT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+    def begin(self, run: Manifest, stop_at: int | None = None, **changes) -> None:
+        asked: dict[str, Any] = {
+            "manifest": run,
+            "peer_id": "peer",
+            "home": str(self.home),
+            "spool": str(self.spool),
+            "device": "cpu",
+            "shard": 0,
+            "stop_at": stop_at,
+            "data_path": None,
+            "tokenizer_path": None,
+            "state": None,
+        }
+        self.daemon.send(Begin(**asked | changes))
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code and what it wrote to standard error."""
+        if self.popen.stderr is not None and not self.popen.stderr.closed:
+            _, self.errors = self.popen.communicate()
+            self.daemon.close()
+        return self.popen.returncode, self.errors
+
+    def saved(self, run: Manifest) -> checkpoint.Contents:
+        contents = checkpoint.newest(self.home / "checkpoints", run_id(run))
+        assert contents is not None
+        return contents
+
+
+@pytest.fixture
+def start(tmp_path):
+    started: list[Process] = []
+
+    def make() -> Process:
+        started.append(Process(tmp_path))
+        return started[-1]
+
+    yield make
+    for process in started:
+        process.popen.kill()
+        process.ended()
+
+
+def test_a_run_with_a_mix_a_skip_a_hostile_share_and_a_resumption(start):
+    run = manifest("gossip", every=4, mixes=1, overlap=False, codecs=("int8",))
+    first = start()
+    first.begin(run, stop_at=12)
+    ready = first.daemon.hear_a(Ready)
+    assert (ready.resumed, ready.inner_step, ready.parameters) == (False, 0, replica(run).theta.numel())
+
+    share = first.daemon.hear_a(Share)
+    count = len((first.spool / share.file).read_bytes())
+    (first.spool / "hostile").write_bytes(b"\xff" * count)
+    first.daemon.send(Theirs(share=share.share, file="hostile", codec="int8"))
+    refused = first.daemon.hear_a(Mixed)
+    assert not refused.accepted
+    (first.spool / "fine").write_bytes((first.spool / share.file).read_bytes())
+    first.daemon.send(Theirs(share=share.share, file="fine", codec="int8"))
+    assert first.daemon.hear_a(Mixed).accepted
+    for _ in range(2):
+        first.daemon.send(NoMix(share=first.daemon.hear_a(Share).share))
+    assert first.daemon.hear_out()[-1] == Finished(inner_step=12, reached_stop=True)
+    assert first.ended()[0] == Exit.DONE
+
+    second = start()
+    second.begin(run, stop_at=16)
+    ready = second.daemon.hear_a(Ready)
+    assert (ready.resumed, ready.inner_step, ready.outer_step, ready.tokens) == (True, 12, 3, 12 * 64)
+    second.daemon.send(NoMix(share=second.daemon.hear_a(Share).share))
+    second.daemon.hear_out()
+    assert second.ended()[0] == Exit.DONE
+    assert second.saved(run).counters.inner_step == 16
+
+
+def test_solo_in_a_process_is_solo_in_this_one(start):
+    run = manifest("solo")
+    process = start()
+    process.begin(run, stop_at=10)
+    process.daemon.hear_out()
+    assert process.ended()[0] == Exit.DONE
+    alone = replica(run)
+    train(alone, 10)
+    wanted, found = alone.contents(), process.saved(run)
+    assert found.counters == wanted.counters
+    assert all(torch.equal(found.weights[name], wanted.weights[name]) for name in wanted.weights)
+
+
+def test_a_newcomer_begins_with_a_donors_capture_and_keeps_it(start):
+    run = manifest(every=4, overlap=False)
+    donor = start()
+    donor.begin(run)
+    donor.daemon.hear_a(Share)
+    donor.daemon.send(Capture())
+    captured = donor.daemon.hear_a(Captured)
+    assert (donor.spool / captured.state.file).stat().st_size == captured.size
+    donor.daemon.send(Finish())
+    donor.daemon.hear_out()
+
+    (donor.home / "checkpoints").rename(donor.home / "donor")
+    newcomer = start()
+    newcomer.begin(run, stop_at=5, shard=9, state=captured.state)
+    assert newcomer.daemon.hear_a(Checkpointed).inner_step == 4
+    assert newcomer.daemon.hear_a(Ready).inner_step == 4
+    assert not (newcomer.spool / captured.state.file).exists()
+    assert newcomer.daemon.hear_out()[-1] == Finished(inner_step=5, reached_stop=True)
+    assert newcomer.saved(run).counters.own_steps == 1
+
+
+def test_a_trainer_without_its_daemon_saves_and_leaves(start):
+    run = manifest(every=4)
+    process = start()
+    process.begin(run)
+    process.daemon.hear_a(Share)
+    process.daemon.close()
+    assert process.ended()[0] == Exit.DONE
+    assert process.saved(run).counters.inner_step >= 4
+
+
+def test_signals_are_left_to_the_daemon(start):
+    process = start()
+    process.begin(manifest(every=4))
+    process.daemon.hear_a(Share)
+    process.popen.send_signal(signal.SIGINT)
+    process.popen.send_signal(signal.SIGTERM)
+    process.daemon.hear_a(Share)
+    process.daemon.send(Finish())
+    assert isinstance(process.daemon.hear_out()[-1], Finished)
+    assert process.ended()[0] == Exit.DONE
+
+
+def failure(process: Process) -> Failed:
+    """The trainer's last words, once they agree with its exit code and no traceback stands beside them."""
+    last = process.daemon.hear_out()[-1]
+    code, errors = process.ended()
+    assert isinstance(last, Failed)
+    assert last.code == code
+    assert last.remedy
+    assert "Traceback" not in errors
+    return last
+
+
+def test_missing_data_is_said(start):
+    process = start()
+    process.begin(msgspec.structs.replace(manifest(), data=Data(source="text", sha256=bytes(32))))
+    assert failure(process).code == Exit.DATA_INVALID
+
+
+def test_a_run_that_diverges_is_said(start):
+    process = start()
+    count = replica().theta.numel()
+    huge = (torch.full((count,), 1e30), torch.zeros(count))  # finite weights whose loss is not
+    written = spool.write(process.spool / "state", get("fp32"), huge)
+    process.begin(manifest(), state=State(file=written.name, inner_step=0, outer_step=0, tokens=0))
+    assert failure(process).code == Exit.TRAINER_FAILED
+
+
+def test_a_device_that_is_not_there(start):
+    process = start()
+    process.begin(manifest(), device="toaster")
+    assert failure(process).code == Exit.DEVICE_UNAVAILABLE
+
+
+def test_another_failure_is_a_traceback_and_exit_code_1(start):
+    process = start()
+    process.begin(manifest(), spool=str(process.spool / "absent"))
+    process.daemon.hear_out()
+    code, errors = process.ended()
+    assert code == Exit.INTERNAL
+    assert "FileNotFoundError" in errors
