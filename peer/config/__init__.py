@@ -1,0 +1,1 @@
+"""What a person writes in `run.toml`, and the manifest that it makes."""

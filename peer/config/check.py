@@ -1,0 +1,95 @@
+"""Hold the keys of a parsed `run.toml` to the schema, and say of each mistake what would be right."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import msgspec
+
+from peer.config.describe import describe, shown
+from peer.config.schema import COMPUTED, KEYS, SECTIONS, Path, names_in
+
+Values = dict[Path, object]
+"""The keys that the file gives, each of its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One line of the report: which key, and what is wrong with it."""
+
+    path: Path
+    message: str
+
+
+def check_keys(table: dict[str, object]) -> tuple[Values, list[Mistake]]:
+    """Return the values that are right, and the mistakes in the others, each key on its own."""
+    values: Values = {}
+    mistakes: list[Mistake] = []
+    for path, raw in _leaves(table):
+        if path not in KEYS:
+            mistakes.append(Mistake(path, _unknown(path, raw)))
+            continue
+        kind = KEYS[path].kind
+        try:
+            values[path] = msgspec.convert(raw, kind)
+        except msgspec.ValidationError:
+            mistakes.append(must_be(path, raw, describe(kind)))
+    return values, mistakes
+
+
+def check_files(values: Values) -> Iterator[Mistake]:
+    """Yield the keys that a source or a tokenizer asks for, and the paths that nothing would read."""
+    source = _value(values, "data", "source")
+    why = f"data.source = {shown(source)}"
+    yield from _path(values, ("data", "path"), why, needed=source in ("text", "tokens"))
+    kind = _value(values, "tokenizer", "kind")
+    why = f"tokenizer.kind = {shown(kind)}"
+    yield from _path(values, ("tokenizer", "path"), why, needed=kind == "file")
+    size = ("tokenizer", "vocabulary")
+    if kind == "file" and size not in values:
+        yield Mistake(size, f"{why} needs tokenizer.vocabulary: {describe(KEYS[size].kind)}")
+
+
+def must_be(path: Path, value: object, allowed: str) -> Mistake:
+    """Name a key, the value that it has, and what it may have."""
+    return Mistake(path, f"{'.'.join(path)} = {shown(value)} must be {allowed}")
+
+
+def _leaves(table: dict[str, object]) -> Iterator[tuple[Path, object]]:
+    for name, value in table.items():
+        if name in SECTIONS and isinstance(value, dict):
+            yield from (((name, key), item) for key, item in value.items())
+        elif name == "data" and isinstance(value, str):
+            yield ("data", "source"), value
+        else:
+            yield (name,), value
+
+
+def _unknown(path: Path, raw: object) -> str:
+    name, section = ".".join(path), path[:-1]
+    if path in COMPUTED:
+        return f"{name} is not set by hand: {COMPUTED[path]}"
+    if name in SECTIONS:
+        return f"{name} = {shown(raw)} must be a section: write [{name}] and its keys below it"
+    known = names_in(section)
+    if section:
+        what = f"{name} is not a key of [{section[0]}]"
+    elif isinstance(raw, dict):
+        what, known = f"[{name}] is not a section", list(SECTIONS)
+    else:
+        what, known = f"{name} is not a key", known + [f"[{each}]" for each in SECTIONS]
+    close = get_close_matches(path[-1], known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{what}; {hint}allowed: {', '.join(known)}"
+
+
+def _value(values: Values, *path: str) -> object:
+    return values.get(path, KEYS[path].default)
+
+
+def _path(values: Values, key: Path, why: str, *, needed: bool) -> Iterator[Mistake]:
+    name = ".".join(key)
+    if needed and key not in values:
+        yield Mistake(key, f"{why} needs {name}: a file, relative to this one's folder")
+    elif not needed and key in values:
+        yield Mistake(key, f"{name} = {shown(values[key])} would never be read, as {why}: leave it out")

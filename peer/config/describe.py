@@ -1,0 +1,69 @@
+"""Types and values as a person reads them: what a key may hold, and what it does hold."""
+
+import json
+from datetime import date, time
+
+from msgspec import inspect
+
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
+def describe(kind: object) -> str:
+    """Say what a field of type `kind` may hold, such as "a whole number from 1 to 256"."""
+    return _describe(inspect.type_info(kind))
+
+
+def _describe(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return f"a whole number{_range(kind)}"
+        case inspect.FloatType():
+            return f"a number{_range(kind)}"
+        case inspect.LiteralType(values=values):
+            return "one of " + ", ".join(json.dumps(value) for value in values)
+        case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
+            return f"a list of {low} to {high}, each {_describe(item)}"
+        case inspect.StrType():
+            return f"text{_length(kind)}"
+    raise TypeError(f"no words for {kind!r}")
+
+
+def _range(kind: inspect.IntType | inspect.FloatType) -> str:
+    low = "" if kind.ge is None else f" from {_number(kind.ge)}"
+    if kind.gt is not None:
+        low = f" above {_number(kind.gt)}"
+    if kind.le is not None:
+        # Large bounds are there to fit a machine word; their last digits matter to nobody's settings.
+        if abs(kind.le) >= 2**31 - 1:
+            return low
+        return f"{low} {'to' if kind.gt is None else 'and at most'} {_number(kind.le)}"
+    return f"{low} and below {_number(kind.lt)}" if kind.lt is not None else low
+
+
+def _number(bound: float) -> str:
+    return f"{bound:.12g}"
+
+
+def _length(kind: inspect.StrType) -> str:
+    size = f" of {kind.min_length} to {kind.max_length} characters" if kind.max_length else ""
+    return f"{size} that matches {kind.pattern}" if kind.pattern else size
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML does."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False)
+
+
+def shown(value: object) -> str:
+    """Write a value as TOML does, cut to a length that fits a message."""
+    text = toml(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

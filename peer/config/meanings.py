@@ -1,0 +1,55 @@
+"""What each key and section of `run.toml` means; what a key may hold comes from its type."""
+
+SECTION_MEANINGS: dict[str, str] = {
+    "model": "The model: a decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding).",
+    "tokenizer": "How text becomes tokens.",
+    "data": 'The training text. `data = "python"` above the first section is short for such a [data].',
+    "inner": "The inner optimiser, which trains on this host alone: AdamW with warm-up, cosine and clipping.",
+    "outer": "The outer rule: how a peer lines up with the others.",
+}
+
+KEY_MEANINGS: dict[str, str] = {
+    "name": "A name for people; two runs may share it.",
+    "seed": "Seed of the first weights and of the order of the data.",
+    "codecs": "How tensors may be written in an exchange, the preferred way first.",
+    "model.layers": "Transformer blocks.",
+    "model.width": "Channels of the residual stream; an even multiple of heads.",
+    "model.heads": "Attention heads of a block.",
+    "model.hidden": "Channels inside a block's feed-forward part.",
+    "model.context": "Tokens of one sequence.",
+    "model.rope_base": "Base of the rotary position embedding's wavelengths.",
+    "tokenizer.kind": '"bytes": every byte is a token. "file": a Hugging Face tokenizer.json.',
+    "tokenizer.vocabulary": "Tokens that the tokenizer knows: 256 for bytes, the file's own number else.",
+    "tokenizer.path": (
+        "The tokenizer file, relative to this file's folder. It stays on this host: peers compare its hash."
+    ),
+    "data.source": (
+        '"shakespeare" comes with the program; "python" is the source of Python and PyTorch on this host; '
+        '"text" is a UTF-8 file; "tokens" is a file of tokens.'
+    ),
+    "data.path": (
+        "The text or token file, relative to this file's folder. Stays on this host: peers compare its hash."
+    ),
+    "data.held_out": "Share of the text that no peer trains on; the loss is evaluated there.",
+    "data.shards": "Parts into which the text is dealt; peers with different parts never read the same.",
+    "inner.kind": "The optimiser.",
+    "inner.learning_rate": "Peak learning rate.",
+    "inner.final_ratio": "Learning rate at the end of the cosine, as a share of the peak.",
+    "inner.warmup": "Inner steps over which the learning rate rises to its peak; at most steps.",
+    "inner.steps": "Inner steps until the end of the cosine; beyond it the rate stays.",
+    "inner.beta1": "AdamW's decay of the gradient's mean, per step.",
+    "inner.beta2": "AdamW's decay of the gradient's square, per step.",
+    "inner.weight_decay": "AdamW's decoupled weight decay.",
+    "inner.clip": "Largest norm of a gradient; a larger one is scaled down to it.",
+    "inner.batch": "Sequences of one inner step.",
+    "inner.precision": '"auto" computes in bf16 where the device does so natively, and in fp32 elsewhere.',
+    "outer.preset": (
+        '"noloco": pairs average their weights (arXiv 2506.10911). "gossip": pairs average their weights and '
+        'their outer momentum. "solo": no exchange.'
+    ),
+    "outer.every": "H: inner steps between two outer steps.",
+    "outer.alpha": "Outer momentum.",
+    "outer.beta": "Outer learning rate. Refused where peers would drift apart without bound.",
+    "outer.overlap": "Whether to train on while an exchange is in flight; the NoLoCo paper waits for it.",
+    "outer.mixes": "The most exchanges that one outer step takes part in; two are usual.",
+}

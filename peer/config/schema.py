@@ -1,0 +1,69 @@
+"""The keys of `run.toml`: the manifest's own fields, less those that are computed, plus local paths."""
+
+from dataclasses import dataclass
+from typing import Annotated, get_type_hints
+
+import msgspec
+from msgspec import NODEFAULT, Meta
+
+from protocol.manifest import Manifest
+
+Path = tuple[str, ...]
+"""The names that lead to a key: `("inner", "batch")`, or `("name",)` for one outside every section."""
+
+COMPUTED: dict[Path, str] = {
+    ("protocol",): "it is the version of this program",
+    ("founder",): "it is the key of the peer that makes the manifest",
+    ("data", "sha256"): "it is computed from the file that data.path names",
+    ("tokenizer", "sha256"): "it is computed from the file that tokenizer.path names",
+}
+"""Fields of the manifest that nobody sets by hand, and why."""
+
+LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"))
+"""Keys that stay on this host and never enter the manifest."""
+
+BY_PRESET: tuple[Path, ...] = (("outer", "alpha"), ("outer", "beta"), ("outer", "mixes"))
+"""Keys that follow the preset where they are left out."""
+
+FilePath = Annotated[str, Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its type, and its default, which is None for a local path."""
+
+    path: Path
+    kind: object
+    default: object
+
+    @property
+    def by_preset(self) -> bool:
+        """Whether the key follows the preset where it is left out."""
+        return self.path in BY_PRESET
+
+
+def _keys_of(struct: type[msgspec.Struct], prefix: Path) -> dict[Path, Key]:
+    hints = get_type_hints(struct, include_extras=True)
+    keys: dict[Path, Key] = {}
+    for field in msgspec.structs.fields(struct):
+        path, kind = (*prefix, field.name), hints[field.name]
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            keys |= _keys_of(kind, path)
+        elif path not in COMPUTED and field.default is not NODEFAULT:
+            keys[path] = Key(path, kind, field.default)
+    for path in LOCAL:
+        if path[:-1] == prefix:
+            keys[path] = Key(path, FilePath, None)
+    return keys
+
+
+KEYS: dict[Path, Key] = _keys_of(Manifest, ())
+"""Every key that `run.toml` may have, in the manifest's order."""
+
+SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(path[0] for path in KEYS if len(path) == 2))
+"""Every section that `run.toml` may have, in the manifest's order."""
+
+
+def names_in(section: Path) -> list[str]:
+    """Return the keys of a section; `()` stands for the top, before the first section."""
+    return [path[-1] for path in KEYS if path[:-1] == section]

@@ -1,0 +1,44 @@
+"""The `run.toml` that `peer init` writes: every key with its meaning, what it may hold, and its default."""
+
+import textwrap
+
+from peer.config.describe import describe, toml
+from peer.config.meanings import KEY_MEANINGS, SECTION_MEANINGS
+from peer.config.schema import KEYS, LOCAL, SECTIONS, Key, Path
+from protocol.presets import PRESETS
+
+_WIDTH = 100
+
+_HEADER = """\
+# A Murmuration run: what every peer of it trains, and how. The signed manifest is made from this file, and
+# its hash names the run: to change a value is to start another run.
+# Every key may be left out; each is shown with its default.
+"""
+
+
+def template() -> str:
+    """Return the text of a `run.toml` that gives exactly the default manifest."""
+    parts = [_HEADER, *_entries(())]
+    for section in SECTIONS:
+        parts += [f"{_comment(SECTION_MEANINGS[section])}\n[{section}]\n", *_entries((section,))]
+    return "\n".join(parts)
+
+
+def _entries(section: Path) -> list[str]:
+    return [_entry(key) for path, key in KEYS.items() if path[:-1] == section]
+
+
+def _entry(key: Key) -> str:
+    allowed = describe(key.kind)
+    text = f"{KEY_MEANINGS['.'.join(key.path)]} {allowed[0].upper()}{allowed[1:]}."
+    line = f"{key.path[-1]} = {toml('...' if key.path in LOCAL else key.default)}\n"
+    if key.by_preset:
+        # Written out, the default would stay when the preset beside it is changed.
+        own = (f"{name} {toml(getattr(row, key.path[-1]))}" for name, row in PRESETS.items())
+        text += f" Left out, it follows the preset: {', '.join(own)}."
+    optional = key.by_preset or key.path in LOCAL
+    return f"{_comment(text)}\n{'# ' if optional else ''}{line}"
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")

@@ -1,0 +1,260 @@
+"""Everything worth telling that happens to a peer, as values: one line of `events.log` each."""
+
+import re
+import time
+
+import msgspec
+from msgspec import field
+
+from peer.telemetry.format import format_bytes, format_seconds, printable, short_peer
+
+
+def _tag(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=_tag, tag_field="event"):
+    """Base of all events. A new field needs a default: logs of older versions are read too."""
+
+    time: float = field(default_factory=time.time)
+    """Seconds since 1970, by this host's clock."""
+
+    def describe(self) -> str:
+        """Return one line for a person, safe to print: what strangers sent is cleaned."""
+        return printable(self._words())
+
+    def _words(self) -> str:
+        raise NotImplementedError
+
+
+class Started(Event, frozen=True, kw_only=True):
+    """The daemon listens."""
+
+    peer_id: str
+    version: str
+    addresses: tuple[str, ...]
+
+    def _words(self) -> str:
+        return f"peer {self.peer_id} (version {self.version}) listens on {', '.join(self.addresses)}"
+
+
+class MetricsServed(Event, frozen=True, kw_only=True):
+    """The metrics can be scraped."""
+
+    url: str
+
+    def _words(self) -> str:
+        return f"metrics at {self.url}"
+
+
+class Joined(Event, frozen=True, kw_only=True):
+    """The peer has a manifest: its founder's own, a cached one, or one from the swarm."""
+
+    run_id: str
+    run_name: str
+    preset: str
+
+    def _words(self) -> str:
+        return f"in run {self.run_name!r} ({self.run_id[:12]}), outer rule {self.preset}"
+
+
+class ManifestRefused(Event, frozen=True, kw_only=True):
+    """A peer holds another manifest."""
+
+    peer: str
+    fields: tuple[str, ...]
+
+    def _words(self) -> str:
+        return f"{short_peer(self.peer)} is in another run: {'; '.join(self.fields)}"
+
+
+class PeerSeen(Event, frozen=True, kw_only=True):
+    """A peer of the run has answered and is in the view."""
+
+    peer: str
+
+    def _words(self) -> str:
+        return f"peer {short_peer(self.peer)} is here"
+
+
+class PeerGone(Event, frozen=True, kw_only=True):
+    """A peer has left the view: `goodbye` if it said so, `silent` if it stopped answering."""
+
+    peer: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"peer {short_peer(self.peer)} is gone ({self.reason})"
+
+
+class Alone(Event, frozen=True, kw_only=True):
+    """No live peer is in view any more, or yet."""
+
+    def _words(self) -> str:
+        return "ALONE: no other peer is in view; training goes on, looking for others"
+
+
+class NoLongerAlone(Event, frozen=True, kw_only=True):
+    """The first live peer is in view after a time alone."""
+
+    seconds: float
+
+    def _words(self) -> str:
+        return f"no longer alone, after {format_seconds(self.seconds)}"
+
+
+class TrainerStarted(Event, frozen=True, kw_only=True):
+    """The trainer process has its model on its device."""
+
+    device: str
+    parameters: int
+    inner_step: int
+    resumed: bool
+
+    def _words(self) -> str:
+        how = "resumed" if self.resumed else "started"
+        return f"trainer {how} at step {self.inner_step} on {self.device}, {self.parameters:,} parameters"
+
+
+class TrainerDied(Event, frozen=True, kw_only=True):
+    """The trainer process ended unasked; `restarts` counts this time."""
+
+    code: int
+    restarts: int
+
+    def _words(self) -> str:
+        how = f"was killed by signal {-self.code}" if self.code < 0 else f"exited with code {self.code}"
+        return f"trainer {how}; restart {self.restarts} follows"
+
+
+class Checkpointed(Event, frozen=True, kw_only=True):
+    """A checkpoint is complete on disk."""
+
+    inner_step: int
+    path: str
+    seconds: float
+
+    def _words(self) -> str:
+        return f"checkpoint of step {self.inner_step} in {format_seconds(self.seconds)}: {self.path}"
+
+
+class ShareReady(Event, frozen=True, kw_only=True):
+    """An outer step was taken, and its share can be pulled."""
+
+    outer_step: int
+    inner_step: int
+    codec: str
+    size: int
+
+    def _words(self) -> str:
+        return f"outer step {self.outer_step}: shares {format_bytes(self.size)} as {self.codec}"
+
+
+class ExchangeDone(Event, frozen=True, kw_only=True):
+    """An exchange ended with its mix in the weights."""
+
+    partner: str
+    seconds: float
+    bytes_in: int
+    bytes_out: int
+    distance: float
+    """Consensus distance: root mean square of theirs minus ours."""
+    relative_distance: float
+    outer_step: int
+    initiated: bool
+
+    def _words(self) -> str:
+        size = format_bytes(self.bytes_in + self.bytes_out)
+        return (
+            f"exchange with {short_peer(self.partner)}: {size} in {format_seconds(self.seconds)}, "
+            f"{self.relative_distance:.2%} apart"
+        )
+
+
+class ExchangeFailed(Event, frozen=True, kw_only=True):
+    """An exchange broke off; nothing was mixed."""
+
+    partner: str
+    outer_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"exchange with {short_peer(self.partner)} failed: {self.reason}"
+
+
+class MixRefused(Event, frozen=True, kw_only=True):
+    """A partner's share came whole and did not pass our check."""
+
+    partner: str
+    outer_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"refused what {short_peer(self.partner)} shared: {self.reason}"
+
+
+class Skipped(Event, frozen=True, kw_only=True):
+    """An outer step whose mix never came. Normal."""
+
+    outer_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"outer step {self.outer_step} skipped its mix: {self.reason}"
+
+
+class StateServed(Event, frozen=True, kw_only=True):
+    """A newcomer was given our weights, momentum and progress."""
+
+    peer: str
+    size: int
+
+    def _words(self) -> str:
+        return f"gave newcomer {short_peer(self.peer)} our state, {format_bytes(self.size)}"
+
+
+class StateFetched(Event, frozen=True, kw_only=True):
+    """We, a newcomer, were given a donor's."""
+
+    peer: str
+    size: int
+    seconds: float
+    inner_step: int
+
+    def _words(self) -> str:
+        size, seconds = format_bytes(self.size), format_seconds(self.seconds)
+        return f"got the state of step {self.inner_step} from {short_peer(self.peer)}: {size} in {seconds}"
+
+
+class Stopped(Event, frozen=True, kw_only=True):
+    """The daemon ends; the last event of its life, unless it was killed."""
+
+    reason: str
+    inner_step: int
+
+    def _words(self) -> str:
+        return f"stopped at step {self.inner_step}: {self.reason}"
+
+
+AnyEvent = (
+    Started
+    | MetricsServed
+    | Joined
+    | ManifestRefused
+    | PeerSeen
+    | PeerGone
+    | Alone
+    | NoLongerAlone
+    | TrainerStarted
+    | TrainerDied
+    | Checkpointed
+    | ShareReady
+    | ExchangeDone
+    | ExchangeFailed
+    | MixRefused
+    | Skipped
+    | StateServed
+    | StateFetched
+    | Stopped
+)
+"""What a line of the log may hold."""

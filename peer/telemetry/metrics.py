@@ -1,0 +1,232 @@
+"""The peer's Prometheus metrics, read from its statistics at scrape time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+
+from peer.swarm.exchange import ExchangeStatistics
+from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.swarm import SwarmStatistics
+from peer.swarm.transport import TransportStatistics
+from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
+
+PREFIX = "murmuration_"
+
+Snapshot = Callable[[], PeerStatistics]
+
+
+class PeerCollector:
+    """Turns one snapshot a scrape into metrics. What is not known yet is left out, never shown as 0."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric of one moment."""
+        peer = self._snapshot()
+        yield from _daemon(peer)
+        if peer.training is not None:
+            yield from _training(peer.training)
+        if peer.swarm is not None:
+            yield from _swarm(peer.swarm)
+            yield _histogram(peer)
+        if peer.distance is not None:
+            yield from _distance(peer.distance)
+
+
+def make_registry(snapshot: Snapshot) -> CollectorRegistry:
+    """Return a registry of the peer's own metrics, and the process's where the platform tells them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PeerCollector(snapshot))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
+
+
+def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
+    labels = peer.labels
+    yield InfoMetricFamily(
+        f"{PREFIX}peer",
+        "What stays the same for the daemon's life.",
+        value={
+            "peer_id": labels.peer_id,
+            "run_id": labels.run_id,
+            "preset": labels.preset,
+            "codec": labels.codec,
+            "version": labels.version,
+        },
+    )
+    states = GaugeMetricFamily(
+        f"{PREFIX}state", "1 for the state in which the daemon is, 0 for the others.", labels=["state"]
+    )
+    for state in get_args(State):
+        states.add_metric([state], state == peer.state)
+    yield states
+    yield _gauge("uptime_seconds", "Seconds since the daemon started.", peer.uptime_seconds)
+    yield _counter(
+        "trainer_restarts",
+        "Increments when a trainer process that ended unasked is started again.",
+        peer.trainer_restarts,
+    )
+
+
+def _training(training: TrainingStatistics) -> Iterator[Metric]:
+    # Gauges, as a trainer that restarts goes back to its checkpoint: rate() would count the fall as a rise.
+    yield _gauge(
+        "inner_step",
+        "Inner steps in this peer's weights; falls back to the checkpoint when the trainer restarts.",
+        training.inner_step,
+    )
+    yield _gauge(
+        "outer_step",
+        "Outer steps in this peer's weights; falls back with the inner step.",
+        training.outer_step,
+    )
+    yield _gauge(
+        "tokens",
+        "Tokens in this peer's weights, its donor's included; falls back with the inner step.",
+        training.tokens,
+    )
+    yield _gauge(
+        "loss_nats",
+        "Training loss in nats a token: mean over the inner steps of the trainer's last report.",
+        training.loss,
+    )
+    yield _gauge(
+        "tokens_per_second",
+        "Tokens trained on per second, over the trainer's last report.",
+        training.tokens_per_second,
+    )
+    yield _gauge("learning_rate", "Learning rate of the last inner step.", training.learning_rate)
+
+
+def _distance(distance: DistanceStatistics) -> Iterator[Metric]:
+    yield _gauge(
+        "consensus_distance",
+        "Root mean square of the partner's weights minus ours, at the last mix.",
+        distance.absolute,
+    )
+    yield _gauge(
+        "consensus_distance_ratio",
+        "The consensus distance over the root mean square of our weights, at the last mix.",
+        distance.relative,
+    )
+
+
+def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
+    yield _gauge("peers_in_view", "Other peers of the run that answered when last asked.", swarm.view.live)
+    yield _gauge(
+        "alone_seconds",
+        "Seconds since the last live peer was in view; 0 while one is.",
+        swarm.view.alone_seconds,
+    )
+    yield from _exchanges(swarm.exchange, swarm.match, swarm.bulk_bytes_out)
+    yield from _transport(swarm.transport)
+    yield _counter(
+        "bootstrap_attempts",
+        "Increments when a bootstrap or cached address is dialled.",
+        swarm.discovery.bootstrap_attempts,
+    )
+    yield _counter(
+        "bootstrap_answers",
+        "Increments when such an address answers in our run.",
+        swarm.discovery.bootstrap_answers,
+    )
+    yield _labelled(
+        "calls",
+        "Increments when another peer's call was answered, was for another run, or was malformed.",
+        "result",
+        {
+            "answered": swarm.service.answered,
+            "other_run": swarm.service.other_run,
+            "malformed": swarm.service.malformed,
+        },
+    )
+
+
+def _exchanges(exchange: ExchangeStatistics, match: MatchStatistics, bytes_out: int) -> Iterator[Metric]:
+    yield _labelled(
+        "exchanges",
+        "Increments when an exchange ends: done (mixed), refused (came whole, not fit to mix), failed.",
+        "result",
+        {"done": exchange.done, "refused": exchange.refused, "failed": exchange.failed},
+    )
+    yield _labelled(
+        "skips",
+        "Increments when an outer step ends without a mix, by the reason of its last attempt.",
+        "reason",
+        match.skips,
+    )
+    yield _labelled(
+        "exchange_bytes",
+        "Bytes of shares: in grows when an exchange ends, out with each piece that a peer pulls.",
+        "direction",
+        {"in": exchange.bytes_in, "out": bytes_out},
+    )
+    yield _gauge(
+        "exchange_deadline_seconds",
+        "Seconds after which an exchange that began now would be given up.",
+        exchange.deadline,
+    )
+    yield _counter("offers", "Increments when we offer a share to a partner.", match.offers)
+    yield _counter("busy_answers", "Increments when such an offer is answered with busy.", match.busy_answers)
+
+
+def _histogram(peer: PeerStatistics) -> Metric:
+    seconds = peer.exchange_seconds
+    metric = HistogramMetricFamily(
+        f"{PREFIX}exchange_seconds",
+        "Seconds from the agreement on an exchange to the end of its mix; counts exchanges that were done.",
+    )
+    metric.add_metric([], buckets=seconds.cumulated(), sum_value=seconds.total)
+    return metric
+
+
+def _transport(transport: TransportStatistics) -> Iterator[Metric]:
+    yield _gauge("connections", "Open connections to peers.", transport.connections)
+    yield _gauge("dht_peers", "Peers in the routing table of the DHT.", transport.dht_peers)
+    yield _counter(
+        "dht_evictions",
+        "Increments when a peer is thrown out of the routing table.",
+        transport.dht_evictions,
+    )
+    yield _labelled(
+        "streams",
+        "Increments when a stream is opened by us (out) or accepted from a peer (in).",
+        "direction",
+        {"in": transport.streams_accepted, "out": transport.streams_opened},
+    )
+    yield _labelled(
+        "stream_bytes",
+        "Bytes through our streams, all protocols, before encryption; grows as they pass.",
+        "direction",
+        {"in": transport.bytes_received, "out": transport.bytes_sent},
+    )
+    yield _counter(
+        "handler_failures",
+        "Increments when an accepted stream ends in an error: a hostile or broken peer.",
+        transport.handler_failures,
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    metric = CounterMetricFamily(PREFIX + name, text, labels=[label])
+    for key, value in values.items():
+        metric.add_metric([key], value)
+    return metric

@@ -1,0 +1,57 @@
+"""What one peer's daemon knows of itself at one moment: the source of its metrics."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from peer.swarm.swarm import SwarmStatistics
+from peer.telemetry.histogram import HistogramStatistics
+
+State = Literal["starting", "joining", "training", "restarting trainer", "finished", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLabels:
+    """What stays the same for a daemon's life."""
+
+    peer_id: str
+    run_id: str
+    preset: str
+    codec: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStatistics:
+    """What the trainer said last."""
+
+    inner_step: int
+    outer_step: int
+    tokens: int
+    loss: float
+    """Training loss, nats a token."""
+    tokens_per_second: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceStatistics:
+    """What the last mix found: how far the partner was from us."""
+
+    absolute: float
+    """Root mean square of theirs minus ours."""
+    relative: float
+    """The same over the root mean square of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatistics:
+    """A snapshot of the whole daemon. None stands for what is not known yet."""
+
+    labels: PeerLabels
+    state: State
+    uptime_seconds: float
+    trainer_restarts: int
+    exchange_seconds: HistogramStatistics
+    training: TrainingStatistics | None = None
+    distance: DistanceStatistics | None = None
+    swarm: SwarmStatistics | None = None

@@ -1,0 +1,172 @@
+import pytest
+from msgspec.structs import replace
+
+from peer.config.run_file import NO_FOUNDER, read_run_file
+from peer.errors import Exit, RunFileError
+from protocol.identity import Identity
+from protocol.manifest import Data, Inner, Manifest, Outer, Tokenizer, sign
+from protocol.rules import violations
+
+DEFAULT = Manifest(founder=NO_FOUNDER)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text):
+        (tmp_path / "run.toml").write_text(text, encoding="utf-8")
+        return read_run_file(tmp_path / "run.toml")
+
+    return read
+
+
+@pytest.fixture
+def mistakes(read, tmp_path):
+    def mistakes(text):
+        with pytest.raises(RunFileError) as caught:
+            read(text)
+        assert caught.value.code == Exit.RUN_FILE
+        return caught.value.message.replace(f"{tmp_path / 'run.toml'}:", "").splitlines()
+
+    return mistakes
+
+
+def test_an_empty_file_gives_the_default_manifest(read):
+    run = read("")
+    assert run.draft == DEFAULT
+    assert (run.data_path, run.tokenizer_path) == (None, None)
+
+
+def test_every_section_is_read(read):
+    run = read(
+        'name = "x"\nseed = 3\ncodecs = ["fp32", "int8"]\n'
+        "[model]\nlayers = 2\n[inner]\nclip = 2\n[outer]\nevery = 5\n"
+    )
+    assert (run.draft.name, run.draft.seed, run.draft.codecs) == ("x", 3, ("fp32", "int8"))
+    assert (run.draft.model.layers, run.draft.inner.clip, run.draft.outer.every) == (2, 2.0, 5)
+
+
+@pytest.mark.parametrize("source", ["shakespeare", "python"])
+def test_data_may_be_given_by_its_source_alone(read, source):
+    assert read(f'data = "{source}"').draft.data == Data(source=source)
+
+
+@pytest.mark.parametrize(
+    ("text", "outer"),
+    [
+        ('preset = "gossip"', Outer(preset="gossip", alpha=0.9, beta=0.7, mixes=4)),
+        ('preset = "gossip"\nmixes = 1', Outer(preset="gossip", alpha=0.9, beta=0.7, mixes=1)),
+        ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1)),
+        ("alpha = 0.4", Outer(preset="noloco", alpha=0.4, beta=0.7, mixes=4)),
+    ],
+)
+def test_the_outer_constants_follow_the_preset_where_they_are_left_out(read, text, outer):
+    assert read(f"[outer]\n{text}").draft.outer == outer
+
+
+def test_paths_are_relative_to_the_file_and_stay_out_of_the_manifest(read, tmp_path):
+    run = read(
+        '[data]\nsource = "text"\npath = "corpus/a.txt"\n'
+        '[tokenizer]\nkind = "file"\nvocabulary = 5000\npath = "/srv/tokenizer.json"'
+    )
+    assert run.data_path == tmp_path / "corpus" / "a.txt"
+    assert str(run.tokenizer_path) == "/srv/tokenizer.json"
+    assert run.draft.data == Data(source="text")
+    assert run.draft.tokenizer == Tokenizer(kind="file", vocabulary=5000)
+
+
+def test_the_manifest_gets_its_founder_and_hashes(read):
+    founder = Identity(bytes(32))
+    run = read('[data]\nsource = "text"\npath = "a.txt"')
+    manifest = run.manifest(founder.public_key, data_sha256=bytes(32))
+    assert violations(manifest) == []
+    sign(manifest, founder)
+    assert manifest == replace(
+        DEFAULT, founder=founder.public_key, data=Data(source="text", sha256=bytes(32))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[inner]\n\nbatsh = 8",
+            "3: inner.batsh is not a key of [inner]; did you mean batch? allowed: "
+            + ", ".join(Inner.__struct_fields__),
+        ),
+        (
+            "nmae = 1",
+            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, [model], [tokenizer]",
+        ),
+        (
+            "\n[modle]\nlayers = 1",
+            "2: [modle] is not a section; did you mean model? allowed: model, tokenizer, data, inner",
+        ),
+        ("model = 3", "1: model = 3 must be a section: write [model] and its keys below it"),
+        ("[[inner]]\nbatch = 1", "1: inner = [{batch = 1}] must be a section: write [inner] and its keys"),
+        ('[inner]\nbatch = "8"', '2: inner.batch = "8" must be a whole number from 1 to 65536'),
+        ("[inner]\nbatch = 8.0", "2: inner.batch = 8.0 must be a whole number from 1 to 65536"),
+        ("[inner]\nbatch = true", "2: inner.batch = true must be a whole number from 1 to 65536"),
+        ("inner.batch = 0", "1: inner.batch = 0 must be a whole number from 1 to 65536"),
+        ("inner = {clip = 1,\n batch = 0}" , "1: not TOML: "),
+        ("inner = {clip = 1, batch = 0}", "1: inner.batch = 0 must be a whole number from 1 to 65536"),
+        ("[inner]\nclip = nan", "2: inner.clip = NaN must be a number above 0 and at most 1000000"),
+        ('outer.preset = "diloco"', '1: outer.preset = "diloco" must be one of "gossip", "noloco", "solo"'),
+        (
+            'codecs = [\n"int4"]',
+            '1: codecs = ["int4"] must be a list of 1 to 8, each one of "bf16", "fp32", "int8"',
+        ),
+        ("founder = 1", "1: founder is not set by hand: it is the key of the peer that makes"),
+        ("[model.deep]\nx = 1", "1: model.deep is not a key of [model]; allowed: layers, width"),
+        ("a = 1\nb = = 2", "2: not TOML: Invalid value"),
+        ("a = [1,\n2", "2: not TOML: Unclosed array"),
+        ("a = 1\na = 2", "2: not TOML: Cannot overwrite a value"),
+        ("[model]\nwidth = 100\nheads = 3", "2: model.width = 100 must be a multiple of model.heads"),
+        ("[inner]\nwarmup = 300", "2: inner.warmup = 300 must be at most inner.steps, which is 200"),
+        ("\n[outer]\nalpha = 0.9", "2: outer.beta = 0.7 must be above 0 and below "),
+        ("[outer]\nalpha = 0.9\nbeta = 0.9", "3: outer.beta = 0.9 must be above 0 and below "),
+        ('data = "text"', '1: data.source = "text" needs data.path: a file, relative to this one\'s folder'),
+        (
+            '[data]\npath = "x"',
+            '2: data.path = "x" would never be read, as data.source = "shakespeare": leave it out',
+        ),
+        (
+            '[tokenizer]\nkind = "file"\npath = "t.json"',
+            '1: tokenizer.kind = "file" needs tokenizer.vocabulary: a whole number from 2 to 1048576',
+        ),
+        ("[tokenizer]\nvocabulary = 300", "2: tokenizer.vocabulary = 300 must be 256"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line_its_value_and_what_is_allowed(mistakes, text, message):
+    (line,) = mistakes(text)
+    assert line.startswith(message)
+
+
+def test_every_mistake_is_listed_in_the_order_of_the_file(mistakes):
+    lines = mistakes("seed = -1\n[outer]\nevry = 3\n[inner]\nbatch = 0\n")
+    assert [line.split(" ")[:2] for line in lines] == [
+        ["1:", "seed"],
+        ["3:", "outer.evry"],
+        ["5:", "inner.batch"],
+    ]
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5_000])
+def test_a_file_that_toml_chokes_on_is_a_mistake_too(mistakes, text):
+    (line,) = mistakes(text)
+    assert line.startswith("1: ")
+
+
+def test_a_missing_file_is_told_how_to_be_made(tmp_path):
+    with pytest.raises(RunFileError, match=r"does not exist\. `peer init` writes one"):
+        read_run_file(tmp_path / "run.toml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "run.toml").write_bytes(b"name = '\xff'")
+    with pytest.raises(RunFileError, match="not UTF-8 text"):
+        read_run_file(tmp_path / "run.toml")
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path):
+    with pytest.raises(RunFileError, match="cannot be read: Is a directory"):
+        read_run_file(tmp_path)

@@ -1,0 +1,24 @@
+from peer.config.schema import BY_PRESET, COMPUTED, KEYS, LOCAL, SECTIONS, names_in
+from protocol.manifest import Manifest
+from protocol.presets import Preset
+
+
+def test_every_field_of_the_manifest_is_a_key_or_computed():
+    fields = {
+        (name, inner) if name in SECTIONS else (name,)
+        for name in Manifest.__struct_fields__
+        for inner in (
+            getattr(Manifest(founder=bytes(32)), name).__struct_fields__ if name in SECTIONS else [""]
+        )
+    }
+    assert set(KEYS) | set(COMPUTED) == fields | set(LOCAL)
+    assert not set(KEYS) & set(COMPUTED)
+
+
+def test_the_top_comes_before_the_sections():
+    assert names_in(()) == ["name", "seed", "codecs"]
+    assert SECTIONS == ("model", "tokenizer", "data", "inner", "outer")
+
+
+def test_keys_that_follow_the_preset_are_constants_of_presets():
+    assert all(path in KEYS and path[-1] in Preset.__slots__ for path in BY_PRESET)

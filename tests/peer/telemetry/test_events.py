@@ -1,0 +1,129 @@
+from typing import get_args
+
+import msgspec
+import pytest
+
+from peer.telemetry.events import (
+    Alone,
+    AnyEvent,
+    Checkpointed,
+    Event,
+    ExchangeDone,
+    ExchangeFailed,
+    Joined,
+    ManifestRefused,
+    MetricsServed,
+    MixRefused,
+    NoLongerAlone,
+    PeerGone,
+    PeerSeen,
+    ShareReady,
+    Skipped,
+    Started,
+    StateFetched,
+    StateServed,
+    Stopped,
+    TrainerDied,
+    TrainerStarted,
+)
+
+PEER = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6aB3f"
+
+LINES = [
+    (
+        Started(peer_id="12D3x", version="0.1.0", addresses=("/ip4/1.2.3.4/tcp/4001",)),
+        "peer 12D3x (version 0.1.0) listens on /ip4/1.2.3.4/tcp/4001",
+    ),
+    (
+        Joined(run_id="0123456789abcdef", run_name="toy", preset="noloco"),
+        "in run 'toy' (0123456789ab), outer rule noloco",
+    ),
+    (
+        MetricsServed(url="http://127.0.0.1:9464/metrics"),
+        "metrics at http://127.0.0.1:9464/metrics",
+    ),
+    (
+        ManifestRefused(peer=PEER, fields=("inner.batch: 8 here, 16 there", "seed: 0 here, 1 there")),
+        "12D3..aB3f is in another run: inner.batch: 8 here, 16 there; seed: 0 here, 1 there",
+    ),
+    (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
+    (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone (silent)"),
+    (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
+    (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
+    (
+        TrainerStarted(device="cuda:0", parameters=1_234_567, inner_step=40, resumed=True),
+        "trainer resumed at step 40 on cuda:0, 1,234,567 parameters",
+    ),
+    (TrainerDied(code=-9, restarts=2), "trainer was killed by signal 9; restart 2 follows"),
+    (TrainerDied(code=1, restarts=1), "trainer exited with code 1; restart 1 follows"),
+    (
+        Checkpointed(inner_step=40, path="/home/x/checkpoints/40", seconds=0.25),
+        "checkpoint of step 40 in 0.2 s: /home/x/checkpoints/40",
+    ),
+    (
+        ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000),
+        "outer step 2: shares 1.2 MB as int8",
+    ),
+    (
+        ExchangeDone(
+            partner=PEER,
+            seconds=0.84,
+            bytes_in=600_000,
+            bytes_out=610_000,
+            distance=1e-3,
+            relative_distance=0.0123,
+            outer_step=2,
+            initiated=True,
+        ),
+        "exchange with 12D3..aB3f: 1.2 MB in 0.8 s, 1.23% apart",
+    ),
+    (
+        ExchangeFailed(partner=PEER, outer_step=2, reason="not done after 5.0 s"),
+        "exchange with 12D3..aB3f failed: not done after 5.0 s",
+    ),
+    (
+        MixRefused(partner=PEER, outer_step=2, reason="not finite"),
+        "refused what 12D3..aB3f shared: not finite",
+    ),
+    (
+        Skipped(outer_step=3, reason="everybody is busy"),
+        "outer step 3 skipped its mix: everybody is busy",
+    ),
+    (StateServed(peer=PEER, size=4_000_000), "gave newcomer 12D3..aB3f our state, 4.0 MB"),
+    (
+        StateFetched(peer=PEER, size=4_000_000, seconds=2.0, inner_step=400),
+        "got the state of step 400 from 12D3..aB3f: 4.0 MB in 2.0 s",
+    ),
+    (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
+]
+
+
+@pytest.mark.parametrize(("event", "line"), LINES)
+def test_each_event_is_one_line_for_a_person(event, line):
+    assert event.describe() == line
+
+
+def test_every_kind_of_event_is_described_here_and_read_from_the_log():
+    kinds = set(Event.__subclasses__())
+    assert {type(event) for event, _ in LINES} == kinds
+    assert set(get_args(AnyEvent)) == kinds
+
+
+@pytest.mark.parametrize("event", [event for event, _ in LINES])
+def test_each_event_survives_the_log(event):
+    data = msgspec.json.encode(event)
+    assert msgspec.json.decode(data, type=AnyEvent) == event
+    assert set(msgspec.json.decode(data)) == {"event", *type(event).__struct_fields__}
+
+
+def test_kinds_are_named_in_words_with_underscores():
+    assert msgspec.to_builtins(NoLongerAlone(time=0.0, seconds=1.0)) == {
+        "event": "no_longer_alone",
+        "time": 0.0,
+        "seconds": 1.0,
+    }
+
+
+def test_a_strangers_words_cannot_leave_their_line():
+    event = ExchangeFailed(partner=PEER, outer_step=1, reason="no\n12:00:00 peer is rich\x1b[1A")
+    assert event.describe().isprintable()

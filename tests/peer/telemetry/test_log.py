@@ -1,0 +1,54 @@
+import io
+import json
+import time
+
+import pytest
+
+from peer.telemetry.event_file import EventFile, read_events
+from peer.telemetry.events import Skipped
+from peer.telemetry.log import Log
+
+EVENT = Skipped(time=1_700_000_000.0, outer_step=3, reason="everybody is \x1b[31mbusy")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Log one event and return what stands on the terminal and in the file."""
+
+    def write(log_format, stream):
+        with EventFile(tmp_path / "events.log") as file:
+            Log(file, stream, log_format)(EVENT)
+        return list(read_events(tmp_path / "events.log"))
+
+    return write
+
+
+def test_text_is_the_local_time_and_what_happened(write, monkeypatch):
+    monkeypatch.setenv("TZ", "XXX-02:00")
+    time.tzset()
+    stream = io.StringIO()
+    try:
+        assert write("text", stream) == [EVENT]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert stream.getvalue() == "00:13:20 outer step 3 skipped its mix: everybody is ?[31mbusy\n"
+
+
+def test_json_is_the_line_of_the_file(write, tmp_path):
+    stream = io.StringIO()
+    write("json", stream)
+    assert stream.getvalue() == (tmp_path / "events.log").read_text()
+    assert json.loads(stream.getvalue())["event"] == "skipped"
+
+
+class _HungUp(io.StringIO):
+    def write(self, text):
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [_HungUp(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")])
+def test_a_terminal_that_takes_nothing_costs_no_event(write, stream):
+    stream.close()
+    assert write("text", stream) == [EVENT]
+    assert write("text", _HungUp()) == [EVENT, EVENT]
