@@ -1,0 +1,115 @@
+"""Brings up simulated peers: the real swarm code over memory links, each with a toy learner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from peer.simulate.learner import ToyLearner
+from peer.simulate.network import MemoryTransport, Network
+from peer.swarm.exchange import Outcome
+from peer.swarm.objects import ObjectStore
+from peer.swarm.swarm import Run, Swarm
+from protocol.identity import Identity
+from protocol.manifest import Manifest, sign
+
+
+@dataclass(slots=True)
+class Record:
+    """What one simulated peer was told: the observer of its swarm."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    skips: list[tuple[int, str]] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    refusals: list[tuple[str, list[str]]] = field(default_factory=list)
+    guests: list[tuple[str, int]] = field(default_factory=list)
+
+    def exchange_ended(self, outcome: Outcome) -> None:
+        """See `Observer`."""
+        self.outcomes.append(outcome)
+
+    def skipped(self, outer_step: int, reason: str) -> None:
+        """See `Observer`."""
+        self.skips.append((outer_step, reason))
+
+    def peer_changed(self, peer_id: str, what: str) -> None:
+        """See `Observer`."""
+        self.changes.append((peer_id, what))
+
+    def manifest_refused(self, peer_id: str, fields: list[str]) -> None:
+        """See `Observer`."""
+        self.refusals.append((peer_id, fields))
+
+    def state_served(self, peer_id: str, size: int) -> None:
+        """See `Observer`."""
+        self.guests.append((peer_id, size))
+
+
+@dataclass(slots=True)
+class Bird:
+    """One simulated peer."""
+
+    identity: Identity
+    transport: MemoryTransport
+    swarm: Swarm
+    learner: ToyLearner
+    record: Record
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    async def fly(self) -> None:
+        """Run until cancelled."""
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.transport.serve)
+                nursery.start_soon(self.swarm.run)
+                nursery.start_soon(self.learner.run)
+
+
+class Flock:
+    """A swarm on one virtual clock. The first bird founds the run; others join through those named."""
+
+    def __init__(self, folder: Path, manifest: Callable[[bytes], Manifest], *, seed: int = 0) -> None:
+        self.folder = folder
+        self.network = Network(seed=seed)
+        founder = _identity(0)
+        self._manifest = manifest(founder.public_key)
+        self._sealed = sign(self._manifest, founder)
+        self.run_id = self._sealed.run_id
+        self.birds: list[Bird] = []
+
+    def hatch(self, *, through: tuple[Bird, ...] = (), seconds: float = 1.0, **learner: int | bool) -> Bird:
+        """Make a bird that bootstraps through others and takes an outer step every `seconds`."""
+        index = len(self.birds)
+        identity = _identity(index)
+        spool = self.folder / f"bird-{index}"
+        spool.mkdir()
+        toy = ToyLearner(
+            spool=spool,
+            value=float(index),
+            seconds=seconds,
+            outer_steps=int(learner.get("outer_steps", 10)),
+            waits=bool(learner.get("waits", False)),
+            padding=int(learner.get("padding", 0)),
+        )
+        transport, record = self.network.add(identity.peer_id), Record()
+        bootstraps = tuple(address for bird in through for address in bird.transport.addresses)
+        run = Run(self._sealed, self._manifest, bootstraps)
+        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record)
+        toy.publish = swarm.new_share
+        bird = Bird(identity, transport, swarm, toy, record)
+        self.birds.append(bird)
+        return bird
+
+    def kill(self, bird: Bird) -> None:
+        """End a bird as SIGKILL would."""
+        self.network.kill(bird.identity.peer_id)
+        bird.scope.cancel()
+
+    def freeze(self, bird: Bird) -> None:
+        """Stop a bird as SIGSTOP would."""
+        self.network.freeze(bird.identity.peer_id)
+
+
+def _identity(index: int) -> Identity:
+    return Identity(index.to_bytes(32, "big"))

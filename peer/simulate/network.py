@@ -1,0 +1,249 @@
+"""The in-memory twin of the libp2p transport: links with delay and rate, peers that die or freeze."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from peer.swarm.transport import Contact, Handler, RecordRules, Stream, TransportError, TransportStatistics
+
+IN_FLIGHT = 64
+"""Writes that a link holds before the sender waits, like a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One direction between two peers."""
+
+    delay: float = 0.01
+    """Seconds that every byte travels."""
+    rate: float = math.inf
+    """Bytes a second."""
+
+
+@dataclass(slots=True)
+class Network:
+    """All peers of one simulation. Seeded: two runs with one seed and one clock are the same."""
+
+    seed: int = 0
+    link: Link = field(default_factory=Link)
+    peers: dict[str, "MemoryTransport"] = field(default_factory=dict)
+    table: dict[str, bytes | None] = field(default_factory=dict)
+    """The DHT: PeerID to published record."""
+    unplugged: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+
+    rng: random.Random = field(init=False)
+
+    def add(self, peer_id: str) -> "MemoryTransport":
+        """Bring up a peer at the address `/memory/PEER_ID`."""
+        self.peers[peer_id] = MemoryTransport(self, peer_id)
+        return self.peers[peer_id]
+
+    def kill(self, peer_id: str) -> None:
+        """Take a peer down as SIGKILL would: its streams end, nothing is said."""
+        self.peers.pop(peer_id).die()
+        self.table.pop(peer_id, None)
+
+    def unplug(self, peer_id: str) -> None:
+        """Take a peer's line away: it can neither call nor be called, and its streams end."""
+        self.unplugged.add(peer_id)
+        self.peers[peer_id].die()
+
+    def plug_in(self, peer_id: str) -> None:
+        """Give the line back."""
+        self.unplugged.discard(peer_id)
+
+    def freeze(self, peer_id: str) -> None:
+        """Stop a peer as SIGSTOP would: its streams stay open and silent."""
+        self.peers[peer_id].frozen = True
+
+
+class MemoryStream:
+    """One end of a stream. What is sent arrives after the link's delay, in order."""
+
+    def __init__(self, owner: "MemoryTransport", peer_id: str) -> None:
+        self._owner = owner
+        self._peer_id = peer_id
+        self._send, self._receive = trio.open_memory_channel[tuple[float, bytes]](IN_FLIGHT)
+        self._other: MemoryStream | None = None
+        self._left = b""
+        self._line_free = 0.0
+
+    @property
+    def peer_id(self) -> str:
+        """Who is at the other end."""
+        return self._peer_id
+
+    def join(self, other: "MemoryStream") -> None:
+        """Make two ends one stream."""
+        self._other, other._other = other, self  # noqa: SLF001 - two ends of one thing
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        """See `Stream`."""
+        await self._owner.not_frozen()
+        other = self._living_other()
+        link = self._owner.network.link
+        start = max(trio.current_time(), self._line_free)
+        self._line_free = start + len(data) / link.rate
+        self._owner.bytes_sent += len(data)
+        try:
+            await other._send.send((self._line_free + link.delay, bytes(data)))  # noqa: SLF001
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise TransportError(f"{self._peer_id} closed the stream") from error
+
+    async def receive_some(self, limit: int) -> bytes:
+        """See `Stream`."""
+        await self._owner.not_frozen()
+        if not self._left:
+            try:
+                arrival, self._left = await self._receive.receive()
+            except (trio.EndOfChannel, trio.ClosedResourceError):
+                return b""
+            await trio.sleep_until(arrival)
+        data, self._left = self._left[:limit], self._left[limit:]
+        self._owner.bytes_received += len(data)
+        return data
+
+    async def aclose(self) -> None:
+        """See `Stream`."""
+        self.cut()
+
+    async def reset(self) -> None:
+        """See `Stream`."""
+        self.cut()
+
+    def cut(self) -> None:
+        """End both directions; what is already in flight still arrives."""
+        self._receive.close()
+        if self._other is not None:
+            self._other._send.close()  # noqa: SLF001
+
+    def _living_other(self) -> "MemoryStream":
+        if self._other is None:
+            raise TransportError("the stream is not open")
+        return self._other
+
+
+class MemoryTransport:
+    """A `Transport` whose peers live in one `Network`. Run `serve` in a nursery to answer inbound streams."""
+
+    def __init__(self, network: Network, peer_id: str) -> None:
+        self.network = network
+        self._peer_id = peer_id
+        self._handlers: dict[str, Handler] = {}
+        self._arrivals, self._arriving = trio.open_memory_channel[tuple[MemoryStream, str]](math.inf)
+        self._streams: list[MemoryStream] = []
+        self._opened = self._accepted = self._failures = 0
+        self.frozen = False
+        self.bytes_sent = self.bytes_received = 0
+
+    @property
+    def peer_id(self) -> str:
+        """See `Transport`."""
+        return self._peer_id
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """See `Transport`."""
+        return (f"/memory/{self._peer_id}/p2p/{self._peer_id}",)
+
+    def handle(self, protocol: str, handler: Handler) -> None:
+        """See `Transport`."""
+        self._handlers[protocol] = handler
+
+    async def dial(self, address: str) -> str:
+        """See `Transport`."""
+        await self.not_frozen()
+        peer_id = address.rpartition("/p2p/")[2]
+        await trio.sleep(2 * self.network.link.delay)
+        if peer_id not in self.network.peers or {peer_id, self._peer_id} & self.network.unplugged:
+            raise TransportError(f"nobody listens at {address}")
+        await self.network.peers[peer_id].not_frozen()
+        return peer_id
+
+    async def open_stream(self, contact: Contact, protocol: str) -> Stream:
+        """See `Transport`."""
+        await self.dial(f"/p2p/{contact.peer_id}")
+        other = self.network.peers.get(contact.peer_id)
+        if other is None or protocol not in other._handlers:  # noqa: SLF001
+            raise TransportError(f"{contact.peer_id} does not speak {protocol}")
+        ours, theirs = MemoryStream(self, contact.peer_id), MemoryStream(other, self._peer_id)
+        ours.join(theirs)
+        self._streams.append(ours)
+        self._opened += 1
+        other._streams.append(theirs)  # noqa: SLF001
+        other._arrivals.send_nowait((theirs, protocol))  # noqa: SLF001
+        return ours
+
+    async def hang_up(self, peer_id: str) -> None:
+        """See `Transport`."""
+        for stream in self._streams:
+            if stream.peer_id == peer_id:
+                stream.cut()
+
+    def connected(self) -> Sequence[str]:
+        """See `Transport`."""
+        return sorted({stream.peer_id for stream in self._streams})
+
+    async def join_table(self, run_id: bytes, known: Sequence[Contact], rules: RecordRules) -> None:
+        """See `Transport`."""
+        del run_id, known, rules
+        self.network.table.setdefault(self._peer_id, None)
+
+    async def publish(self, value: bytes) -> None:
+        """See `Transport`."""
+        self.network.table[self._peer_id] = value
+
+    async def look_up(self, peer_id: str) -> bytes | None:
+        """See `Transport`."""
+        return self.network.table.get(peer_id)
+
+    async def random_peers(self, count: int) -> Sequence[Contact]:
+        """See `Transport`."""
+        if self._peer_id in self.network.unplugged:
+            raise TransportError("no line")
+        others = sorted(set(self.network.table) - {self._peer_id})
+        drawn = self.network.rng.sample(others, min(count, len(others)))
+        return [Contact(peer_id, (f"/memory/{peer_id}",)) for peer_id in drawn]
+
+    async def serve(self) -> None:
+        """Answer inbound streams until cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for stream, protocol in self._arriving:
+                self._accepted += 1
+                nursery.start_soon(self._serve_one, stream, self._handlers[protocol])
+
+    async def _serve_one(self, stream: MemoryStream, handler: Handler) -> None:
+        try:
+            await handler(stream)
+        except Exception:  # noqa: BLE001 - as in the real transport, a handler never ends the host
+            self._failures += 1
+        stream.cut()
+
+    async def not_frozen(self) -> None:
+        """Wait for ever where this peer is frozen."""
+        if self.frozen:
+            await trio.sleep_forever()
+
+    def die(self) -> None:
+        """Cut every stream."""
+        for stream in self._streams:
+            stream.cut()
+
+    def statistics(self) -> TransportStatistics:
+        """See `Transport`."""
+        return TransportStatistics(
+            connections=len(self.connected()),
+            streams_opened=self._opened,
+            streams_accepted=self._accepted,
+            handler_failures=self._failures,
+            bytes_received=self.bytes_received,
+            bytes_sent=self.bytes_sent,
+            dht_peers=len(self.network.table),
+            dht_evictions=0,
+        )

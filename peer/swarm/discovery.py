@@ -1,0 +1,152 @@
+"""Finding peers, again and again: bootstraps, the cache on disk, and the run's DHT."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from peer.swarm.membership import Membership
+from peer.swarm.stored import StoredRecords, open_stored, stored_form
+from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.view import View
+from protocol.errors import ProtocolError
+
+PUBLISH_EVERY = 300.0
+"""Seconds between two publications of our record: values age in the DHT, and holders leave."""
+
+DRAW_EVERY = 60.0
+"""Seconds between two random draws from the DHT, which join parts of the swarm that have lost each other."""
+
+DRAWN = 4
+
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 60.0
+"""Seconds between attempts while alone: doubling, with jitter, for ever."""
+
+TABLE_DEADLINE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryStatistics:
+    """What discovery has done."""
+
+    bootstrap_attempts: int
+    bootstrap_answers: int
+    draws: int
+    published: int
+
+
+class Discovery:
+    """Feeds the view from every source there is."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        run_id: bytes,
+        view: View,
+        membership: Membership,
+        *,
+        bootstraps: Sequence[str],
+        cached: Callable[[], Sequence[Contact]],
+    ) -> None:
+        self._transport = transport
+        self._run_id = run_id
+        self._view = view
+        self._membership = membership
+        self._bootstraps = tuple(bootstraps)
+        self._cached = cached
+        self._rng = random.Random()
+        self._attempts = self._answers = self._draws = self._published = 0
+
+    async def bootstrap(self) -> bool:
+        """Greet every bootstrap and cached peer at once; return whether any answered."""
+        before = self._answers
+        async with trio.open_nursery() as nursery:
+            for address in self._bootstraps:
+                nursery.start_soon(self._greet_address, address)
+            for contact in self._cached():
+                nursery.start_soon(self._greet, contact)
+        return self._answers > before
+
+    async def _greet_address(self, address: str) -> None:
+        self._attempts += 1
+        try:
+            with trio.fail_after(10):
+                peer_id = await self._transport.dial(address)
+        except (TransportError, trio.TooSlowError):
+            return
+        if peer_id != self._transport.peer_id:
+            bare = address.partition("/p2p/")[0]
+            await self._count(Contact(peer_id, (bare,)))
+
+    async def _greet(self, contact: Contact) -> None:
+        if contact.peer_id != self._transport.peer_id:
+            self._attempts += 1
+            await self._count(contact)
+
+    async def _count(self, contact: Contact) -> None:
+        self._answers += await self._membership.greet(contact)
+
+    async def run(self) -> None:
+        """Keep the view fed until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._bootstrap_while_alone)
+            nursery.start_soon(self._use_table)
+
+    async def _bootstrap_while_alone(self) -> None:
+        retry = FIRST_RETRY
+        while True:
+            if self._view.statistics().live:
+                retry = FIRST_RETRY
+                await self._view.wait_change()
+                continue
+            await self.bootstrap()
+            with trio.move_on_after(retry * (0.5 + self._rng.random())):
+                await self._view.wait_change()
+            retry = min(retry * 2, LONGEST_RETRY)
+
+    async def _use_table(self) -> None:
+        with trio.move_on_after(TABLE_DEADLINE):
+            await self._transport.join_table(self._run_id, self._view.live(), StoredRecords(self._run_id))
+        next_publication = trio.current_time()
+        while True:
+            if trio.current_time() >= next_publication and self._view.statistics().live:
+                await self._publish()
+                next_publication = trio.current_time() + PUBLISH_EVERY
+            await self._draw_from_table()
+            with trio.move_on_after(DRAW_EVERY * (0.5 + self._rng.random())):
+                await trio.sleep_forever()
+
+    async def _publish(self) -> None:
+        try:
+            with trio.move_on_after(TABLE_DEADLINE):
+                await self._transport.publish(stored_form(self._membership.record()))
+                self._published += 1
+        except TransportError:
+            return
+
+    async def _draw_from_table(self) -> None:
+        """Greet peers near a random key; take an unknown one's addresses from its record in the DHT."""
+        try:
+            with trio.move_on_after(TABLE_DEADLINE):
+                for contact in await self._transport.random_peers(DRAWN):
+                    if self._view.contact(contact.peer_id) is None:
+                        self._draws += 1
+                        await self._membership.greet(await self._with_addresses(contact))
+        except TransportError:
+            return
+
+    async def _with_addresses(self, contact: Contact) -> Contact:
+        if contact.addresses:
+            return contact
+        stored = await self._transport.look_up(contact.peer_id)
+        try:
+            record = open_stored(stored or b"", self._run_id)
+        except ProtocolError:
+            return contact
+        return Contact(contact.peer_id, record.addresses) if record.peer_id == contact.peer_id else contact
+
+    def statistics(self) -> DiscoveryStatistics:
+        """Counters since the start."""
+        return DiscoveryStatistics(self._attempts, self._answers, self._draws, self._published)

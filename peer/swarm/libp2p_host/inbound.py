@@ -1,0 +1,83 @@
+"""Inbound TCP connections before they have proved who they are."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
+
+from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.exceptions import IOException
+from libp2p.io.trio import TrioTCPStream
+
+_MOST = 16 * 1024
+"""Bytes of a handshake; a real one has about 1 KiB."""
+
+
+class BriefReader(ReadWriteCloser):  # type: ignore[misc]
+    """A TCP stream that gives little to who has not proved himself.
+
+    Stock 0.8.1 takes the length of a protocol's name from the wire and reads as much, up to 2**63 bytes. Drop
+    when a libp2p release bounds it.
+    """
+
+    def __init__(self, stream: TrioTCPStream) -> None:
+        self._stream = stream
+        self._left = _MOST
+
+    async def read(self, n: int | None = None) -> bytes:
+        """Read up to `n` bytes of what is left."""
+        if self._left == 0:
+            raise IOException("the handshake is too long")
+        data: bytes = await self._stream.read(self._left if n is None else min(n, self._left))
+        self._left -= len(data)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Write as the stream does."""
+        await self._stream.write(data)
+
+    async def close(self) -> None:
+        """Close the stream."""
+        await self._stream.close()
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """Return IP address and port of the other end."""
+        address: tuple[str, int] | None = self._stream.get_remote_address()
+        return address
+
+
+class Handshakes:
+    """Counts handshakes by where they come from, so that one host cannot take every inbound slot."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, stream: TrioTCPStream) -> Iterator[None]:
+        """Count one handshake while it lasts.
+
+        Raises:
+            IOException: its host has as many already.
+        """
+        origin = _origin(stream)
+        if self._running[origin] >= self._most:
+            raise IOException(f"{origin} has {self._most} handshakes running")
+        self._running[origin] += 1
+        try:
+            yield
+        finally:
+            self._running[origin] -= 1
+            if not self._running[origin]:
+                del self._running[origin]
+
+
+def _origin(stream: TrioTCPStream) -> str:
+    # libp2p's own get_remote_address knows no IPv6.
+    try:
+        address = ip_address(stream.stream.socket.getpeername()[0].partition("%")[0])
+    except (OSError, ValueError):
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        return address.exploded[:19] if address.ipv4_mapped is None else str(address.ipv4_mapped)
+    return str(address)

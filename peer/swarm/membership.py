@@ -1,0 +1,129 @@
+"""Staying known and staying acquainted: our own record, signs of life, peer exchange, and saying goodbye."""
+
+import random
+import time
+from collections.abc import Callable
+
+import trio
+
+from peer.swarm.calls import RefusedError, ask
+from peer.swarm.service import Reply
+from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.view import View
+from protocol.errors import ProtocolError
+from protocol.identity import Identity
+from protocol.limits import MAX_ADDRESSES, MAX_RECORDS
+from protocol.messages import AskPeers, Goodbye, Noted, PeersAre
+from protocol.records import PeerRecord, SignedRecord, open_record, sign_record
+
+HEARTBEAT = 10.0
+"""Seconds between two rounds of signs of life. Three missed rounds drop a peer."""
+
+HEARTBEAT_FANOUT = 16
+"""Peers asked in one round: the work of a peer does not grow with the swarm."""
+
+GOODBYE_DEADLINE = 1.5
+"""Seconds that leaving may spend on telling the others."""
+
+OtherRunObserver = Callable[[Contact], None]
+
+
+class Membership:
+    """Keeps our record fresh and the view alive by asking known peers for their peers."""
+
+    def __init__(self, transport: Transport, identity: Identity, run_id: bytes, view: View) -> None:
+        self._transport = transport
+        self._identity = identity
+        self._run_id = run_id
+        self._view = view
+        self._sequence = 0
+        self._rng = random.Random()
+        self.shard = 0
+        """The shard of the data that our record names."""
+
+    def record(self, *, goodbye: bool = False) -> SignedRecord:
+        """Sign what is true of us now. Wall-clock nanoseconds make the sequence grow over restarts too."""
+        self._sequence = max(time.time_ns(), self._sequence + 1)
+        record = PeerRecord(
+            run_id=self._run_id,
+            peer_id=self._identity.peer_id,
+            sequence=self._sequence,
+            addresses=_bare(self._transport.addresses),
+            shard=self.shard,
+            goodbye=goodbye,
+        )
+        return sign_record(record, self._identity)
+
+    async def serve_peers(self, caller: str, call: AskPeers) -> Reply:
+        """Answer `AskPeers`: learn who called, and pass on some that we know."""
+        self._learn_from(caller, call.mine)
+        records = (self.record(), *self._view.sample(MAX_RECORDS - 1))
+        return PeersAre(records=records)
+
+    async def serve_goodbye(self, caller: str, call: Goodbye) -> Reply:
+        """Answer `Goodbye`. The record is signed, so it counts whoever brings it."""
+        del caller
+        self._view.learn(call.record)
+        return Noted()
+
+    def _learn_from(self, caller: str, sealed: SignedRecord) -> None:
+        record = open_record(sealed, self._run_id)
+        if record.peer_id != caller:
+            raise ProtocolError("a peer introduces itself with another's record")
+        self._view.learn(sealed)
+        self._view.answered(caller)
+
+    async def greet(self, contact: Contact) -> bool:
+        """Exchange records with one peer; return whether it answered."""
+        try:
+            answer = await ask(self._transport, contact, self._run_id, AskPeers(mine=self.record()), PeersAre)
+            if not answer.records:
+                raise ProtocolError("a peer answers without its own record")
+            self._learn_from(contact.peer_id, answer.records[0])
+        except (TransportError, ProtocolError, RefusedError):
+            self._view.missed(contact.peer_id)
+            return False
+        self._view.learn_all(answer.records[1:])
+        return True
+
+    async def beat(self) -> None:
+        """Do one round: greet the unproved first, then a draw of the live."""
+        known = {contact.peer_id: contact for contact in self._view.known()}
+        live = [contact for contact in self._view.live() if known.pop(contact.peer_id, None)]
+        chosen = [*known.values(), *self._rng.sample(live, len(live))][:HEARTBEAT_FANOUT]
+        async with trio.open_nursery() as nursery:
+            for contact in chosen:
+                nursery.start_soon(self.greet, contact)
+
+    async def run(self) -> None:
+        """Beat until cancelled; at once when somebody new is heard of, so that newcomers meet everyone."""
+        while True:
+            await self.beat()
+            if any(self._unproved()):
+                await trio.sleep(HEARTBEAT * 0.1 * (0.5 + self._rng.random()))
+                continue
+            # Random lengths keep peers that started together from beating together.
+            with trio.move_on_after(HEARTBEAT * (0.5 + self._rng.random())):
+                await self._view.wait_change()
+
+    def _unproved(self) -> list[Contact]:
+        live = {contact.peer_id for contact in self._view.live()}
+        return [contact for contact in self._view.known() if contact.peer_id not in live]
+
+    async def say_goodbye(self) -> None:
+        """Tell the peers in view that we leave, within `GOODBYE_DEADLINE`."""
+        farewell = Goodbye(record=self.record(goodbye=True))
+        with trio.move_on_after(GOODBYE_DEADLINE):
+            async with trio.open_nursery() as nursery:
+                for contact in self._view.live()[:HEARTBEAT_FANOUT]:
+                    nursery.start_soon(self._tell, contact, farewell)
+
+    async def _tell(self, contact: Contact, farewell: Goodbye) -> None:
+        try:
+            await ask(self._transport, contact, self._run_id, farewell, Noted)
+        except (TransportError, ProtocolError, RefusedError):
+            return
+
+
+def _bare(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(address.partition("/p2p/")[0] for address in addresses[:MAX_ADDRESSES])

@@ -1,0 +1,145 @@
+"""Blobs in the spool folder: those we serve by hash, and those that arrive. Bulk never sits in our memory."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from protocol.errors import ProtocolError
+from protocol.messages import ObjectRef
+
+
+@dataclass(slots=True)
+class _Held:
+    path: Path
+    size: int
+    users: int = 0
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    """What the store holds."""
+
+    objects: int
+    bytes: int
+
+
+class ObjectStore:
+    """Files that others may pull, by hash. A retired file goes once nobody needs it any more."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: dict[bytes, _Held] = {}
+        self._incoming = 0
+
+    def add(self, ref: ObjectRef, file: str) -> None:
+        """Serve `file` of the spool folder as `ref`; the store owns it from now on."""
+        path = self.folder / file
+        known = self._held.get(ref.sha256)
+        if known is not None:
+            # The same bytes again: the old file serves as well.
+            known.retired = False
+            path.unlink()
+            return
+        self._held[ref.sha256] = _Held(path, ref.size)
+
+    def retire(self, sha256: bytes) -> None:
+        """Stop serving an object once its last user is done."""
+        held = self._held.get(sha256)
+        if held is not None:
+            held.retired = True
+            self._drop_if_unused(sha256)
+
+    @contextmanager
+    def in_use(self, sha256: bytes) -> Iterator[None]:
+        """Keep an object for a while even if it is retired: a partner is pulling it."""
+        held = self._held.get(sha256)
+        if held is None:
+            # Replaced in the same instant. The partner's pull will be refused, which ends the exchange.
+            yield
+            return
+        held.users += 1
+        try:
+            yield
+        finally:
+            held.users -= 1
+            self._drop_if_unused(sha256)
+
+    def read(self, sha256: bytes, offset: int, length: int) -> bytes | None:
+        """Return up to `length` bytes from `offset`, or None where the object or the range is not there."""
+        held = self._held.get(sha256)
+        if held is None or offset >= held.size:
+            return None
+        with held.path.open("rb") as file:
+            return os.pread(file.fileno(), min(length, held.size - offset), offset)
+
+    def receive(self, ref: ObjectRef) -> "Incoming":
+        """Open a file for an object that is about to arrive. Its size has been checked by the caller."""
+        self._incoming += 1
+        return Incoming(self.folder / f"in-{self._incoming}", ref)
+
+    def _drop_if_unused(self, sha256: bytes) -> None:
+        held = self._held.get(sha256)
+        if held is not None and held.retired and not held.users:
+            del self._held[sha256]
+            held.path.unlink(missing_ok=True)
+
+    def statistics(self) -> StoreStatistics:
+        """Gauges at this moment."""
+        return StoreStatistics(len(self._held), sum(held.size for held in self._held.values()))
+
+
+class Incoming:
+    """An object that arrives piece by piece, hashed as it does. Leaving without `keep` deletes it."""
+
+    def __init__(self, path: Path, ref: ObjectRef) -> None:
+        self._path = path
+        self._ref = ref
+        self._hash = hashlib.sha256()
+        self._kept = False
+        self.received = 0
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("wb")
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._file.close()
+        if not self._kept:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to come."""
+        return self._ref.size - self.received
+
+    def write(self, data: bytes) -> None:
+        """Append the next bytes.
+
+        Raises:
+            ProtocolError: more than was announced.
+        """
+        if len(data) > self.missing:
+            raise ProtocolError("more bytes than the object was announced to have")
+        self._file.write(data)
+        self._hash.update(data)
+        self.received += len(data)
+
+    def check(self) -> None:
+        """Check the whole against its hash.
+
+        Raises:
+            ProtocolError: these are not the bytes that were announced.
+        """
+        if self.missing or self._hash.digest() != self._ref.sha256:
+            raise ProtocolError("the object does not have the hash that was announced")
+        self._file.flush()
+
+    def keep(self) -> str:
+        """Return the name of the file, which has been checked; its next reader owns it."""
+        self._kept = True
+        return self._path.name

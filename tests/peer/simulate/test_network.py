@@ -1,0 +1,63 @@
+"""The in-memory twin keeps the transport's promises."""
+
+import pytest
+import trio
+
+from peer.simulate.network import Link, Network
+from peer.swarm.transport import Contact, TransportError
+from tests.peer.swarm.pipes import ONE, TWO, two_peers
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+async def _echo(stream):
+    while data := await stream.receive_some(1000):
+        await stream.send_all(data)
+
+
+async def test_bytes_take_the_links_delay_and_rate():
+    async with two_peers("/echo", _echo) as (network, caller, _, contact):
+        network.link = Link(delay=0.5, rate=1000)
+        stream = await caller.open_stream(contact, "/echo")
+        began = trio.current_time()
+        await stream.send_all(bytes(1000))
+        assert await stream.receive_some(1000) == bytes(1000)
+        assert trio.current_time() - began == pytest.approx(2 * (0.5 + 1.0))
+
+
+async def test_a_killed_peer_ends_its_streams_and_a_frozen_one_does_not():
+    async with two_peers("/echo", _echo) as (network, caller, _, contact):
+        stream = await caller.open_stream(contact, "/echo")
+        network.freeze(contact.peer_id)
+        await stream.send_all(b"x")
+        with trio.move_on_after(60) as frozen:
+            await stream.receive_some(1)
+        assert frozen.cancelled_caught
+        network.kill(contact.peer_id)
+        assert await stream.receive_some(1) == b""
+        with pytest.raises(TransportError):
+            await caller.open_stream(contact, "/echo")
+
+
+async def test_a_handler_that_raises_costs_its_stream_only():
+    async def broken(stream):
+        raise RuntimeError("hostile bytes found a bug")
+
+    async with two_peers("/echo", broken) as (_, caller, callee, contact):
+        for _ in range(3):
+            stream = await caller.open_stream(contact, "/echo")
+            assert await stream.receive_some(1) == b""
+        assert callee.statistics().handler_failures == 3
+
+
+async def test_what_nobody_speaks_cannot_be_opened():
+    network = Network()
+    one = network.add(ONE.peer_id)
+    network.add(TWO.peer_id)
+    with pytest.raises(TransportError, match="does not speak"):
+        await one.open_stream(Contact(TWO.peer_id, ()), "/nothing")

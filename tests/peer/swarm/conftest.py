@@ -1,0 +1,9 @@
+"""Swarm code runs on a virtual clock: a test that waits for a minute takes a millisecond."""
+
+import pytest
+import trio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
