@@ -1,0 +1,1 @@
+"""The command `peer`: thin, one file a command group."""

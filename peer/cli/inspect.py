@@ -1,0 +1,72 @@
+"""`peer id`, `peer status`, `peer stop`: look at a peer, and end it."""
+
+import sys
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.daemon.client import ControlClient
+from peer.daemon.home import read_identity
+from peer.daemon.runtime import control_socket
+from peer.telemetry.format import format_bytes, format_seconds
+from protocol.control import Status
+
+
+def show_id(home: Home = DEFAULT_HOME) -> None:
+    """Print the PeerID of a home; the home is made if it is new.
+
+    Example: peer id --home ~/.murmuration
+    """
+    print(read_identity(home).peer_id)
+
+
+def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Show how the running daemon of a home is.
+
+    Example: peer status --json
+    """
+    with ControlClient(control_socket(home)) as client:
+        told = client.status()
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+    else:
+        Console().print(_table(told))
+
+
+def stop(home: Home = DEFAULT_HOME) -> None:
+    """Let the running daemon of a home say goodbye, write a checkpoint, and end.
+
+    Example: peer stop
+    """
+    with ControlClient(control_socket(home)) as client:
+        client.stop()
+        client.wait_until_gone()
+    print("stopped")
+
+
+def _table(told: Status) -> Table:
+    drawn = Table(show_header=False, box=None, pad_edge=False)
+    drawn.add_column(style="bold")
+    drawn.add_column(overflow="fold")
+    alone = told.alone_seconds > 0
+    view = f"[red]ALONE for {format_seconds(told.alone_seconds)}[/red]" if alone else str(told.peers_in_view)
+    rows = {
+        "peer": told.peer_id,
+        "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",
+        "state": told.state,
+        "device": told.device,
+        "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} tokens)",
+        "loss": "-" if told.loss is None else f"{told.loss:.3f} nats a token",
+        "pace": f"{told.tokens_per_second:,.0f} tokens/s",
+        "peers in view": view,
+        "exchanges": f"{told.exchanges} mixed, {told.skips} outer steps skipped",
+        "traffic": f"{format_bytes(told.bytes_in)} in, {format_bytes(told.bytes_out)} out",
+        "trainer restarts": str(told.trainer_restarts),
+        "addresses": "\n".join(told.addresses),
+        "metrics": told.metrics or "-",
+    }
+    for name, value in rows.items():
+        drawn.add_row(name, value)
+    return drawn

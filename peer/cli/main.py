@@ -1,0 +1,64 @@
+"""The command `peer`: puts the commands together, and turns failures into one line and an exit code."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, TypeVar
+
+import typer
+
+from peer.cli import init, inspect, start, swarm
+from peer.errors import Exit, PeerError
+
+E = TypeVar("E", bound=BaseException)
+
+app = typer.Typer(
+    name="peer",
+    help="Train one language model together with strangers: no server, no leader, no barrier.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(swarm.swarm)
+app.command()(start.start)
+app.command()(init.init)
+app.command("id")(inspect.show_id)
+app.command()(inspect.status)
+app.command()(inspect.stop)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"peer {version('murmuration-peer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train one language model together with strangers: no server, no leader, no barrier."""
+
+
+def run() -> None:
+    """Run the command line; the process ends with a number from the catalogue in `peer.errors`."""
+    try:
+        app()
+    except BaseException as error:
+        if find(error, KeyboardInterrupt):
+            sys.exit(Exit.INTERRUPTED)
+        mendable = find(error, PeerError)
+        if mendable is None:
+            raise
+        print(f"peer: {mendable}", file=sys.stderr)
+        sys.exit(mendable.code)
+
+
+def find(error: BaseException, kind: type[E]) -> E | None:
+    """Return the first error of a kind, out of however many nurseries it came through."""
+    if isinstance(error, kind):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := find(inner, kind))), None)
+    return None

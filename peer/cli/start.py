@@ -1,0 +1,102 @@
+"""`peer start`: the daemon, in the foreground."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import trio
+import typer
+
+from peer.cli.options import DEFAULT_HOME, Home
+from peer.daemon.settings import Settings
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class LogFormat(StrEnum):
+    """How the log on standard error reads."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def start(
+    home: Home = DEFAULT_HOME,
+    bootstrap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR", help="A peer of the run to join, such as /ip4/../tcp/../p2p/..; repeatable."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A run.toml to found a run from (see `peer init`).")
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR", help="Where to listen, such as /ip4/0.0.0.0/tcp/4001; repeatable."),
+    ] = None,
+    announce: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Another address that leads here: a router's, with its port forwarded; repeatable.",
+        ),
+    ] = None,
+    announce_loopback: Annotated[
+        bool, typer.Option(help="Tell others our loopback addresses too: all peers are on this machine.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Inner step after which to leave; default: go on for ever.")
+    ] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(min=0, help="Shard of the data to read; default: one that nobody in view reads."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where this host keeps the run's text or token file.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's tokenizer file.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port of /metrics on loopback; default 9464, or any where it is taken."
+        ),
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="How the log reads.")] = LogFormat.TEXT,
+    stop_on_eof: Annotated[
+        bool, typer.Option(help="Leave when standard input ends, for programs that start peers.")
+    ] = False,
+) -> None:
+    """Run a peer in the foreground until Ctrl-C: found a run, join one, or go on where this home left off.
+
+    Example: peer start --bootstrap /ip4/203.0.113.7/tcp/4001/p2p/12D3KooW...
+    """
+    from peer.daemon.supervisor import run_daemon
+
+    settings = Settings(
+        home=home,
+        run_file=run,
+        bootstraps=tuple(bootstrap or ()),
+        listen=tuple(listen or ()),
+        announce=tuple(announce or ()),
+        announce_loopback=announce_loopback,
+        device=device.value,
+        stop_at=steps,
+        shard=shard,
+        data_path=data,
+        tokenizer_path=tokenizer,
+        metrics_port=metrics_port,
+        log_format=log_format.value,
+        stop_on_eof=stop_on_eof,
+    )
+    trio.run(run_daemon, settings)

@@ -1,0 +1,51 @@
+"""`peer swarm`: a whole swarm on this machine, from one command."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peer.cli.options import AsJson
+from protocol.presets import PRESETS
+
+Preset = StrEnum("Preset", {name.upper(): name for name in PRESETS})  # type: ignore[misc]
+
+
+class Codec(StrEnum):
+    """How shares become bytes."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
+def swarm(
+    peers: Annotated[int, typer.Option(min=1, max=64, help="How many peer processes to start.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Inner steps that each peer makes.")] = 200,
+    preset: Annotated[Preset | None, typer.Option(help="The outer rule; default: the run's.")] = None,
+    codec: Annotated[Codec | None, typer.Option(help="The codec; default: the run's.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A run.toml (see `peer init`); default: the small run."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the homes go; default: swarm/ and the time.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start peers on this machine, watch them find each other and train, and report what they learned.
+
+    Example: peer swarm --peers 4 --steps 200
+    """
+    from peer.local.run import Order, run_swarm
+
+    order = Order(
+        peers=peers,
+        steps=steps,
+        preset=preset.value if preset else None,
+        codec=codec.value if codec else None,
+        run_file=run,
+        folder=folder,
+    )
+    run_swarm(order, as_json=as_json)

@@ -1,0 +1,1 @@
+"""The supervisor: owns the home folder, the nursery and the two processes."""

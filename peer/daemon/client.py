@@ -1,0 +1,85 @@
+"""The other end of the control socket, blocking: for commands that ask once and exit."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, TypeVar
+
+from peer.errors import NotRunningError
+from protocol.codec import decode, encode
+from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.errors import ProtocolError
+from protocol.frames import FrameDecoder, frame
+
+A = TypeVar("A")
+
+PATIENCE = 5.0
+"""Seconds that a healthy daemon needs at the very most; it answers within milliseconds."""
+
+LEAVING = 10.0
+"""Seconds for goodbye and checkpoint: both have tighter deadlines of their own."""
+
+
+class ControlClient:
+    """One connection to a running daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(PATIENCE)
+        self._decoder = FrameDecoder(MAX_CONTROL)
+
+    def __enter__(self) -> Self:
+        try:
+            self._socket.connect(str(self._path))
+        except OSError as error:
+            self._socket.close()
+            raise NotRunningError("No daemon answers for this home", "Start one with `peer start`") from error
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._socket.close()
+
+    def status(self) -> Status:
+        """Ask how the daemon is."""
+        return self._ask(AskStatus(), Status)
+
+    def stop(self) -> int:
+        """Ask it to leave; return its process id."""
+        return self._ask(AskStop(), Stopping).pid
+
+    def wait_until_gone(self) -> None:
+        """Wait until the daemon that was asked to stop hangs up, which is the end of its process.
+
+        Raises:
+            NotRunningError: it is still there after `LEAVING`.
+        """
+        self._socket.settimeout(LEAVING)
+        try:
+            with suppress(ConnectionError):
+                while self._socket.recv(1):
+                    pass
+        except TimeoutError as error:
+            raise NotRunningError(
+                f"The daemon has not ended after {LEAVING:g} s", "Look at its log; end it by its pid"
+            ) from error
+
+    def _ask(self, call: ControlCall, kind: type[A]) -> A:
+        try:
+            self._socket.sendall(frame(encode(call), MAX_CONTROL))
+            while not (bodies := self._decoder.feed(self._receive())):
+                pass
+            answer: object = decode(bodies[0], ControlAnswer, MAX_CONTROL)  # type: ignore[arg-type]
+        except (OSError, ProtocolError) as error:
+            raise NotRunningError(
+                f"The daemon of this home does not answer ({error})", "Look at its log, or start it again"
+            ) from error
+        if not isinstance(answer, kind):
+            raise NotRunningError("The daemon of this home answers something else", "Start it again")
+        return answer
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(MAX_CONTROL)
+        if not data:
+            raise ConnectionResetError("it hung up")
+        return data

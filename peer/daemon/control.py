@@ -1,0 +1,71 @@
+"""The daemon's local socket: `peer status`, `peer stop` and `peer swarm` talk to it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from protocol.codec import decode, encode
+from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.errors import ProtocolError
+from protocol.frames import FrameDecoder, frame
+
+CONNECTIONS = 16
+"""Callers served at once; the socket is ours alone, so this guards only against mistakes."""
+
+IDLE = 60.0
+"""Seconds that a caller may stay silent, or leave our answers unread."""
+
+READ_SIZE = 4096
+
+
+class ControlServer:
+    """Answers local callers."""
+
+    def __init__(self, path: Path, *, status: Callable[[], Status], stop: Callable[[], None]) -> None:
+        self._path = path
+        self._status = status
+        self._stop = stop
+        self._limit = trio.CapacityLimiter(CONNECTIONS)
+        self.serving = trio.Event()
+        """Set once callers are heard."""
+
+    async def run(self) -> None:
+        """Serve until cancelled. The folder around the socket keeps other users out."""
+        listening = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        with listening:
+            self._path.unlink(missing_ok=True)
+            await listening.bind(str(self._path))
+            listening.listen(CONNECTIONS)
+            self.serving.set()
+            await trio.serve_listeners(self._serve, [trio.SocketListener(listening)])
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        async with self._limit, stream:
+            try:
+                await self._answer_all(stream)
+            except (trio.BrokenResourceError, ProtocolError):
+                return
+
+    async def _answer_all(self, stream: trio.SocketStream) -> None:
+        decoder = FrameDecoder(MAX_CONTROL)
+        while True:
+            with trio.move_on_after(IDLE) as silence:
+                data = await stream.receive_some(READ_SIZE)
+                for body in decoder.feed(data):
+                    call: ControlCall = decode(body, ControlCall, MAX_CONTROL)  # type: ignore[arg-type]
+                    await stream.send_all(frame(encode(self._answer(call)), MAX_CONTROL))
+                    if isinstance(call, AskStop):
+                        # The caller waits for the end of our process, when the kernel closes this copy.
+                        os.dup(stream.socket.fileno())
+            if silence.cancelled_caught or not data:
+                return
+
+    def _answer(self, call: ControlCall) -> ControlAnswer:
+        match call:
+            case AskStatus():
+                return self._status()
+            case AskStop():
+                self._stop()
+                return Stopping(pid=self._status().pid)

@@ -1,0 +1,105 @@
+"""Which run a daemon belongs to: the one its home holds, the one its bootstraps show it, or a new one."""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from peer.config.run_file import RunFile, read_run_file
+from peer.daemon.home import Home
+from peer.daemon.settings import Settings
+from peer.errors import BootstrapError, DataError, ManifestInvalidError, ManifestMismatchError
+from peer.swarm.joining import fetch_manifest
+from peer.swarm.swarm import Run
+from peer.swarm.transport import Transport
+from peer.trainer.sources import content_hash
+from protocol.errors import ProtocolError
+from protocol.identity import Identity
+from protocol.manifest import Manifest, SignedManifest, differences, sign
+from protocol.rules import admit
+
+
+async def settle(home: Home, identity: Identity, transport: Transport, settings: Settings) -> Run:
+    """Return the run, and write its manifest to the home.
+
+    Raises:
+        PeerError: the run file is wrong, the bootstraps do not answer, or manifests differ that should not.
+    """
+    wanted = read_run_file(settings.run_file) if settings.run_file else None
+    held = home.read_manifest()
+    if held is not None:
+        _admit(held)
+    sealed = await _from_swarm(transport, settings, held) or held
+    if sealed is None:
+        sealed = await _found(wanted, identity)
+    manifest = _admit(sealed)
+    if wanted is not None:
+        _compare(wanted, manifest)
+    home.write_manifest(sealed)
+    return Run(sealed, manifest, settings.bootstraps, tuple(home.read_peers()))
+
+
+async def _from_swarm(
+    transport: Transport, settings: Settings, held: SignedManifest | None
+) -> SignedManifest | None:
+    if not settings.bootstraps:
+        return None
+    if held is None:
+        return await fetch_manifest(transport, settings.bootstraps, None)
+    # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
+    with suppress(BootstrapError):
+        return await fetch_manifest(transport, settings.bootstraps, held, attempts=1)
+    return None
+
+
+async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
+    if wanted is None:
+        return sign(Manifest(founder=identity.public_key), identity)
+    data = wanted.draft.data
+    data_hash = await trio.to_thread.run_sync(content_hash, data.source, wanted.data_path)
+    tokenizer_hash = _file_hash(wanted.tokenizer_path) if wanted.tokenizer_path else None
+    manifest = wanted.manifest(identity.public_key, data_sha256=data_hash, tokenizer_sha256=tokenizer_hash)
+    return sign(manifest, identity)
+
+
+def _file_hash(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise DataError(
+            f"Cannot read {path} ({error.strerror})", "Check tokenizer.path in the run file"
+        ) from error
+
+
+def _admit(sealed: SignedManifest) -> Manifest:
+    try:
+        return admit(sealed)
+    except ProtocolError as error:
+        raise ManifestInvalidError(
+            f"The run's manifest is not valid: {error}", "Join another run, or ask its founder to mend it"
+        ) from error
+
+
+def _compare(wanted: RunFile, manifest: Manifest) -> None:
+    """See that a run file given beside an existing run says the same; founder and hashes are not in it."""
+    expected = wanted.manifest(
+        manifest.founder, data_sha256=manifest.data.sha256, tokenizer_sha256=manifest.tokenizer.sha256
+    )
+    fields = differences(expected, manifest)
+    if fields:
+        raise ManifestMismatchError(
+            f"{wanted.path} is not the run that this peer belongs to. It differs in {'; '.join(fields)}",
+            "Leave out --run, or use another --home to found that run",
+        )
+
+
+def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[Path | None, Path | None]:
+    """Return where this host keeps data and tokenizer, by the command line first, then by the run file.
+
+    The paths are absolute: they are remembered, and the next start may be from another folder.
+    """
+    data = settings.data_path or (wanted.data_path if wanted else None)
+    tokenizer = settings.tokenizer_path or (wanted.tokenizer_path if wanted else None)
+    return data and data.absolute(), tokenizer and tokenizer.absolute()

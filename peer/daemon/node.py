@@ -1,0 +1,264 @@
+"""One peer in one run: the network side and the trainer, joined."""
+
+import os
+import time
+
+import trio
+
+from peer.config.run_file import read_run_file
+from peer.daemon.founding import local_paths
+from peer.daemon.home import Home
+from peer.daemon.last_status import write_last_status
+from peer.daemon.reporter import Reporter
+from peer.daemon.runtime import Runtime
+from peer.daemon.settings import Remembered, Settings, recall, remember
+from peer.daemon.trainer_link import TrainerLink
+from peer.swarm.objects import ObjectStore
+from peer.swarm.pairing import OwnShare
+from peer.swarm.state_sync import Newcomer
+from peer.swarm.swarm import Run, Swarm
+from peer.swarm.transport import Transport
+from peer.telemetry import events
+from peer.telemetry.log import Log
+from protocol import sizes
+from protocol import trainer as ipc
+from protocol.control import Status
+from protocol.identity import Identity
+from protocol.messages import ObjectRef
+
+HOUSEKEEPING = 5.0
+"""Seconds between two looks at whether we are alone, and two writings of the peer cache."""
+
+ALONE_PATIENCE = 15.0
+"""Seconds alone before it is said aloud: a peer that has just started finds the others sooner."""
+
+
+class Node:
+    """Runs the swarm side and the trainer of one peer until it is done or told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: Home,
+        runtime: Runtime,
+        identity: Identity,
+        transport: Transport,
+        run: Run,
+        log: Log,
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._runtime = runtime
+        self._transport = transport
+        self.run_ = run
+        self._log = log
+        self._peer_id = identity.peer_id
+        self._state = "starting"
+        self._stopping: str | None = None
+        self._stop = trio.Event()
+        self._left = trio.Event()
+        self._metrics: str | None = None
+        self.reporter = Reporter(log)
+        self.link = TrainerLink(
+            begin=self._begin,
+            on_message=self._heard,
+            on_death=self._trainer_died,
+            spool=runtime.spool,
+            log=home.path / "trainer.log",
+        )
+        self.swarm = Swarm(transport, identity, run, self.link, ObjectStore(runtime.spool), self.reporter)
+        self._remember()
+
+    def stop(self, reason: str = "asked to") -> None:
+        """Begin to leave: goodbye to the peers, a last checkpoint, then `run` returns."""
+        if self._stopping is None:
+            self._stopping = reason
+            self._state = "stopping"
+            self.swarm.pairing.withdraw()
+            self._stop.set()
+
+    async def run(self) -> None:
+        """Train and line up until the trainer has made its steps or `stop` is called."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.swarm.run)
+            nursery.start_soon(self._housekeeping)
+            nursery.start_soon(self._finish_when_told)
+            finished = await self.link.run()
+            if self._stopping is None:
+                self._state = "finished"
+                await self.swarm.leave()
+            else:
+                await self._left.wait()
+            self._cache_peers()
+            reason = self._stopping or "all its steps are made"
+            step = finished.inner_step if finished else self.reporter.inner_step
+            self._log(events.Stopped(reason=reason, inner_step=step))
+            write_last_status(self._home.path, self.status())
+            nursery.cancel_scope.cancel()
+
+    async def _finish_when_told(self) -> None:
+        await self._stop.wait()
+        async with trio.open_nursery() as nursery:
+            # The trainer's end lets `run` go on, so the goodbye must not wait for it, nor it for the goodbye.
+            nursery.start_soon(self.swarm.leave)
+            nursery.start_soon(self.link.finish)
+        self._left.set()
+
+    # ---- what the trainer starts from
+
+    async def _begin(self) -> ipc.Begin:
+        state = None if self._home.has_checkpoint() else await self._fetch_state()
+        data, tokenizer = self._paths()
+        self._state = "training"
+        return ipc.Begin(
+            manifest=self.run_.manifest,
+            peer_id=self._peer_id,
+            home=str(self._home.path),
+            spool=str(self._runtime.spool),
+            device=self._settings.device,
+            shard=self._choose_shard(),
+            stop_at=self._settings.stop_at,
+            data_path=data,
+            tokenizer_path=tokenizer,
+            state=state,
+        )
+
+    async def _fetch_state(self) -> ipc.State | None:
+        if not (self.run_.bootstraps or self.run_.cached):
+            return None
+        self._state = "joining"
+        began = time.monotonic()
+        await self.swarm.serving.wait()
+        await self.swarm.find_peers()
+        size = sizes.state_bytes(self.run_.manifest)
+        newcomer = Newcomer(
+            self._transport, self.run_.run_id, self.swarm.view, self.swarm.store, expected_size=size
+        )
+        fetched = await newcomer.fetch()
+        if fetched is None:
+            return None
+        donor, state = fetched
+        self._log(
+            events.StateFetched(
+                peer=donor, size=size, seconds=time.monotonic() - began, inner_step=state.inner_step
+            )
+        )
+        return state
+
+    def _choose_shard(self) -> int:
+        """Keep the shard of last time, or take the one asked for, or one that nobody in view reads."""
+        shards = self.run_.manifest.data.shards
+        shard = recall(self._home.path).shard
+        if self._settings.shard is not None:
+            shard = self._settings.shard % shards
+        if shard is None:
+            shard = self.swarm.free_shard(shards)
+        self.swarm.membership.shard = shard
+        self._remember(shard=shard)
+        return shard
+
+    def _paths(self) -> tuple[str | None, str | None]:
+        remembered = recall(self._home.path)
+        return remembered.data_path, remembered.tokenizer_path
+
+    def _remember(self, *, shard: int | None = None) -> None:
+        before = recall(self._home.path)
+        wanted = read_run_file(self._settings.run_file) if self._settings.run_file else None
+        data, tokenizer = local_paths(self._settings, wanted)
+        remember(
+            self._home.path,
+            Remembered(
+                port=_port(self._transport) or before.port,
+                shard=before.shard if shard is None else shard,
+                data_path=str(data) if data else before.data_path,
+                tokenizer_path=str(tokenizer) if tokenizer else before.tokenizer_path,
+            ),
+        )
+
+    # ---- what the trainer says
+
+    def _heard(self, message: ipc.FromTrainer) -> None:
+        self.reporter.heard(message)
+        if isinstance(message, ipc.Share):
+            self._share(message)
+        elif isinstance(message, ipc.Progress):
+            self.swarm.pairing.next_boundary = message.next_boundary
+
+    def _share(self, message: ipc.Share) -> None:
+        stop_at = self._settings.stop_at
+        final = stop_at is not None and message.inner_step >= stop_at
+        if final and not message.fresh:
+            # The trainer ends once its last share is mixed; a promise of another mix could not be kept.
+            (self._runtime.spool / message.file).unlink(missing_ok=True)
+            return
+        share = OwnShare(
+            share=message.share,
+            outer_step=message.outer_step,
+            ref=ObjectRef(sha256=message.sha256, size=message.size),
+            codec=message.codec,
+            fresh=message.fresh,
+            final=final,
+        )
+        self.swarm.new_share(share, message.file)
+
+    def _trainer_died(self, code: int, restarts: int) -> None:
+        self._state = "restarting trainer"
+        self.swarm.pairing.withdraw()
+        self.reporter.trainer_died(code, restarts)
+
+    # ---- keeping house
+
+    def serves_metrics(self, url: str) -> None:
+        """Note where the metrics are to be had."""
+        self._metrics = url
+        self._log(events.MetricsServed(url=url))
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await trio.sleep(HOUSEKEEPING)
+            self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
+            self._cache_peers()
+
+    def _cache_peers(self) -> None:
+        # A view emptied by a fault of our own link must not wipe out what would mend it.
+        if live := self.swarm.view.live():
+            self._home.write_peers(live)
+
+    def status(self) -> Status:
+        """Say how this peer is."""
+        told, manifest = self.reporter, self.run_.manifest
+        swarm, link = self.swarm.statistics(), self.link.statistics()
+        return Status(
+            peer_id=self._peer_id,
+            run_id=self.run_.run_id.hex(),
+            run_name=manifest.name,
+            state=self._state,
+            pid=os.getpid(),
+            trainer_pid=link.pid,
+            device=told.ready.device if told.ready else "",
+            preset=manifest.outer.preset,
+            codec=told.codec or manifest.codecs[0],
+            inner_step=told.inner_step,
+            outer_step=told.outer_step,
+            tokens=told.tokens,
+            loss=told.progress.loss if told.progress else None,
+            tokens_per_second=told.progress.tokens_per_second if told.progress else 0.0,
+            exchanges=swarm.exchange.done,
+            skips=sum(swarm.match.skips.values()),
+            partner=swarm.match.partner,
+            bytes_in=swarm.transport.bytes_received,
+            bytes_out=swarm.transport.bytes_sent,
+            peers_in_view=swarm.view.live,
+            alone_seconds=swarm.view.alone_seconds,
+            addresses=self._transport.addresses,
+            trainer_restarts=link.restarts,
+            metrics=self._metrics,
+        )
+
+
+def _port(transport: Transport) -> int | None:
+    for address in transport.addresses:
+        parts = address.split("/")
+        if "tcp" in parts:
+            return int(parts[parts.index("tcp") + 1])
+    return None

@@ -1,0 +1,140 @@
+"""Turns what the swarm side and the trainer tell into events and into the numbers that metrics show."""
+
+import trio
+
+from peer.swarm.exchange import Outcome
+from peer.telemetry import events
+from peer.telemetry.histogram import Histogram
+from peer.telemetry.log import Log
+from protocol import trainer as ipc
+
+
+class Reporter:
+    """The swarm's observer and the reader of the trainer's messages.
+
+    Attributes:
+        progress: the living trainer's last word on how far it is; None before the first.
+        ready: what the trainer said when it began; None while there is none.
+        last_mix: the last answer to a partner's share.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._alone_since: float | None = None
+        self.progress: ipc.Progress | None = None
+        self.ready: ipc.Ready | None = None
+        self.last_mix: ipc.Mixed | None = None
+        self._stands_at: ipc.Ready | ipc.Progress | None = None
+        self.codec = ""
+        self.exchange_seconds = Histogram()
+
+    # ---- from the swarm side
+
+    def exchange_ended(self, outcome: Outcome) -> None:
+        """See `Observer`."""
+        if outcome.mixed is not None:
+            self.last_mix = outcome.mixed
+        if outcome.result == "done" and outcome.mixed is not None:
+            self.exchange_seconds.observe(outcome.seconds)
+            self._log(
+                events.ExchangeDone(
+                    partner=outcome.partner,
+                    seconds=outcome.seconds,
+                    bytes_in=outcome.bytes_in,
+                    bytes_out=outcome.bytes_out,
+                    distance=outcome.mixed.distance,
+                    relative_distance=outcome.mixed.relative_distance,
+                    outer_step=outcome.outer_step,
+                    initiated=outcome.initiated,
+                )
+            )
+        else:
+            kind = events.MixRefused if outcome.result == "refused" else events.ExchangeFailed
+            self._log(kind(partner=outcome.partner, outer_step=outcome.outer_step, reason=outcome.reason))
+
+    def skipped(self, outer_step: int, reason: str) -> None:
+        """See `Observer`."""
+        self._log(events.Skipped(outer_step=outer_step, reason=reason))
+
+    def peer_changed(self, peer_id: str, what: str) -> None:
+        """See `Observer`."""
+        if what == "seen":
+            self._log(events.PeerSeen(peer=peer_id))
+        else:
+            self._log(events.PeerGone(peer=peer_id, reason=what))
+
+    def manifest_refused(self, peer_id: str, fields: list[str]) -> None:
+        """See `Observer`."""
+        self._log(events.ManifestRefused(peer=peer_id, fields=tuple(fields)))
+
+    def state_served(self, peer_id: str, size: int) -> None:
+        """See `Observer`."""
+        self._log(events.StateServed(peer=peer_id, size=size))
+
+    def alone(self, seconds: float, patience: float) -> None:
+        """Say once that we have been alone for longer than `patience`, and once that it is over."""
+        if self._alone_since is None and seconds >= patience:
+            self._alone_since = trio.current_time() - seconds
+            self._log(events.Alone())
+        elif self._alone_since is not None and not seconds:
+            self._log(events.NoLongerAlone(seconds=trio.current_time() - self._alone_since))
+            self._alone_since = None
+
+    # ---- from the trainer
+
+    def heard(self, message: ipc.FromTrainer) -> None:
+        """Take in a message of the trainer."""
+        match message:
+            case ipc.Ready():
+                self.ready = self._stands_at = message
+                self._log(
+                    events.TrainerStarted(
+                        device=message.device,
+                        parameters=message.parameters,
+                        inner_step=message.inner_step,
+                        resumed=message.resumed,
+                    )
+                )
+            case ipc.Progress():
+                self.progress = self._stands_at = message
+            case ipc.Share():
+                self.codec = message.codec
+                if message.fresh:
+                    self._log(
+                        events.ShareReady(
+                            outer_step=message.outer_step,
+                            inner_step=message.inner_step,
+                            codec=message.codec,
+                            size=message.size,
+                        )
+                    )
+            case ipc.Checkpointed():
+                self._log(
+                    events.Checkpointed(
+                        inner_step=message.inner_step, path=message.path, seconds=message.seconds
+                    )
+                )
+            case _:
+                pass
+
+    def trainer_died(self, code: int, restarts: int) -> None:
+        """Say that the trainer ended unasked."""
+        self.ready = self.progress = None
+        self._log(events.TrainerDied(code=code, restarts=restarts))
+
+    # ---- where training stands
+
+    @property
+    def inner_step(self) -> int:
+        """The last inner step that is known; a dead trainer's, until the next goes back to its checkpoint."""
+        return self._stands_at.inner_step if self._stands_at else 0
+
+    @property
+    def outer_step(self) -> int:
+        """The last outer step that is known."""
+        return self._stands_at.outer_step if self._stands_at else 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained, as far as is known."""
+        return self._stands_at.tokens if self._stands_at else 0

@@ -1,0 +1,59 @@
+"""What a person asks of one daemon, and what its home remembers between runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from peer.daemon.home import write_atomically
+from peer.telemetry.log import LogFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of `peer start`."""
+
+    home: Path
+    run_file: Path | None = None
+    bootstraps: tuple[str, ...] = ()
+    listen: tuple[str, ...] = ()
+    """Empty: every interface, on the port of last time or any free one."""
+    announce: tuple[str, ...] = ()
+    """Addresses to tell others beside those of this machine."""
+    announce_loopback: bool = False
+    device: str = "auto"
+    stop_at: int | None = None
+    """Inner step after which to leave."""
+    shard: int | None = None
+    data_path: Path | None = None
+    tokenizer_path: Path | None = None
+    metrics_port: int | None = None
+    """None: the usual port, or any free one where it is taken."""
+    log_format: LogFormat = "text"
+    stop_on_eof: bool = False
+    """Leave when standard input ends: whoever started us is gone."""
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a home keeps beside its identity and checkpoints, so that a restart needs no options."""
+
+    port: int | None = None
+    shard: int | None = None
+    data_path: str | None = None
+    tokenizer_path: str | None = None
+
+
+_FILE = "settings.json"
+
+
+def recall(home: Path) -> Remembered:
+    """Return what was remembered; a missing or damaged file is as good as none."""
+    try:
+        return msgspec.json.decode((home / _FILE).read_bytes(), type=Remembered)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Remembered()
+
+
+def remember(home: Path, remembered: Remembered) -> None:
+    """Write it down."""
+    write_atomically(home / _FILE, msgspec.json.format(msgspec.json.encode(remembered)) + b"\n")

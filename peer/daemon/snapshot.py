@@ -1,0 +1,100 @@
+"""What the metrics show: a snapshot of one node, taken when somebody asks."""
+
+from importlib.metadata import version
+from typing import cast
+
+import trio
+
+from peer.daemon.node import Node
+from peer.errors import ListenError
+from peer.telemetry.endpoint import make_routes
+from peer.telemetry.http import HttpServer
+from peer.telemetry.metrics import make_registry
+from peer.telemetry.statistics import (
+    DistanceStatistics,
+    PeerLabels,
+    PeerStatistics,
+    State,
+    TrainingStatistics,
+)
+
+HOST = "127.0.0.1"
+"""Metrics name the partners of this host: others see them only where its owner forwards them."""
+
+USUAL_PORT = 9464
+"""Prometheus' list of exporters keeps it for OpenTelemetry, which this machine seldom serves as well."""
+
+
+class Snapshots:
+    """Takes snapshots of a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._began = trio.current_time()
+
+    def __call__(self) -> PeerStatistics:
+        """Read everything that is counted anywhere in the daemon."""
+        node, told = self._node, self._node.reporter
+        status = node.status()
+        return PeerStatistics(
+            labels=PeerLabels(
+                peer_id=status.peer_id,
+                run_id=status.run_id,
+                preset=status.preset,
+                codec=status.codec,
+                version=version("murmuration-peer"),
+            ),
+            state=cast("State", status.state),
+            uptime_seconds=trio.current_time() - self._began,
+            trainer_restarts=status.trainer_restarts,
+            exchange_seconds=told.exchange_seconds.statistics(),
+            training=self._training(),
+            distance=self._distance(),
+            swarm=node.swarm.statistics(),
+        )
+
+    def _training(self) -> TrainingStatistics | None:
+        progress = self._node.reporter.progress
+        if progress is None:
+            return None
+        return TrainingStatistics(
+            inner_step=progress.inner_step,
+            outer_step=progress.outer_step,
+            tokens=progress.tokens,
+            loss=progress.loss,
+            tokens_per_second=progress.tokens_per_second,
+            learning_rate=progress.learning_rate,
+        )
+
+    def _distance(self) -> DistanceStatistics | None:
+        mixed = self._node.reporter.last_mix
+        return DistanceStatistics(mixed.distance, mixed.relative_distance) if mixed else None
+
+    def complaint(self) -> str | None:
+        """Say what is wrong with the peer, or None where it is well."""
+        status = self._node.status()
+        if status.state == "restarting trainer":
+            return "the trainer died and is being restarted"
+        return None
+
+
+async def serve_metrics(node: Node, port: int | None) -> None:
+    """Serve `/metrics` and `/healthz` on loopback until cancelled.
+
+    Args:
+        node: whose numbers to show.
+        port: None for the usual port, or any free one where it is taken; 0 for any free one.
+
+    Raises:
+        ListenError: the port was asked for and is taken.
+    """
+    snapshots = Snapshots(node)
+    server = HttpServer(make_routes(make_registry(snapshots), snapshots.complaint))
+    async with trio.open_nursery() as nursery:
+        try:
+            bound = await nursery.start(server.serve, HOST, USUAL_PORT if port is None else port)
+        except ListenError:
+            if port is not None:
+                raise
+            bound = await nursery.start(server.serve, HOST, 0)
+        node.serves_metrics(f"http://{HOST}:{bound}/metrics")

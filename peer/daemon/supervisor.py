@@ -1,0 +1,114 @@
+"""The supervisor: owns the nursery, starts everything that one peer runs, and ends it in order."""
+
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+import trio
+
+from peer.daemon.control import ControlServer
+from peer.daemon.founding import settle
+from peer.daemon.home import Home
+from peer.daemon.node import Node
+from peer.daemon.runtime import Runtime
+from peer.daemon.settings import Settings, recall
+from peer.daemon.snapshot import serve_metrics
+from peer.errors import ListenError
+from peer.swarm.libp2p_host import open_transport
+from peer.swarm.transport import Transport
+from peer.telemetry import events
+from peer.telemetry.event_file import EventFile
+from peer.telemetry.log import Log
+from protocol.identity import Identity
+
+
+async def run_daemon(settings: Settings) -> None:
+    """Run one peer until it has made its steps, or is told to leave.
+
+    Raises:
+        PeerError: it cannot start, or cannot go on; perhaps inside an exception group.
+    """
+    with (
+        Home.open(settings.home) as home,
+        Runtime.open(home.path) as runtime,
+        EventFile(home.events) as file,
+    ):
+        identity = home.identity()
+        log = Log(file, sys.stderr, settings.log_format)
+        async with _listen(settings, home, identity) as transport:
+            log(
+                events.Started(
+                    peer_id=identity.peer_id,
+                    version=version("murmuration-peer"),
+                    addresses=transport.addresses,
+                )
+            )
+            run = await settle(home, identity, transport, settings)
+            manifest = run.manifest
+            log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
+            node = Node(settings, home, runtime, identity, transport, run, log)
+            _print_joining_command(transport)
+            await _supervise(node, settings, runtime)
+
+
+@asynccontextmanager
+async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIterator[Transport]:
+    """Listen where asked, or on the port of last time, or on any."""
+    port = recall(home.path).port or 0
+    opening = partial(
+        open_transport,
+        identity,
+        announce=settings.announce,
+        announce_loopback=settings.announce_loopback,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            transport = await stack.enter_async_context(opening(settings.listen or (_everywhere(port),)))
+        except ListenError:
+            if settings.listen or not port:
+                raise
+            # Somebody else has our old port now. Caches and forwardings that name it were worth the try.
+            transport = await stack.enter_async_context(opening((_everywhere(0),)))
+        yield transport
+
+
+def _everywhere(port: int) -> str:
+    return f"/ip4/0.0.0.0/tcp/{port}"
+
+
+def _print_joining_command(transport: Transport) -> None:
+    """Print what a second machine types, on a line of its own on standard output, for people and programs."""
+    if transport.addresses:
+        print(f"peer start --bootstrap {transport.addresses[0]}", flush=True)
+    else:
+        hint = "give one with --announce, or use --announce-loopback for peers on this machine"
+        print(f"peer: no address that others could dial is known; {hint}", file=sys.stderr)
+
+
+async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
+    control = ControlServer(runtime.control, status=node.status, stop=node.stop)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(control.run)
+        nursery.start_soon(_watch_signals, node)
+        nursery.start_soon(serve_metrics, node, settings.metrics_port)
+        if settings.stop_on_eof:
+            nursery.start_soon(_watch_input, node)
+        await node.run()
+        nursery.cancel_scope.cancel()
+
+
+async def _watch_signals(node: Node) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            node.stop(signal.Signals(number).name)
+
+
+async def _watch_input(node: Node) -> None:
+    """Leave when whoever started us, and holds the other end of our standard input, is gone."""
+    async with trio.lowlevel.FdStream(sys.stdin.fileno()) as stdin:
+        while await stdin.receive_some(4096):
+            pass
+    node.stop("standard input ended")

@@ -1,0 +1,114 @@
+"""One trainer process: its start, the frames to and from it, and its end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import trio
+
+from peer.swarm.learner import LearnerGoneError
+from protocol import trainer as ipc
+from protocol.codec import decode, encode
+from protocol.frames import FrameDecoder, frame
+
+TRAINER = (sys.executable, "-m", "peer.trainer")
+
+END_DEADLINE = 3.5
+"""Seconds for the last checkpoint and the process's end; Ctrl-C promises 5 s in all."""
+
+READ_SIZE = 65536
+
+
+class TrainerProcess:
+    """A process that leads a group of its own, and our end of the socket pair to it."""
+
+    def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
+        self._process = process
+        self._stream = stream
+        self._sending = trio.Lock()
+        self._decoder = FrameDecoder(ipc.MAX_IPC)
+        self._frames: deque[bytes] = deque()
+
+    @classmethod
+    async def start(cls, command: Sequence[str], log: Path) -> Self:
+        """Start `command`, which is told its end of the socket pair; what it prints goes to `log`."""
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as output:
+            process = await trio.lowlevel.open_process(
+                [*command, "--socket", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C goes to the whole foreground group; the trainer is told to finish by us instead.
+                start_new_session=True,
+                env=_environment(),
+            )
+        return cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it lives."""
+        return self._process.pid if self._process.poll() is None else None
+
+    async def send(self, message: ipc.ToTrainer) -> None:
+        """Send a message, after those that others are sending.
+
+        Raises:
+            LearnerGoneError: it has hung up.
+        """
+        async with self._sending:
+            try:
+                await self._stream.send_all(frame(encode(message), ipc.MAX_IPC))
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise LearnerGoneError from error
+
+    async def receive(self) -> ipc.FromTrainer | None:
+        """Return its next message, or None once it has hung up.
+
+        Raises:
+            ProtocolError: it sent something else.
+        """
+        while not self._frames:
+            try:
+                data = await self._stream.receive_some(READ_SIZE)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not data:
+                return None
+            self._frames.extend(self._decoder.feed(data))
+        return decode(self._frames.popleft(), ipc.FromTrainer, ipc.MAX_IPC)  # type: ignore[arg-type]
+
+    async def wait(self) -> int:
+        """Wait for its end and return the exit code: negative where a signal ended it."""
+        return await self._process.wait()
+
+    async def end(self) -> int:
+        """Hang up, which ends it in order, or end it after `END_DEADLINE`; return the exit code."""
+        self._stream.socket.close()
+        with trio.move_on_after(END_DEADLINE):
+            return await self.wait()
+        self.kill()
+        return await self.wait()
+
+    def kill(self) -> None:
+        """End it at once, if it lives, and whatever it started."""
+        self._stream.socket.close()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    """Leave one core to the daemon, unless the person has said how many threads to use.
+
+    Threads of torch that wait for each other spin; with more of them than cores, peers on one machine slow
+    each other down tenfold and more.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"OMP_NUM_THREADS": str(max(cores - 1, 1)), **os.environ}

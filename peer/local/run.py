@@ -1,0 +1,199 @@
+"""`peer swarm` from start to report."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from peer.config.run_file import RunFile, read_run_file
+from peer.daemon.home import Home
+from peer.errors import HomeError, UsageError
+from peer.local.processes import LocalSwarm
+from peer.local.report import HeldOut, Report, as_text, peer_reports
+from peer.local.table import line, table
+from protocol.manifest import Inner, Manifest, open_manifest
+
+REFRESH = 0.5
+"""Seconds between two looks at the peers."""
+
+LINE_EVERY = 10.0
+"""Seconds between two lines where standard error is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the person asked for."""
+
+    peers: int
+    steps: int
+    preset: str | None
+    codec: str | None
+    run_file: Path | None
+    folder: Path | None
+
+
+def run_swarm(order: Order, *, as_json: bool) -> None:
+    """Run a swarm and print its report: text, or one JSON object as the last line of standard output.
+
+    Raises:
+        PeerError: it cannot start, or a peer failed on the way; those that did not are reported first.
+        KeyboardInterrupt: it was ended on the way; every process has been, and has kept what it learned.
+    """
+    given = _given_run(order)
+    folder = _folder(order)
+    swarm = LocalSwarm(folder)
+    console = Console(stderr=True)
+    began = time.monotonic()
+    try:
+        run = given or _small_run(order, folder)
+        with _sigterm_interrupts():
+            _start(swarm, order, run.path)
+            _watch(swarm, order, console, began)
+    except KeyboardInterrupt:
+        swarm.stop()
+        console.print(f"stopped; what was learned is in {folder}/peer-*/checkpoints", highlight=False)
+        raise
+    finally:
+        swarm.stop()
+    report = _report(swarm, run, time.monotonic() - began)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        print(as_text(report, folder))
+    _complain(swarm)
+
+
+def _given_run(order: Order) -> RunFile | None:
+    """Return the run file that was named, checked before anything is made."""
+    if order.run_file is None:
+        return None
+    if order.preset or order.codec:
+        raise UsageError("--run and --preset or --codec say the same thing twice", "Set them in the run file")
+    return read_run_file(order.run_file)
+
+
+def _folder(order: Order) -> Path:
+    folder = order.folder or Path("swarm") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    remedy = "Name a new folder, where you may write, with --folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty", remedy)
+    except OSError as error:
+        raise HomeError(f"Cannot use {folder} ({error.strerror})", remedy) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HomeError(f"Cannot write in {folder}", remedy)
+    return folder.resolve()
+
+
+def _small_run(order: Order, folder: Path) -> RunFile:
+    """Write a small run made of the options."""
+    lines = [f"[inner]\nsteps = {order.steps}\nwarmup = {min(Inner().warmup, order.steps // 4)}"]
+    if order.preset:
+        lines.append(f'[outer]\npreset = "{order.preset}"')
+    if order.codec:
+        lines.insert(0, f'codecs = ["{order.codec}"]')
+    path = folder / "run.toml"
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    return read_run_file(path)
+
+
+def _start(swarm: LocalSwarm, order: Order, run_file: Path) -> None:
+    # Those that join take the run from the swarm, but where its files lie on this machine from the run file.
+    shared = ["--run", str(run_file), "--steps", str(order.steps)]
+    founder = swarm.start(0, [*shared, "--shard", "0"])
+    address = swarm.address_of(founder)
+    for index in range(1, order.peers):
+        swarm.start(index, [*shared, "--shard", str(index), "--bootstrap", address])
+
+
+def _watch(swarm: LocalSwarm, order: Order, console: Console, began: float) -> None:
+    """Show the peers until the last has ended."""
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            for seconds in _ticks(swarm, began, REFRESH):
+                live.update(table(swarm.peers, seconds, order.steps), refresh=True)
+        return
+    next_line = 0.0
+    for seconds in _ticks(swarm, began, REFRESH):
+        if seconds >= next_line:
+            print(line(swarm.peers, seconds), file=sys.stderr, flush=True)
+            next_line = seconds + LINE_EVERY
+    print(line(swarm.peers, time.monotonic() - began), file=sys.stderr, flush=True)
+
+
+def _ticks(swarm: LocalSwarm, began: float, every: float) -> Iterator[float]:
+    while any(peer.running for peer in swarm.peers):
+        swarm.refresh()
+        yield time.monotonic() - began
+        time.sleep(every)
+    swarm.refresh()
+    yield time.monotonic() - began
+
+
+def _report(swarm: LocalSwarm, run: RunFile, seconds: float) -> Report:
+    manifest, held_out, checkpoints = _evaluate(swarm, run)
+    peers = peer_reports(swarm.peers)
+    return Report(
+        peers=peers,
+        held_out=held_out,
+        bytes_sent=sum(peer.status.bytes_out for peer in swarm.peers if peer.status),
+        seconds=seconds,
+        preset=manifest.outer.preset,
+        codec=manifest.codecs[0],
+        checkpoints=checkpoints,
+    )
+
+
+def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[str]]:
+    # Only here does this process need torch, which takes seconds to load.
+    from peer.trainer.checkpoint import paths
+    from peer.trainer.evaluate import evaluate_replicas, held_out_tokens
+
+    checkpoints = [found[0] for peer in swarm.peers if (found := paths(peer.home / "checkpoints"))]
+    if not checkpoints:
+        raise swarm.failure(swarm.peers[0])
+    with Home.open(swarm.peers[0].home) as home:
+        sealed = home.read_manifest()
+    if sealed is None:
+        raise swarm.failure(swarm.peers[0])
+    manifest = open_manifest(sealed)
+    tokens = held_out_tokens(manifest, run.data_path, run.tokenizer_path)
+    losses = evaluate_replicas(checkpoints, manifest, tokens)
+    held_out = HeldOut(
+        start=losses.start,
+        replicas=list(losses.replicas),
+        replicas_mean=sum(losses.replicas) / len(losses.replicas),
+        average=losses.average,
+    )
+    return manifest, held_out, [str(path) for path in checkpoints]
+
+
+def _complain(swarm: LocalSwarm) -> None:
+    for peer in swarm.peers:
+        if peer.process.returncode:
+            raise swarm.failure(peer)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the swarm as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,325 @@
+"""Which run a daemon belongs to, over memory links and a virtual clock."""
+
+import hashlib
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from peer.daemon.founding import local_paths, settle
+from peer.daemon.home import Home
+from peer.daemon.settings import Settings
+from peer.config.run_file import read_run_file
+from peer.errors import (
+    BootstrapError,
+    DataError,
+    Exit,
+    ManifestInvalidError,
+    ManifestMismatchError,
+    RunFileError,
+)
+from peer.simulate.network import Network
+from peer.swarm.service import Service
+from peer.swarm.transport import Contact
+from protocol.identity import Identity
+from protocol.manifest import Inner, Manifest, Model, SignedManifest, open_manifest, sign
+from protocol.messages import STREAM_PROTOCOL, AskManifest, ManifestIs
+
+FOUNDER, OTHER, NEWCOMER = (Identity(bytes([number]) * 32) for number in range(3))
+MANIFEST = Manifest(
+    founder=FOUNDER.public_key, name="theirs", model=Model(layers=4), inner=Inner(batch=8)
+)
+SEALED = sign(MANIFEST, FOUNDER)
+THEIRS = 'name = "theirs"\n[model]\nlayers = 4\n[inner]\nbatch = 8\n'
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture
+def home(tmp_path):
+    with Home.open(tmp_path / "home") as home:
+        yield home
+
+
+class Place:
+    """A network with one peer that is about to settle, and others that hold manifests."""
+
+    def __init__(self, nursery, home):
+        self._nursery = nursery
+        self._network = Network()
+        self._home = home
+        self._transport = self._network.add(NEWCOMER.peer_id)
+
+    def holder(self, identity, sealed=SEALED):
+        """Bring up a peer that shows this manifest; return its address."""
+        transport, service = self._network.add(identity.peer_id), Service(sealed.run_id)
+
+        async def show(caller, call):
+            return ManifestIs(manifest=sealed)
+
+        service.serve(AskManifest, show)
+        transport.handle(STREAM_PROTOCOL, service.handle)
+        self._nursery.start_soon(transport.serve)
+        return transport.addresses[0]
+
+    async def settle(self, **settings):
+        return await settle(self._home, NEWCOMER, self._transport, Settings(self._home.path, **settings))
+
+
+@pytest.fixture
+def place(home):
+    @asynccontextmanager
+    async def place():
+        async with trio.open_nursery() as nursery:
+            yield Place(nursery, home)
+            nursery.cancel_scope.cancel()
+
+    return place
+
+
+@pytest.fixture
+def run_file(tmp_path):
+    def run_file(text):
+        path = tmp_path / "run.toml"
+        path.write_text(text)
+        return path
+
+    return run_file
+
+
+DOWN = f"/memory/{OTHER.peer_id}/p2p/{OTHER.peer_id}"
+
+
+# ---- founding
+
+
+@pytest.mark.anyio
+async def test_without_anything_the_default_run_is_founded_and_kept(place, home):
+    async with place() as here:
+        run = await here.settle()
+        assert run.manifest == Manifest(founder=NEWCOMER.public_key)
+        assert home.read_manifest() == run.sealed
+        assert (run.bootstraps, run.cached) == ((), ())
+        assert (await here.settle()).run_id == run.run_id
+
+
+@pytest.mark.anyio
+async def test_a_run_file_founds_its_run(place, run_file):
+    async with place() as here:
+        run = await here.settle(run_file=run_file('name = "mine"\n[inner]\nbatch = 4\n'))
+    assert run.manifest == Manifest(founder=NEWCOMER.public_key, name="mine", inner=Inner(batch=4))
+    assert open_manifest(run.sealed) == run.manifest
+
+
+@pytest.mark.anyio
+async def test_the_files_of_a_run_are_named_by_their_content(place, run_file, tmp_path):
+    (tmp_path / "text").write_bytes(b"to be or not to be")
+    (tmp_path / "tokens.json").write_bytes(b"{}")
+    path = run_file(
+        '[data]\nsource = "text"\npath = "text"\n'
+        '[tokenizer]\nkind = "file"\npath = "tokens.json"\nvocabulary = 300\n'
+    )
+    async with place() as here:
+        manifest = (await here.settle(run_file=path)).manifest
+    assert manifest.data.sha256 == hashlib.sha256(b"to be or not to be").digest()
+    assert manifest.tokenizer.sha256 == hashlib.sha256(b"{}").digest()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[data]\nsource = "text"\npath = "nowhere"\n',
+        '[tokenizer]\nkind = "file"\npath = "nowhere"\nvocabulary = 300\n',
+    ],
+)
+async def test_a_file_that_is_not_there_is_named(place, run_file, home, text):
+    async with place() as here:
+        with pytest.raises(DataError, match="nowhere"):
+            await here.settle(run_file=run_file(text))
+    assert home.read_manifest() is None
+
+
+@pytest.mark.anyio
+async def test_a_run_file_with_a_mistake_founds_nothing(place, run_file, home):
+    async with place() as here:
+        with pytest.raises(RunFileError):
+            await here.settle(run_file=run_file("[inner]\nbatch = 0\n"))
+    assert home.read_manifest() is None
+
+
+# ---- going on
+
+
+@pytest.mark.anyio
+async def test_a_home_goes_on_in_its_run_and_knows_whom_it_met(place, home):
+    home.write_manifest(SEALED)
+    home.write_peers([Contact("12D3a", ("/ip4/192.0.2.7/tcp/1",))])
+    async with place() as here:
+        run = await here.settle()
+    assert (run.sealed, run.manifest) == (SEALED, MANIFEST)
+    assert run.cached == (Contact("12D3a", ("/ip4/192.0.2.7/tcp/1",)),)
+
+
+@pytest.mark.anyio
+async def test_a_home_that_knows_its_run_does_not_wait_for_bootstraps_that_are_down(place, home):
+    home.write_manifest(SEALED)
+    async with place() as here:
+        run = await here.settle(bootstraps=(DOWN,))
+        assert trio.current_time() < 1
+    assert run.run_id == SEALED.run_id
+    assert run.bootstraps == (DOWN,)
+
+
+@pytest.mark.anyio
+async def test_a_run_file_that_says_the_same_may_stay_on_the_command_line(place, home, run_file, tmp_path):
+    (tmp_path / "text").write_bytes(b"to be or not to be")
+    path = run_file('name = "mine"\n[data]\nsource = "text"\npath = "text"\n')
+    async with place() as here:
+        founded = await here.settle(run_file=path)
+        (tmp_path / "text").unlink()
+        assert (await here.settle(run_file=path)).run_id == founded.run_id
+
+
+@pytest.mark.anyio
+async def test_a_run_file_of_another_run_is_refused_with_the_fields_named(place, home, run_file):
+    home.write_manifest(SEALED)
+    async with place() as here:
+        with pytest.raises(ManifestMismatchError) as caught:
+            await here.settle(run_file=run_file(THEIRS.replace("batch = 8", "batch = 4")))
+    assert caught.value.code == Exit.MANIFEST_MISMATCH
+    assert "inner.batch: 4 here, 8 there" in str(caught.value)
+    assert "name" not in str(caught.value)
+    assert "run.toml" in str(caught.value)
+    assert home.read_manifest() == SEALED
+
+
+# ---- joining
+
+
+@pytest.mark.anyio
+async def test_a_newcomer_takes_the_manifest_of_the_first_that_answers(place, home):
+    async with place() as here:
+        address = here.holder(FOUNDER)
+        run = await here.settle(bootstraps=(DOWN, address))
+    assert (run.sealed, run.manifest) == (SEALED, MANIFEST)
+    assert run.bootstraps == (DOWN, address)
+    assert home.read_manifest() == SEALED
+
+
+@pytest.mark.anyio
+async def test_a_newcomer_may_bring_the_runs_own_file(place, run_file):
+    async with place() as here:
+        run = await here.settle(bootstraps=(here.holder(FOUNDER),), run_file=run_file(THEIRS))
+        assert run.run_id == SEALED.run_id
+        with pytest.raises(ManifestMismatchError, match="name: other here, theirs there"):
+            await here.settle(bootstraps=run.bootstraps, run_file=run_file(THEIRS.replace("theirs", "other")))
+
+
+@pytest.mark.anyio
+async def test_a_newcomer_whose_bootstraps_are_all_down_founds_nothing(place, home):
+    async with place() as here:
+        with pytest.raises(BootstrapError, match=OTHER.peer_id) as caught:
+            await here.settle(bootstraps=(DOWN,))
+    assert caught.value.code == Exit.BOOTSTRAP_UNREACHABLE
+    assert home.read_manifest() is None
+
+
+@pytest.mark.anyio
+async def test_a_home_of_another_run_is_refused_with_the_fields_named(place, home):
+    home.write_manifest(SEALED)
+    other = sign(
+        Manifest(founder=OTHER.public_key, name="other", model=Model(layers=2), inner=Inner(batch=4)), OTHER
+    )
+    async with place() as here:
+        address = here.holder(OTHER, other)
+        with pytest.raises(ManifestMismatchError) as caught:
+            await here.settle(bootstraps=(address,))
+    for field in ("name: theirs here, other there", "model.layers: 4 here, 2 there", "inner.batch: 8 here"):
+        assert field in str(caught.value)
+    assert address in str(caught.value)
+    assert home.read_manifest() == SEALED
+
+
+# ---- manifests that are not valid
+
+
+def _broken_rule():
+    return sign(replace(MANIFEST, model=Model(width=100, heads=3)), FOUNDER)
+
+
+def _no_hash():
+    return sign(replace(MANIFEST, data=replace(MANIFEST.data, source="text")), FOUNDER)
+
+
+RULES = pytest.mark.parametrize(
+    ("sealed", "reason"), [(_broken_rule(), "model.width is 100"), (_no_hash(), "data.sha256 is absent")]
+)
+
+
+@pytest.mark.anyio
+@RULES
+async def test_a_manifest_that_breaks_a_rule_is_no_answer(place, home, sealed, reason):
+    async with place() as here:
+        with pytest.raises(BootstrapError, match=reason):
+            await here.settle(bootstraps=(here.holder(FOUNDER, sealed),))
+    assert home.read_manifest() is None
+
+
+@pytest.mark.anyio
+@RULES
+async def test_a_home_whose_manifest_breaks_a_rule_says_which(place, home, sealed, reason):
+    home.write_manifest(sealed)
+    async with place() as here:
+        with pytest.raises(ManifestInvalidError, match=reason) as caught:
+            await here.settle()
+    assert caught.value.code == Exit.MANIFEST_INVALID
+
+
+FORGED = SignedManifest(manifest=SEALED.manifest, signature=bytes(64))
+GARBAGE = SignedManifest(manifest=b"\xc1", signature=bytes(64))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sealed", [FORGED, GARBAGE])
+async def test_a_manifest_that_its_founder_did_not_sign_is_no_answer(place, home, sealed):
+    async with place() as here:
+        with pytest.raises(BootstrapError):
+            await here.settle(bootstraps=(here.holder(FOUNDER, sealed),))
+        good = here.holder(OTHER)
+        bad = f"/memory/{FOUNDER.peer_id}/p2p/{FOUNDER.peer_id}"
+        assert (await here.settle(bootstraps=(bad, good))).sealed == SEALED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sealed", [FORGED, GARBAGE])
+async def test_a_damaged_manifest_in_the_home_is_found_before_anybody_is_asked(place, home, sealed):
+    home.write_manifest(sealed)
+    async with place() as here:
+        with pytest.raises(ManifestInvalidError):
+            await here.settle(bootstraps=(here.holder(FOUNDER),))
+
+
+# ---- where this host keeps the files
+
+
+def test_the_command_line_comes_before_the_run_file(run_file, tmp_path, monkeypatch):
+    wanted = read_run_file(run_file('[data]\nsource = "text"\npath = "text"\n'))
+    monkeypatch.chdir(tmp_path)
+    given = Settings(tmp_path, data_path=tmp_path / "mine")
+    assert local_paths(given, wanted) == (tmp_path / "mine", None)
+    assert local_paths(Settings(tmp_path), wanted) == (tmp_path / "text", None)
+    assert local_paths(Settings(tmp_path), None) == (None, None)
+
+
+def test_paths_hold_in_any_folder_as_the_home_remembers_them(run_file, tmp_path, monkeypatch):
+    run_file('[data]\nsource = "text"\npath = "text"\n')
+    monkeypatch.chdir(tmp_path)
+    wanted = read_run_file(Path("run.toml"))
+    settings = Settings(tmp_path, tokenizer_path=Path("tokens.json"))
+    assert local_paths(settings, wanted) == (tmp_path / "text", tmp_path / "tokens.json")

@@ -1,0 +1,48 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.daemon.settings import Remembered, Settings, recall, remember
+
+FULL = Remembered(port=4001, shard=3, data_path="/data/text", tokenizer_path="/data/tokenizer.json")
+
+
+def test_a_new_home_remembers_nothing(tmp_path):
+    assert recall(tmp_path) == recall(tmp_path / "nowhere") == Remembered()
+
+
+@given(st.builds(Remembered))
+def test_what_is_written_down_is_recalled(tmp_path_factory, remembered):
+    home = tmp_path_factory.mktemp("home")
+    remember(home, remembered)
+    assert recall(home) == remembered
+
+
+def test_the_last_word_counts(tmp_path):
+    remember(tmp_path, FULL)
+    remember(tmp_path, Remembered(shard=1))
+    assert recall(tmp_path) == Remembered(shard=1)
+
+
+def test_what_a_later_version_adds_is_passed_over(tmp_path):
+    remember(tmp_path, FULL)
+    file = tmp_path / "settings.json"
+    file.write_text(file.read_text().replace("{", '{"colour": "blue",', 1))
+    assert recall(tmp_path) == FULL
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b'{"data_path": "\xff"}', b'{"x": ' + b"[" * 100_000]))
+def test_a_damaged_file_is_as_good_as_none(tmp_path_factory, data):
+    home = tmp_path_factory.mktemp("home")
+    (home / "settings.json").write_bytes(data)
+    assert recall(home) in (Remembered(), FULL)
+
+
+def test_a_file_that_cannot_be_read_is_as_good_as_none(tmp_path):
+    (tmp_path / "settings.json").mkdir()
+    assert recall(tmp_path) == Remembered()
+
+
+def test_a_daemon_without_options_is_open_to_the_world_and_goes_on_for_ever(tmp_path):
+    settings = Settings(home=tmp_path)
+    assert (settings.bootstraps, settings.listen, settings.announce_loopback) == ((), (), False)
+    assert settings.stop_at is None

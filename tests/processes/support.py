@@ -1,0 +1,150 @@
+"""Real peer processes for tests: started, watched through their own event log, and always ended."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 60.0
+"""Seconds to wait for any one event, on a machine with two busy cores."""
+
+SMALL_RUN = """
+codecs = ["int8"]
+[model]
+layers = 1
+width = 32
+heads = 2
+hidden = 64
+context = 32
+[inner]
+batch = 4
+steps = 100000
+warmup = 20
+[outer]
+every = 50
+"""
+"""Some 18 k parameters: an outer step takes about a second beside three other peers."""
+
+
+class PeerProcess:
+    """One `peer start`, whose events arrive in a queue as it logs them."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.home = home
+        command = [sys.executable, "-m", "peer", "start", "--home", str(home), "--log-format", "json"]
+        command += ["--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof", *arguments]
+        self.process: Any = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"OMP_NUM_THREADS": "1", **os.environ},
+        )
+        self.events: list[dict[str, Any]] = []
+        self.said: list[str] = []
+        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            try:
+                self._queue.put(json.loads(line))
+            except ValueError:
+                self.said.append(line.rstrip())
+        self._queue.put(None)
+
+    def wait_for(
+        self, event: str, check: Callable[[dict[str, Any]], bool] = lambda _: True
+    ) -> dict[str, Any]:
+        """Return the next such event, from now on."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                told = self._queue.get(timeout=max(deadline - time.monotonic(), 0.01))
+            except queue.Empty:
+                raise AssertionError(f"no {event!r} in {PATIENCE} s; heard {self.events[-5:]}") from None
+            if told is None:
+                raise AssertionError(f"ended before {event!r}; heard {self.events[-5:]}, said {self.said}")
+            self.events.append(told)
+            if told["event"] == event and check(told):
+                return told
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Take in what has arrived, and return every event so far."""
+        while True:
+            try:
+                told = self._queue.get_nowait()
+            except queue.Empty:
+                return self.events
+            if told is not None:
+                self.events.append(told)
+
+    @property
+    def address(self) -> str:
+        """The peer's address, from the line that it prints for the next to type."""
+        line: str = self.process.stdout.readline()
+        assert line.startswith("peer start --bootstrap "), line
+        return line.rpartition(" ")[2].strip()
+
+    def status(self) -> Any:
+        """What `peer status --json` says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "peer", "status", "--home", str(self.home), "--json"],
+            capture_output=True, text=True, check=True, timeout=PATIENCE,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def end(self, number: int) -> int:
+        """Send a signal, wait for the end, and return the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code."""
+        code: int = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+        return code
+
+
+class Family:
+    """The processes of one test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run_file = folder / "run.toml"
+        self.run_file.write_text(SMALL_RUN)
+        self.members: list[PeerProcess] = []
+
+    def start(self, name: str, *arguments: str) -> PeerProcess:
+        """Start a peer whose home is named `name`."""
+        peer = PeerProcess(self.folder / name, *arguments)
+        self.members.append(peer)
+        return peer
+
+    def found(self, name: str, *arguments: str) -> PeerProcess:
+        """Start a peer that founds the small run."""
+        return self.start(name, "--run", str(self.run_file), *arguments)
+
+
+@contextmanager
+def family(folder: Path) -> Iterator[Family]:
+    """Leave no process behind."""
+    made = Family(folder)
+    try:
+        yield made
+    finally:
+        for peer in made.members:
+            if peer.process.poll() is None:
+                peer.process.kill()
+                peer.wait()
