@@ -40,6 +40,7 @@ class Status(Message, frozen=True, tag="status"):
     exchanges: int
     skips: int
     partner: str | None
+    """With whom an exchange is under way, or was last."""
     bytes_in: int
     bytes_out: int
     """Bytes of our streams, all protocols."""

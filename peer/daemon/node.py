@@ -245,7 +245,7 @@ class Node:
             tokens_per_second=told.progress.tokens_per_second if told.progress else 0.0,
             exchanges=swarm.exchange.done,
             skips=sum(swarm.match.skips.values()),
-            partner=swarm.match.partner,
+            partner=swarm.match.partner or told.last_partner,
             bytes_in=swarm.transport.bytes_received,
             bytes_out=swarm.transport.bytes_sent,
             peers_in_view=swarm.view.live,

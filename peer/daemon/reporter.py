@@ -25,6 +25,8 @@ class Reporter:
         self.ready: ipc.Ready | None = None
         self.last_mix: ipc.Mixed | None = None
         self._stands_at: ipc.Ready | ipc.Progress | None = None
+        self.last_partner: str | None = None
+        """Whose share was mixed last."""
         self.codec = ""
         self.exchange_seconds = Histogram()
 
@@ -36,6 +38,7 @@ class Reporter:
             self.last_mix = outcome.mixed
         if outcome.result == "done" and outcome.mixed is not None:
             self.exchange_seconds.observe(outcome.seconds)
+            self.last_partner = outcome.partner
             self._log(
                 events.ExchangeDone(
                     partner=outcome.partner,

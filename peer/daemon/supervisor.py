@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import trio
 
+from peer.config.run_file import read_run_file
 from peer.daemon.control import ControlServer
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
@@ -16,7 +17,7 @@ from peer.daemon.node import Node
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
-from peer.errors import ListenError
+from peer.errors import HomeError, ListenError
 from peer.swarm.libp2p_host import open_transport
 from peer.swarm.transport import Transport
 from peer.telemetry import events
@@ -31,10 +32,13 @@ async def run_daemon(settings: Settings) -> None:
     Raises:
         PeerError: it cannot start, or cannot go on; perhaps inside an exception group.
     """
+    if settings.run_file is not None:
+        # A mistake in it is told before anything is made or announced.
+        read_run_file(settings.run_file)
     with (
         Home.open(settings.home) as home,
         Runtime.open(home.path) as runtime,
-        EventFile(home.events) as file,
+        _open_events(home) as file,
     ):
         identity = home.identity()
         log = Log(file, sys.stderr, settings.log_format)
@@ -52,6 +56,15 @@ async def run_daemon(settings: Settings) -> None:
             node = Node(settings, home, runtime, identity, transport, run, log)
             _print_joining_command(transport)
             await _supervise(node, settings, runtime)
+
+
+def _open_events(home: Home) -> EventFile:
+    try:
+        return EventFile(home.events)
+    except OSError as error:
+        raise HomeError(
+            f"Cannot use {home.events}: {error.strerror}", "Mend its permissions, or name another --home"
+        ) from error
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ def run_swarm(order: Order, *, as_json: bool) -> None:
             _watch(swarm, order, console, began)
     except KeyboardInterrupt:
         swarm.stop()
-        console.print(f"stopped; what was learned is in {folder}/peer-*/checkpoints", highlight=False)
+        print(f"stopped; what was learned is in {folder}/peer-*/checkpoints", file=sys.stderr)
         raise
     finally:
         swarm.stop()

@@ -1,5 +1,6 @@
 """Brings up simulated peers: the real swarm code over memory links, each with a toy learner."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,8 @@ class Flock:
         transport, record = self.network.add(identity.peer_id), Record()
         bootstraps = tuple(address for bird in through for address in bird.transport.addresses)
         run = Run(self._sealed, self._manifest, bootstraps)
-        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record)
+        rng = random.Random(f"{self.network.seed}/{index}")
+        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record, rng=rng)
         toy.publish = swarm.new_share
         bird = Bird(identity, transport, swarm, toy, record)
         self.birds.append(bird)

@@ -49,6 +49,7 @@ class Discovery:
         *,
         bootstraps: Sequence[str],
         cached: Callable[[], Sequence[Contact]],
+        rng: random.Random,
     ) -> None:
         self._transport = transport
         self._run_id = run_id
@@ -56,7 +57,7 @@ class Discovery:
         self._membership = membership
         self._bootstraps = tuple(bootstraps)
         self._cached = cached
-        self._rng = random.Random()
+        self._rng = rng
         self._attempts = self._answers = self._draws = self._published = 0
 
     async def bootstrap(self) -> bool:

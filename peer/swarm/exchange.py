@@ -11,7 +11,7 @@ from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.objects import Incoming, ObjectStore
 from peer.swarm.pairing import Engagement
-from peer.swarm.pull import pull
+from peer.swarm.pull import PieceServer, pull
 from peer.swarm.transport import Contact, Transport, TransportError
 from protocol.errors import ProtocolError
 from protocol.messages import Confirm, Confirmed
@@ -56,6 +56,11 @@ class _FailedError(Exception):
     """Ends the exchange, with the reason."""
 
 
+SILENCE = 15.0
+"""Seconds without a pull of our share after which a partner that has not confirmed is given up. A piece of
+1 MiB takes so long at 70 kB/s."""
+
+
 class Exchanger:
     """Runs engagements over the network and hands what came to the learner."""
 
@@ -64,12 +69,14 @@ class Exchanger:
         transport: Transport,
         run_id: bytes,
         store: ObjectStore,
+        pieces: PieceServer,
         learner: Learner,
         observer: Observer,
     ) -> None:
         self._transport = transport
         self._run_id = run_id
         self._store = store
+        self._pieces = pieces
         self._learner = learner
         self._observer = observer
         # Before the first exchange nothing is known of the links: 30 s carry 10 MB at 3 Mbit/s.
@@ -112,13 +119,16 @@ class Exchanger:
         incoming.check()
         engagement.holds = True
         engagement.pulled.set()
-        if not engagement.initiated:
-            await engagement.confirmed.wait()
-            return
+        with self._pieces.ends_in_silence(engagement.partner, SILENCE):
+            if engagement.initiated:
+                await self._confirm(engagement, contact)
+            else:
+                await engagement.confirmed.wait()
+
+    async def _confirm(self, engagement: Engagement, contact: Contact) -> None:
         confirm = Confirm(exchange=engagement.exchange)
-        answer = await ask(
-            self._transport, contact, self._run_id, confirm, Confirmed, patience=self._deadline.seconds
-        )
+        patience = self._deadline.seconds
+        answer = await ask(self._transport, contact, self._run_id, confirm, Confirmed, patience=patience)
         if not answer.both:
             raise _FailedError("the partner could not get our share")
 

@@ -1,6 +1,5 @@
 """Finds a partner for each fresh share: draws, offers, redraws, and skips when the time is up."""
 
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ class Matchmaker:
         self._learner = learner
         self._waits = waits
         self._on_skip = on_skip
-        self._rng = random.Random()
+        self._rng = view.rng
         # For trainers that wait (the strict form, and everybody's last share): the time to find a partner.
         self._patience = AdaptiveDeadline(first=10.0, floor=2.0, ceiling=120.0)
         # Dialling and three round trips: 5 s for the first, which knows no link yet.

@@ -31,13 +31,15 @@ OtherRunObserver = Callable[[Contact], None]
 class Membership:
     """Keeps our record fresh and the view alive by asking known peers for their peers."""
 
-    def __init__(self, transport: Transport, identity: Identity, run_id: bytes, view: View) -> None:
+    def __init__(
+        self, transport: Transport, identity: Identity, run_id: bytes, view: View, *, rng: random.Random
+    ) -> None:
         self._transport = transport
         self._identity = identity
         self._run_id = run_id
         self._view = view
         self._sequence = 0
-        self._rng = random.Random()
+        self._rng = rng
         self.shard = 0
         """The shard of the data that our record names."""
 

@@ -1,9 +1,14 @@
 """Pull an object in pieces: the receiver sets the pace, and can resume anywhere."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
 from peer.swarm.calls import Conversation, conversation
 from peer.swarm.objects import Incoming, ObjectStore
 from peer.swarm.service import PieceOf, Reply
-from peer.swarm.transport import Contact, Transport
+from peer.swarm.transport import Contact, Transport, TransportError
 from protocol import codec
 from protocol.errors import ProtocolError
 from protocol.messages import ObjectRef, Piece, Pull, Refused
@@ -41,12 +46,32 @@ class PieceServer:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._watched: tuple[str, trio.CancelScope, float] | None = None
         self.bytes_out = 0
 
-    async def serve(self, peer_id: str, call: Pull) -> Reply:  # noqa: ARG002 - any peer of the run may pull
-        """Answer one call."""
+    @contextmanager
+    def ends_in_silence(self, peer_id: str, seconds: float) -> Iterator[None]:
+        """Bound what is inside by the silence of a peer: so many seconds in which it pulls nothing of ours.
+
+        Raises:
+            TransportError: it was silent for so long.
+        """
+        with trio.move_on_after(seconds) as scope:
+            self._watched = (peer_id, scope, seconds)
+            try:
+                yield
+            finally:
+                self._watched = None
+        if scope.cancelled_caught:
+            raise TransportError(f"{peer_id} fell silent for {seconds:g} s before it confirmed")
+
+    async def serve(self, peer_id: str, call: Pull) -> Reply:
+        """Answer one call. Any peer of the run may pull."""
         data = self._store.read(call.sha256, call.offset, min(call.length, PIECE))
         if not data:
             return Refused(reason="this object is not here (any more)")
         self.bytes_out += len(data)
+        if self._watched is not None and self._watched[0] == peer_id:
+            _, scope, seconds = self._watched
+            scope.deadline = trio.current_time() + seconds
         return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)

@@ -85,6 +85,8 @@ class Swarm:
         learner: Learner,
         store: ObjectStore,
         observer: Observer,
+        *,
+        rng: random.Random | None = None,
     ) -> None:
         self._transport = transport
         self._run = run
@@ -92,9 +94,11 @@ class Swarm:
         self.store = store
         self._observer = observer
         run_id, outer = run.run_id, run.manifest.outer
-        self.view = View(identity.peer_id, run_id)
+        # One source of chance for all parts, so that a simulation can be run again from its seed.
+        self._rng = rng or random.Random()
+        self.view = View(identity.peer_id, run_id, rng=self._rng)
         self.view.on_change(observer.peer_changed)
-        self.membership = Membership(transport, identity, run_id, self.view)
+        self.membership = Membership(transport, identity, run_id, self.view, rng=self._rng)
         self._discovery = Discovery(
             transport,
             run_id,
@@ -102,10 +106,12 @@ class Swarm:
             self.membership,
             bootstraps=run.bootstraps,
             cached=lambda: run.cached,
+            rng=self._rng,
         )
         self.pairing = Pairing(identity.peer_id, decodes=run.manifest.codecs)
         self.pairing.largest_share = sizes.largest_share(run.manifest)
-        self._exchanger = Exchanger(transport, run_id, store, learner, observer.exchange_ended)
+        self._pieces = PieceServer(store)
+        self._exchanger = Exchanger(transport, run_id, store, self._pieces, learner, observer.exchange_ended)
         self._matchmaker = Matchmaker(
             transport,
             run_id,
@@ -116,7 +122,6 @@ class Swarm:
             waits=not outer.overlap,
             on_skip=observer.skipped,
         )
-        self._pieces = PieceServer(store)
         self.service = Service(run_id)
         self._donor: Donor | None = None
         self.serving = trio.Event()
@@ -172,7 +177,7 @@ class Swarm:
         """Return a shard of the data that no known peer reads, or any where all are taken."""
         taken = self.view.shards()
         free = [shard for shard in range(shards) if shard not in taken]
-        return random.choice(free or range(shards))
+        return self._rng.choice(free or range(shards))
 
     async def leave(self) -> None:
         """Say goodbye to the peers in view."""

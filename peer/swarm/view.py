@@ -56,10 +56,10 @@ class View:
     only a newer record (a sign of life since) brings it back.
     """
 
-    def __init__(self, own_id: str, run_id: bytes, *, rng: random.Random | None = None) -> None:
+    def __init__(self, own_id: str, run_id: bytes, *, rng: random.Random) -> None:
         self._own_id = own_id
         self._run_id = run_id
-        self._rng = rng or random.Random()
+        self.rng = rng
         self._entries: dict[str, _Entry] = {}
         self._departed: OrderedDict[str, int] = OrderedDict()
         self._alone_since = trio.current_time()
@@ -169,7 +169,7 @@ class View:
             for peer_id, entry in self._entries.items()
             if entry.answered and not entry.missed and entry.busy_until <= now and peer_id not in out
         ]
-        return _contact(self._rng.choice(free).record) if free else None
+        return _contact(self.rng.choice(free).record) if free else None
 
     def next_free(self, excluding: Iterable[str] = ()) -> float | None:
         """Return when (trio's clock) the first busy live peer is free again, or None without any."""
@@ -201,7 +201,7 @@ class View:
     def sample(self, count: int) -> list[SignedRecord]:
         """Return a random draw of live peers' records, to pass on."""
         live = [entry.sealed for entry in self._entries.values() if entry.answered]
-        return self._rng.sample(live, min(count, len(live)))
+        return self.rng.sample(live, min(count, len(live)))
 
     async def wait_change(self) -> None:
         """Wait until a peer comes or goes."""

@@ -28,9 +28,7 @@ from protocol.manifest import Inner, Manifest, Model, SignedManifest, open_manif
 from protocol.messages import STREAM_PROTOCOL, AskManifest, ManifestIs
 
 FOUNDER, OTHER, NEWCOMER = (Identity(bytes([number]) * 32) for number in range(3))
-MANIFEST = Manifest(
-    founder=FOUNDER.public_key, name="theirs", model=Model(layers=4), inner=Inner(batch=8)
-)
+MANIFEST = Manifest(founder=FOUNDER.public_key, name="theirs", model=Model(layers=4), inner=Inner(batch=8))
 SEALED = sign(MANIFEST, FOUNDER)
 THEIRS = 'name = "theirs"\n[model]\nlayers = 4\n[inner]\nbatch = 8\n'
 

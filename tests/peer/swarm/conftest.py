@@ -3,6 +3,13 @@
 import pytest
 import trio
 
+from peer.simulate.schedule import seed_schedule
+
+
+@pytest.fixture(autouse=True)
+def _schedule():
+    seed_schedule(0)
+
 
 @pytest.fixture
 def anyio_backend():

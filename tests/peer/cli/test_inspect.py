@@ -1,0 +1,143 @@
+"""`peer id`, `peer status`, `peer stop`, against a control socket without a daemon behind it."""
+
+import io
+import json
+import os
+
+import msgspec
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from peer.cli.inspect import _table
+from peer.cli.main import app
+from peer.daemon.home import Home
+from peer.errors import Exit, HomeError, IdentityError, NotRunningError
+from protocol.control import Status
+from tests.peer.daemon.controls import STATUS, serving, socket_folder, status
+
+
+@pytest.fixture
+def invoke(tmp_path):
+    """Run a command on the home of this test."""
+    return lambda *arguments: CliRunner().invoke(app, [*arguments, "--home", str(tmp_path / "home")])
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """Serve the home's control socket."""
+    with socket_folder() as folder, Home.open(tmp_path / "home") as home:
+        (home.path / "runtime").write_bytes(os.fsencode(folder))
+        yield lambda tell=lambda: STATUS: serving(folder / "control.sock", tell)
+
+
+# ---- id
+
+
+def test_the_id_of_a_new_home_is_made_and_stays(invoke):
+    first, second = invoke("id"), invoke("id")
+    assert first.exit_code == 0
+    assert first.output == second.output
+    assert first.output.startswith("12D3KooW")
+    assert len(first.output.splitlines()) == 1
+
+
+def test_the_id_is_told_while_a_daemon_holds_the_home(invoke, tmp_path):
+    made = invoke("id").output
+    with Home.open(tmp_path / "home"):
+        assert invoke("id").output == made
+
+
+def test_a_damaged_identity_is_not_replaced(invoke, tmp_path):
+    invoke("id")
+    (tmp_path / "home" / "identity.key").write_text("damaged")
+    assert isinstance(invoke("id").exception, IdentityError)
+
+
+def test_a_file_is_no_home(invoke, tmp_path):
+    (tmp_path / "home").write_text("")
+    done = invoke("id")
+    assert isinstance(done.exception, HomeError)
+    assert done.exception.code == Exit.HOME_UNUSABLE
+
+
+# ---- without a daemon
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stop"]])
+@pytest.mark.parametrize("left", ["no home", "a home", "a pointer"])
+def test_where_no_daemon_runs_there_is_one_answer(invoke, tmp_path, command, left):
+    if left != "no home":
+        (tmp_path / "home").mkdir()
+    if left == "a pointer":
+        (tmp_path / "home" / "runtime").write_bytes(os.fsencode(tmp_path))
+    done = invoke(*command)
+    assert isinstance(done.exception, NotRunningError)
+    assert done.exception.code == Exit.NOT_RUNNING
+    assert done.output == ""
+
+
+# ---- with one
+
+
+def test_json_is_the_status_and_nothing_else(invoke, daemon):
+    with daemon():
+        done = invoke("status", "--json")
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) == 1
+    told = json.loads(done.output)
+    assert msgspec.convert(told, Status) == STATUS
+    assert set(told) - {"type"} == set(Status.__struct_fields__)
+
+
+def test_without_json_a_person_reads_it(invoke, daemon):
+    with daemon():
+        done = invoke("status")
+    assert done.exit_code == 0
+    for words in (
+        "training",
+        "tiny",
+        "2.500 nats a token",
+        "12,346 tokens/s",
+        "122,880 tokens",
+        "2.0 MB out",
+    ):
+        assert words in done.output
+
+
+def test_before_the_first_step_there_is_no_loss(invoke, daemon):
+    with daemon(lambda: status(loss=None, metrics=None, state="joining")):
+        lines = {line.split()[0]: line.split()[1:] for line in invoke("status").output.splitlines()}
+    assert (lines["loss"], lines["metrics"], lines["state"]) == (["-"], ["-"], ["joining"])
+
+
+def test_stop_asks_and_a_daemon_that_stays_is_named(invoke, daemon, monkeypatch):
+    monkeypatch.setattr("peer.daemon.client.LEAVING", 0.05)
+    asked = []
+    with daemon(lambda: asked.append("status") or STATUS):
+        done = invoke("stop")
+    assert asked
+    assert isinstance(done.exception, NotRunningError)
+    assert "stopped" not in done.output
+
+
+# ---- the table
+
+
+def _drawn(told, width, colours=None):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=colours)
+    console.print(_table(told))
+    return console.file.getvalue()
+
+
+def test_being_alone_is_red():
+    assert "\x1b[31mALONE for 2 min 5 s" in _drawn(status(alone_seconds=125.0), 100, "standard")
+    assert "ALONE" not in _drawn(STATUS, 100)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_nothing_is_cut_off_where_the_terminal_is_narrow(width):
+    drawn = _drawn(STATUS, width)
+    assert "…" not in drawn
+    joined = "".join(line.strip() for line in drawn.splitlines())
+    assert STATUS.addresses[0] in joined

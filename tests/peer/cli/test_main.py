@@ -1,0 +1,147 @@
+"""The whole command: what it offers, and how it ends."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from peer.cli import main
+from peer.cli.main import app, find
+from peer.errors import DataError, Exit, ListenError, PeerError
+
+COMMANDS = ("swarm", "start", "init", "id", "status", "stop")
+
+
+@pytest.fixture
+def invoke():
+    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_its_options(invoke, command):
+    done = invoke(command, "--help")
+    assert done.exit_code == 0
+    assert "Example: peer " in done.output
+    for option in typer.main.get_command(app).commands[command].params:
+        assert option.help, f"{option.name} is not explained"
+
+
+def test_the_command_alone_lists_what_it_can_do(invoke):
+    done = invoke()
+    assert done.exit_code == Exit.USAGE
+    listed = done.output.partition("Commands:")[2].split("\n")
+    assert tuple(line.split()[0] for line in listed if line.startswith("  ") and line[2] != " ") == COMMANDS
+
+
+def test_the_version_is_that_of_the_package(invoke):
+    done = invoke("--version")
+    assert (done.exit_code, done.output) == (0, f"peer {version('murmuration-peer')}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["--fly"],
+        ["id", "--fly"],
+        ["id", "extra"],
+        ["status", "--home"],
+        ["start", "--device", "abacus"],
+        ["start", "--steps", "0"],
+        ["start", "--steps", "many"],
+        ["start", "--shard", "-1"],
+        ["start", "--metrics-port", "65536"],
+        ["start", "--log-format", "xml"],
+        ["swarm", "--peers", "0"],
+        ["swarm", "--peers", "65"],
+        ["swarm", "--steps", "0"],
+        ["swarm", "--preset", "diloco"],
+        ["swarm", "--codec", "int3"],
+    ],
+)
+def test_a_command_line_that_is_wrong_says_what_about_it(invoke, arguments):
+    done = invoke(*arguments)
+    assert done.exit_code == Exit.USAGE
+    assert "Error: " in done.output
+    assert "Traceback" not in done.output
+
+
+# ---- ends
+
+
+def _raising(error):
+    def command():
+        raise error
+
+    return command
+
+
+LISTEN = ListenError("the port is taken", "Choose another")
+DATA = DataError("the text is gone", "Bring it back")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (DATA, 40, "peer: the text is gone. Bring it back\n"),
+        (ExceptionGroup("", [ExceptionGroup("", [LISTEN])]), 21, "peer: the port is taken. Choose another\n"),
+        (ExceptionGroup("", [ValueError(), DATA, LISTEN]), 40, "peer: the text is gone. Bring it back\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, ""),
+        (BaseExceptionGroup("", [DATA, KeyboardInterrupt()]), 130, ""),
+        (SystemExit(3), 3, ""),
+    ],
+)
+def test_every_end_has_its_exit_code_and_no_traceback(monkeypatch, capsys, error, code, said):
+    monkeypatch.setattr(main, "app", _raising(error))
+    with pytest.raises(SystemExit) as caught:
+        main.run()
+    assert caught.value.code == code
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("a bug"), ExceptionGroup("", [ZeroDivisionError("a bug")])]
+)
+def test_a_fault_of_the_program_is_shown_whole(monkeypatch, error):
+    monkeypatch.setattr(main, "app", _raising(error))
+    with pytest.raises(type(error)) as caught:
+        main.run()
+    assert caught.value is error
+
+
+def test_errors_are_found_at_any_depth_and_only_of_their_kind():
+    nested = ExceptionGroup("", [ValueError(), ExceptionGroup("", [TypeError(), DATA])])
+    assert find(nested, PeerError) is DATA
+    assert find(DATA, PeerError) is DATA
+    assert find(nested, KeyError) is None
+    assert find(ValueError(), PeerError) is None
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["fly"], 2), (["status", "--home", "/nowhere/at/all"], 32)])
+def test_the_process_ends_with_the_code(arguments, code):
+    done = subprocess.run(
+        [sys.executable, "-m", "peer", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if code == Exit.NOT_RUNNING:
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("peer: No daemon runs in /nowhere/at/all. ")
+
+
+def test_a_fault_of_the_program_ends_it_with_1():
+    code = (
+        "from peer.cli import main\n"
+        "def broken(): raise ZeroDivisionError('a bug')\n"
+        "main.app = broken\n"
+        "main.run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == Exit.INTERNAL
+    assert "ZeroDivisionError: a bug" in done.stderr
