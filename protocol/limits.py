@@ -29,3 +29,6 @@ MAX_RECORD = 6 * 1024
 
 MAX_STORED = 7 * 1024
 """Bytes of a value in the DHT: a signed record."""
+
+MAX_PROGRESS = 1 << 53
+"""The most inner steps, outer steps or tokens that a donor may claim: whole numbers that a float64 holds."""

@@ -87,8 +87,8 @@ class Outer(Message, frozen=True):
     overlap: bool = True
     """Train on while the exchange is in flight. False is the strict form, which waits for it."""
     mixes: Annotated[int, Meta(ge=1, le=8)] = 4
-    """The most exchanges that one outer step takes part in. Each peer seeks one and answers others, so two are
-    usual. With 1, peers that have had theirs turn others away, and those that come to their boundaries
+    """The most exchanges that one outer step takes part in. Each peer seeks one and answers others, so two
+    are usual. With 1, peers that have had theirs turn others away, and those that reach their boundaries
     together pair with each other again and again, instead of at random."""
 
 

@@ -75,13 +75,25 @@ class Confirm(Message, frozen=True, tag="confirm"):
     exchange: ExchangeId
 
 
+class Settle(Message, frozen=True, tag="settle"):
+    """Both of us hold everything: mix, as I do."""
+
+    exchange: ExchangeId
+
+
+class Abandon(Message, frozen=True, tag="abandon"):
+    """I give this exchange up: do not wait for me."""
+
+    exchange: ExchangeId
+
+
 class Goodbye(Message, frozen=True, tag="goodbye"):
     """I leave; my record says so."""
 
     record: SignedRecord
 
 
-Body = AskManifest | AskPeers | AskState | Offer | Pull | Confirm | Goodbye
+Body = AskManifest | AskPeers | AskState | Offer | Pull | Confirm | Settle | Abandon | Goodbye
 
 
 class Call(Message, frozen=True):
@@ -140,7 +152,7 @@ class Piece(Message, frozen=True, tag="piece"):
 
 
 class Confirmed(Message, frozen=True, tag="confirmed"):
-    """The answer to `Confirm`: whether both sides hold everything, so that both mix or neither does."""
+    """The answer to `Confirm`: whether both sides hold everything. Then `Settle` follows, and both mix."""
 
     both: bool
 

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.errors import ProtocolError
-from protocol.manifest import Data, Manifest, Model, SignedManifest, Tokenizer, open_manifest
+from protocol.manifest import (
+    PROTOCOL_VERSION,
+    Data,
+    Manifest,
+    Model,
+    SignedManifest,
+    Tokenizer,
+    open_manifest,
+)
 from protocol.presets import PRESETS
 from protocol.stability import allowed_beta, why_unstable
 
@@ -50,7 +58,11 @@ def admit(sealed: SignedManifest) -> Manifest:
 
 def violations(manifest: Manifest) -> list[Violation]:
     """Return everything that is wrong with a whole manifest; nothing if it can be trained on."""
-    return [*draft_violations(manifest), *_hashes(manifest.data, manifest.tokenizer)]
+    return [
+        *_protocol(manifest),
+        *draft_violations(manifest),
+        *_hashes(manifest.data, manifest.tokenizer),
+    ]
 
 
 def draft_violations(manifest: Manifest) -> list[Violation]:
@@ -62,6 +74,14 @@ def draft_violations(manifest: Manifest) -> list[Violation]:
         *_stability(manifest),
         *_codecs(manifest.codecs),
     ]
+
+
+def _protocol(manifest: Manifest) -> Iterator[Violation]:
+    if manifest.protocol != PROTOCOL_VERSION:
+        allowed = (
+            f"{PROTOCOL_VERSION}, the version of this program: use the program that the run was made for"
+        )
+        yield Violation(("protocol",), manifest.protocol, allowed)
 
 
 def _heads(model: Model) -> Iterator[Violation]:

@@ -33,7 +33,7 @@ class State(Message, frozen=True, tag="state"):
 
 
 class Begin(Message, frozen=True, tag="begin"):
-    """First message: the run, and where this peer stands in it."""
+    """First message, and the answer to `StateRefused`: the run, and where this peer stands in it."""
 
     manifest: Manifest
     peer_id: str
@@ -85,6 +85,12 @@ class Ready(Message, frozen=True, tag="ready"):
     resumed: bool
 
 
+class StateRefused(Message, frozen=True, tag="state_refused"):
+    """The donor's state is of no use and its file gone; the trainer waits for another `Begin` or `Finish`."""
+
+    reason: str
+
+
 class Progress(Message, frozen=True, tag="progress"):
     """After inner steps, a few times a second at the most."""
 
@@ -128,6 +134,8 @@ class Mixed(Message, frozen=True, tag="mixed"):
     """The same over the root mean square of ours."""
     late_by: int
     """Inner steps between the boundary and the landing."""
+    ours: bool = False
+    """Refused through no fault of the partner's: our share is no longer kept, or our disk fails."""
 
 
 class Captured(Message, frozen=True, tag="captured"):
@@ -146,6 +154,13 @@ class Checkpointed(Message, frozen=True, tag="checkpointed"):
     seconds: float
 
 
+class CheckpointFailed(Message, frozen=True, tag="checkpoint_failed"):
+    """The disk refused a checkpoint. Training goes on, and the next due time tries again."""
+
+    inner_step: int
+    reason: str
+
+
 class Finished(Message, frozen=True, tag="finished"):
     """The trainer has written its last checkpoint and exits."""
 
@@ -162,4 +177,15 @@ class Failed(Message, frozen=True, tag="failed"):
 
 
 ToTrainer = Begin | Theirs | NoMix | Capture | Finish
-FromTrainer = Ready | Progress | Share | Mixed | Captured | Checkpointed | Finished | Failed
+FromTrainer = (
+    Ready
+    | StateRefused
+    | Progress
+    | Share
+    | Mixed
+    | Captured
+    | Checkpointed
+    | CheckpointFailed
+    | Finished
+    | Failed
+)

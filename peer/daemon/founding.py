@@ -37,7 +37,7 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     if wanted is not None:
         _compare(wanted, manifest)
     home.write_manifest(sealed)
-    return Run(sealed, manifest, settings.bootstraps, tuple(home.read_peers()))
+    return Run(sealed, manifest, settings.bootstraps, home.read_peers)
 
 
 async def _from_swarm(
@@ -57,7 +57,12 @@ async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
     if wanted is None:
         return sign(Manifest(founder=identity.public_key), identity)
     data = wanted.draft.data
-    data_hash = await trio.to_thread.run_sync(content_hash, data.source, wanted.data_path)
+    data_hash = await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
+        content_hash,
+        data.source,
+        wanted.data_path,
+        abandon_on_cancel=True,  # type: ignore[call-arg]
+    )
     tokenizer_hash = _file_hash(wanted.tokenizer_path) if wanted.tokenizer_path else None
     manifest = wanted.manifest(identity.public_key, data_sha256=data_hash, tokenizer_sha256=tokenizer_hash)
     return sign(manifest, identity)

@@ -3,6 +3,7 @@
 import os
 import time
 
+import msgspec
 import trio
 
 from peer.config.run_file import read_run_file
@@ -11,7 +12,7 @@ from peer.daemon.home import Home
 from peer.daemon.last_status import write_last_status
 from peer.daemon.reporter import Reporter
 from peer.daemon.runtime import Runtime
-from peer.daemon.settings import Remembered, Settings, recall, remember
+from peer.daemon.settings import Settings, recall, remember
 from peer.daemon.trainer_link import TrainerLink
 from peer.swarm.objects import ObjectStore
 from peer.swarm.pairing import OwnShare
@@ -67,7 +68,13 @@ class Node:
             log=home.path / "trainer.log",
         )
         self.swarm = Swarm(transport, identity, run, self.link, ObjectStore(runtime.spool), self.reporter)
-        self._remember()
+        wanted = read_run_file(settings.run_file) if settings.run_file else None
+        data, tokenizer = local_paths(settings, wanted)
+        self._remember(
+            port=_port(transport),
+            data_path=str(data) if data else None,
+            tokenizer_path=str(tokenizer) if tokenizer else None,
+        )
 
     def stop(self, reason: str = "asked to") -> None:
         """Begin to leave: goodbye to the peers, a last checkpoint, then `run` returns."""
@@ -108,7 +115,7 @@ class Node:
 
     async def _begin(self) -> ipc.Begin:
         state = None if self._home.has_checkpoint() else await self._fetch_state()
-        data, tokenizer = self._paths()
+        remembered = recall(self._home.path)
         self._state = "training"
         return ipc.Begin(
             manifest=self.run_.manifest,
@@ -118,13 +125,14 @@ class Node:
             device=self._settings.device,
             shard=self._choose_shard(),
             stop_at=self._settings.stop_at,
-            data_path=data,
-            tokenizer_path=tokenizer,
+            data_path=remembered.data_path,
+            tokenizer_path=remembered.tokenizer_path,
             state=state,
         )
 
     async def _fetch_state(self) -> ipc.State | None:
-        if not (self.run_.bootstraps or self.run_.cached):
+        others = self.run_.bootstraps or self.run_.cached() or self.swarm.view.live()
+        if not others:
             return None
         self._state = "joining"
         began = time.monotonic()
@@ -136,6 +144,7 @@ class Node:
         )
         fetched = await newcomer.fetch()
         if fetched is None:
+            self._log(events.NoDonor())
             return None
         donor, state = fetched
         self._log(
@@ -157,23 +166,9 @@ class Node:
         self._remember(shard=shard)
         return shard
 
-    def _paths(self) -> tuple[str | None, str | None]:
-        remembered = recall(self._home.path)
-        return remembered.data_path, remembered.tokenizer_path
-
-    def _remember(self, *, shard: int | None = None) -> None:
-        before = recall(self._home.path)
-        wanted = read_run_file(self._settings.run_file) if self._settings.run_file else None
-        data, tokenizer = local_paths(self._settings, wanted)
-        remember(
-            self._home.path,
-            Remembered(
-                port=_port(self._transport) or before.port,
-                shard=before.shard if shard is None else shard,
-                data_path=str(data) if data else before.data_path,
-                tokenizer_path=str(tokenizer) if tokenizer else before.tokenizer_path,
-            ),
-        )
+    def _remember(self, **changes: int | str | None) -> None:
+        known = {name: value for name, value in changes.items() if value is not None}
+        remember(self._home.path, msgspec.structs.replace(recall(self._home.path), **known))
 
     # ---- what the trainer says
 
@@ -186,8 +181,9 @@ class Node:
 
     def _share(self, message: ipc.Share) -> None:
         stop_at = self._settings.stop_at
-        final = stop_at is not None and message.inner_step >= stop_at
-        if final and not message.fresh:
+        every = self.run_.manifest.outer.every
+        final = stop_at is not None and message.inner_step + every > stop_at
+        if self._stopping or (final and not message.fresh):
             # The trainer ends once its last share is mixed; a promise of another mix could not be kept.
             (self._runtime.spool / message.file).unlink(missing_ok=True)
             return
@@ -203,7 +199,7 @@ class Node:
 
     def _trainer_died(self, code: int, restarts: int) -> None:
         self._state = "restarting trainer"
-        self.swarm.pairing.withdraw()
+        self.swarm.pairing.forget()
         self.reporter.trainer_died(code, restarts)
 
     # ---- keeping house

@@ -117,6 +117,8 @@ class Reporter:
                         inner_step=message.inner_step, path=message.path, seconds=message.seconds
                     )
                 )
+            case ipc.CheckpointFailed():
+                self._log(events.CheckpointFailed(inner_step=message.inner_step, reason=message.reason))
             case _:
                 pass
 

@@ -35,6 +35,31 @@ async def run_daemon(settings: Settings) -> None:
     if settings.run_file is not None:
         # A mistake in it is told before anything is made or announced.
         read_run_file(settings.run_file)
+    async with trio.open_nursery() as nursery:
+        leaving = Leaving(nursery.cancel_scope)
+        nursery.start_soon(_watch_signals, leaving)
+        if settings.stop_on_eof:
+            nursery.start_soon(_watch_input, leaving)
+        await _run(settings, leaving)
+        nursery.cancel_scope.cancel()
+
+
+class Leaving:
+    """Passes on the wish that the daemon leave: before there is a node, by ending everything at once."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self._scope = scope
+        self.node: Node | None = None
+
+    def __call__(self, reason: str) -> None:
+        """Leave, because of `reason`."""
+        if self.node is None:
+            self._scope.cancel()
+        else:
+            self.node.stop(reason)
+
+
+async def _run(settings: Settings, leaving: Leaving) -> None:
     with (
         Home.open(settings.home) as home,
         Runtime.open(home.path) as runtime,
@@ -53,7 +78,7 @@ async def run_daemon(settings: Settings) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
-            node = Node(settings, home, runtime, identity, transport, run, log)
+            leaving.node = node = Node(settings, home, runtime, identity, transport, run, log)
             _print_joining_command(transport)
             await _supervise(node, settings, runtime)
 
@@ -105,23 +130,20 @@ async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
     control = ControlServer(runtime.control, status=node.status, stop=node.stop)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
-        nursery.start_soon(_watch_signals, node)
         nursery.start_soon(serve_metrics, node, settings.metrics_port)
-        if settings.stop_on_eof:
-            nursery.start_soon(_watch_input, node)
         await node.run()
         nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(node: Node) -> None:
+async def _watch_signals(leaving: Leaving) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for number in signals:
-            node.stop(signal.Signals(number).name)
+            leaving(signal.Signals(number).name)
 
 
-async def _watch_input(node: Node) -> None:
+async def _watch_input(leaving: Leaving) -> None:
     """Leave when whoever started us, and holds the other end of our standard input, is gone."""
     async with trio.lowlevel.FdStream(sys.stdin.fileno()) as stdin:
         while await stdin.receive_some(4096):
             pass
-    node.stop("standard input ended")
+    leaving("standard input ended")

@@ -71,7 +71,7 @@ class TrainerLink:
     """The daemon's side of the trainer. It is the swarm's `Learner`.
 
     `begin` is asked anew for each start, since what a trainer starts from changes: a donor's state at first,
-    its own checkpoint after a death.
+    another's where that was of no use, its own checkpoint after a death.
     """
 
     def __init__(
@@ -136,17 +136,9 @@ class TrainerLink:
 
     async def _live_once(self) -> int:
         self._stepped = False
-        self._beginning = trio.CancelScope()
         trainer = self._trainer = await TrainerProcess.start(self._command, self._log)
         try:
-            begin: ipc.Begin | None = None
-            with self._beginning:
-                # The trainer loads torch meanwhile.
-                begin = await self._begin()
-            if begin is None or self._stop.is_set():
-                trainer.kill()
-            else:
-                await self._converse(trainer, begin)
+            await self._converse(trainer)
             return await trainer.end()
         finally:
             trainer.kill()
@@ -154,14 +146,14 @@ class TrainerLink:
                 reaping.shield = True
                 await trainer.wait()
 
-    async def _converse(self, trainer: TrainerProcess, begin: ipc.Begin) -> None:
+    async def _converse(self, trainer: TrainerProcess) -> None:
         """Say `Begin`, and take what the trainer says, down to its last word."""
         try:
-            await trainer.send(begin)
-            # Not before: a trainer takes its first message for its orders.
-            self._begun = True
+            await self._say_begin(trainer)
             while not (self._finished or self._failed) and (message := await trainer.receive()):
                 self._take(message)
+                if isinstance(message, ipc.StateRefused):
+                    await self._say_begin(trainer)
         except LearnerGoneError:
             return
         except ProtocolError as error:
@@ -170,6 +162,20 @@ class TrainerLink:
         finally:
             self._begun = False
             self._fail_answers()
+
+    async def _say_begin(self, trainer: TrainerProcess) -> None:
+        # Until it has its orders a trainer has nothing to say to anybody.
+        self._begun = False
+        begin: ipc.Begin | None = None
+        with trio.CancelScope() as self._beginning:
+            if not self._stop.is_set():
+                # The trainer loads torch meanwhile.
+                begin = await self._begin()
+        if begin is None or self._stop.is_set():
+            trainer.kill()
+            return
+        await trainer.send(begin)
+        self._begun = True
 
     def _fail_answers(self) -> None:
         for answer in self._mixes.values():

@@ -16,8 +16,8 @@ from peer.daemon.runtime import control_socket
 from peer.errors import NotRunningError, SwarmError
 from protocol.control import Status
 
-STOP_DEADLINE = 4.5
-"""Seconds from the signal to the end of the last process; Ctrl-C promises 5."""
+STOP_DEADLINE = 4.0
+"""Seconds from the signal until what is left is killed; Ctrl-C promises 5 in all."""
 
 START_DEADLINE = 60.0
 """Seconds for the founder to listen: imports on a busy machine take a few."""

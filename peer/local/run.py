@@ -55,7 +55,7 @@ def run_swarm(order: Order, *, as_json: bool) -> None:
     began = time.monotonic()
     try:
         run = given or _small_run(order, folder)
-        with _sigterm_interrupts():
+        with _signals_interrupt():
             _start(swarm, order, run.path)
             _watch(swarm, order, console, began)
     except KeyboardInterrupt:
@@ -185,15 +185,16 @@ def _complain(swarm: LocalSwarm) -> None:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end the swarm as Ctrl-C does."""
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM end the swarm as Ctrl-C does, and SIGINT as well where a shell's `&` has it ignored."""
 
     def interrupt(number: int, frame: object) -> None:
         del number, frame
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -71,18 +71,13 @@ class ToyLearner:
         path = self.spool / file
         theirs = struct.unpack_from("<d", path.read_bytes())[0]
         path.unlink()
+        if share not in self._shared:
+            return _answer(share, 0.0, ours=True)
         distance = theirs - self._shared[share]
         self.value += distance / 2
         self.mixes += 1
         self._settled.set()
-        return Mixed(
-            share=share,
-            accepted=True,
-            reason="",
-            distance=abs(distance),
-            relative_distance=0.0,
-            late_by=0,
-        )
+        return _answer(share, abs(distance), ours=False)
 
     async def no_mix(self, share: int) -> None:
         """See `Learner`."""
@@ -97,3 +92,15 @@ class ToyLearner:
         name, ref = self._write(f"state-{self.outer_step}", struct.pack("<d", self.value))
         state = State(file=name, inner_step=0, outer_step=self.outer_step, tokens=0)
         return Captured(state=state, size=ref.size, sha256=ref.sha256)
+
+
+def _answer(share: int, distance: float, *, ours: bool) -> Mixed:
+    return Mixed(
+        share=share,
+        accepted=not ours,
+        reason="our share is no longer kept" if ours else "",
+        distance=distance,
+        relative_distance=0.0,
+        late_by=0,
+        ours=ours,
+    )

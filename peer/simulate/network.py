@@ -9,8 +9,11 @@ import trio
 
 from peer.swarm.transport import Contact, Handler, RecordRules, Stream, TransportError, TransportStatistics
 
+PACKET = 16 * 1024
+"""Bytes that arrive together."""
+
 IN_FLIGHT = 64
-"""Writes that a link holds before the sender waits, like a window."""
+"""Packets that a link holds before the sender waits, like a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Network:
     table: dict[str, bytes | None] = field(default_factory=dict)
     """The DHT: PeerID to published record."""
     unplugged: set[str] = field(default_factory=set)
+    uplinks: dict[str, Link] = field(default_factory=dict)
+    """The direction away from a peer, where it is not `link`: a home's uplink."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -87,14 +92,18 @@ class MemoryStream:
         """See `Stream`."""
         await self._owner.not_frozen()
         other = self._living_other()
-        link = self._owner.network.link
-        start = max(trio.current_time(), self._line_free)
-        self._line_free = start + len(data) / link.rate
+        network = self._owner.network
+        link = network.uplinks.get(self._owner.peer_id, network.link)
         self._owner.bytes_sent += len(data)
-        try:
-            await other._send.send((self._line_free + link.delay, bytes(data)))  # noqa: SLF001
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise TransportError(f"{self._peer_id} closed the stream") from error
+        view = memoryview(data)
+        for at in range(0, len(view), PACKET):
+            packet = bytes(view[at : at + PACKET])
+            start = max(trio.current_time(), self._line_free)
+            self._line_free = start + len(packet) / link.rate
+            try:
+                await other._send.send((self._line_free + link.delay, packet))  # noqa: SLF001
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise TransportError(f"{self._peer_id} closed the stream") from error
 
     async def receive_some(self, limit: int) -> bytes:
         """See `Stream`."""

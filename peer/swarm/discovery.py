@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -14,6 +15,13 @@ from protocol.errors import ProtocolError
 
 PUBLISH_EVERY = 300.0
 """Seconds between two publications of our record: values age in the DHT, and holders leave."""
+
+PUBLISH_RETRY = 15.0
+"""Seconds after which a publication that failed is tried again."""
+
+HEAL_EVERY = 60.0
+"""Seconds between two attempts to reach a bootstrap or cached peer that is out of view, though others are
+in view: after a partition each side is content with itself, and may know the other by nothing else."""
 
 DRAW_EVERY = 60.0
 """Seconds between two random draws from the DHT, which join parts of the swarm that have lost each other."""
@@ -93,6 +101,7 @@ class Discovery:
         """Keep the view fed until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._bootstrap_while_alone)
+            nursery.start_soon(self._heal)
             nursery.start_soon(self._use_table)
 
     async def _bootstrap_while_alone(self) -> None:
@@ -107,25 +116,51 @@ class Discovery:
                 await self._view.wait_change()
             retry = min(retry * 2, LONGEST_RETRY)
 
-    async def _use_table(self) -> None:
-        with trio.move_on_after(TABLE_DEADLINE):
-            await self._transport.join_table(self._run_id, self._view.live(), StoredRecords(self._run_id))
-        next_publication = trio.current_time()
+    async def _heal(self) -> None:
         while True:
-            if trio.current_time() >= next_publication and self._view.statistics().live:
-                await self._publish()
-                next_publication = trio.current_time() + PUBLISH_EVERY
-            await self._draw_from_table()
-            with trio.move_on_after(DRAW_EVERY * (0.5 + self._rng.random())):
-                await trio.sleep_forever()
+            await trio.sleep(HEAL_EVERY * (0.5 + self._rng.random()))
+            if self._view.statistics().live:
+                await self._greet_one_out_of_view()
 
-    async def _publish(self) -> None:
-        try:
-            with trio.move_on_after(TABLE_DEADLINE):
-                await self._transport.publish(stored_form(self._membership.record()))
-                self._published += 1
-        except TransportError:
+    async def _greet_one_out_of_view(self) -> None:
+        here = {self._transport.peer_id, *(contact.peer_id for contact in self._view.live())}
+        out: list[str | Contact] = [
+            address for address in self._bootstraps if address.rpartition("/p2p/")[2] not in here
+        ]
+        out += [contact for contact in self._cached() if contact.peer_id not in here]
+        if not out:
             return
+        match self._rng.choice(out):
+            case Contact() as contact:
+                await self._greet(contact)
+            case address:
+                await self._greet_address(address)
+
+    async def _use_table(self) -> None:
+        # What fails or is cut here is made good by the table's own maintenance.
+        with suppress(TransportError), trio.move_on_after(TABLE_DEADLINE):
+            await self._transport.join_table(self._run_id, self._view.live(), StoredRecords(self._run_id))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stay_published)
+            nursery.start_soon(self._draw_again_and_again)
+
+    async def _stay_published(self) -> None:
+        while True:
+            while not self._view.statistics().live:
+                await self._view.wait_change()
+            await trio.sleep(PUBLISH_EVERY if await self._publish() else PUBLISH_RETRY)
+
+    async def _publish(self) -> bool:
+        with suppress(TransportError), trio.move_on_after(TABLE_DEADLINE):
+            await self._transport.publish(stored_form(self._membership.record()))
+            self._published += 1
+            return True
+        return False
+
+    async def _draw_again_and_again(self) -> None:
+        while True:
+            await self._draw_from_table()
+            await trio.sleep(DRAW_EVERY * (0.5 + self._rng.random()))
 
     async def _draw_from_table(self) -> None:
         """Greet peers near a random key; take an unknown one's addresses from its record in the DHT."""
@@ -141,10 +176,10 @@ class Discovery:
     async def _with_addresses(self, contact: Contact) -> Contact:
         if contact.addresses:
             return contact
-        stored = await self._transport.look_up(contact.peer_id)
         try:
+            stored = await self._transport.look_up(contact.peer_id)
             record = open_stored(stored or b"", self._run_id)
-        except ProtocolError:
+        except (TransportError, ProtocolError):
             return contact
         return Contact(contact.peer_id, record.addresses) if record.peer_id == contact.peer_id else contact
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import trio
 
-from peer.swarm.calls import RefusedError, ask
+from peer.swarm.calls import RefusedError, conversation
 from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.objects import Incoming, ObjectStore
@@ -14,7 +14,7 @@ from peer.swarm.pairing import Engagement
 from peer.swarm.pull import PieceServer, pull
 from peer.swarm.transport import Contact, Transport, TransportError
 from protocol.errors import ProtocolError
-from protocol.messages import Confirm, Confirmed
+from protocol.messages import Confirm, Confirmed, Noted, Settle
 from protocol.trainer import Mixed
 
 
@@ -26,7 +26,7 @@ class Outcome:
     initiated: bool
     outer_step: int
     result: str
-    """`done`, `refused` (by the trainer's check), or `failed`."""
+    """`done`, `refused` (by the trainer's check), `failed`, or `void` where the fault was our own."""
     reason: str
     seconds: float
     bytes_in: int
@@ -56,9 +56,19 @@ class _FailedError(Exception):
     """Ends the exchange, with the reason."""
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What an exchange has come to so far."""
+
+    result: str = "failed"
+    reason: str = ""
+    received: int = 0
+    mixed: Mixed | None = None
+
+
 SILENCE = 15.0
-"""Seconds without a pull of our share after which a partner that has not confirmed is given up. A piece of
-1 MiB takes so long at 70 kB/s."""
+"""Seconds without a pull of our share after which a partner that has not confirmed is given up. A piece
+takes so long at 35 kB/s."""
 
 
 class Exchanger:
@@ -86,33 +96,50 @@ class Exchanger:
 
     async def run(self, engagement: Engagement, contact: Contact) -> Outcome:
         """Bring one engagement to its end. Never raises but for cancellation."""
+        began = trio.current_time()
+        attempt = _Attempt()
+        try:
+            await self._attempt(engagement, contact, attempt)
+        except (_FailedError, TransportError, ProtocolError, RefusedError) as error:
+            attempt.reason = str(error)
+        except LearnerGoneError:
+            attempt.result, attempt.reason = "void", "our trainer died"
+        except OSError as error:
+            attempt.result, attempt.reason = "void", f"our disk: {error.strerror}"
+        finally:
+            engagement.pulled.set()
+        return self._note(engagement, attempt, trio.current_time() - began)
+
+    async def _attempt(self, engagement: Engagement, contact: Contact, attempt: "_Attempt") -> None:
         began, allowed = trio.current_time(), self._deadline.seconds
-        result, reason, mixed = "failed", "", None
-        received = 0
         in_use = self._store.in_use(engagement.mine.ref.sha256)
         with in_use, self._store.receive(engagement.theirs) as incoming:
+            engagement.scope.deadline = began + allowed
             try:
-                with trio.fail_after(allowed):
+                with engagement.scope:
                     await self._transfer(engagement, contact, incoming)
-                # Not under the deadline: both sides have agreed to mix, and the trainer takes its time.
-                mixed = await self._learner.mix(
-                    engagement.mine.share, incoming.keep(), engagement.their_codec
-                )
-                result, reason = ("done", "") if mixed.accepted else ("refused", mixed.reason)
-                self._deadline.observe(trio.current_time() - began)
-            except trio.TooSlowError:
-                # Only a transfer that was still moving says that the deadline may be too short.
-                if incoming.missing:
-                    self._deadline.overran()
-                reason = f"not done after {allowed:.1f} s"
-            except (_FailedError, TransportError, ProtocolError, RefusedError) as error:
-                reason = str(error)
-            except LearnerGoneError:
-                reason = "our trainer died"
             finally:
-                engagement.pulled.set()
-                received = incoming.received
-        return self._note(engagement, result, reason, trio.current_time() - began, received, mixed)
+                attempt.received = incoming.received
+            if engagement.scope.cancelled_caught:
+                raise self._cut_off(engagement, incoming, allowed)
+            # Not under the deadline: both sides have agreed to mix, and the trainer takes its time.
+            mixed = attempt.mixed = await self._learner.mix(
+                engagement.mine.share, incoming.keep(), engagement.their_codec
+            )
+            if mixed.accepted:
+                attempt.result = "done"
+                self._deadline.observe(trio.current_time() - began)
+            else:
+                attempt.result = "void" if mixed.ours else "refused"
+                attempt.reason = mixed.reason
+
+    def _cut_off(self, engagement: Engagement, incoming: Incoming, allowed: float) -> "_FailedError":
+        if trio.current_time() < engagement.scope.deadline:
+            return _FailedError("the partner gave up")
+        # Only a transfer that was still moving, in either direction, says that the deadline may be too short.
+        if incoming.missing or self._pieces.recently_pulled(engagement.partner, SILENCE):
+            self._deadline.overran()
+        return _FailedError(f"not done after {allowed:.1f} s")
 
     async def _transfer(self, engagement: Engagement, contact: Contact, incoming: Incoming) -> None:
         await pull(self._transport, contact, self._run_id, engagement.theirs, incoming)
@@ -121,38 +148,35 @@ class Exchanger:
         engagement.pulled.set()
         with self._pieces.ends_in_silence(engagement.partner, SILENCE):
             if engagement.initiated:
-                await self._confirm(engagement, contact)
+                await self._agree(engagement, contact)
             else:
-                await engagement.confirmed.wait()
+                await engagement.settled.wait()
 
-    async def _confirm(self, engagement: Engagement, contact: Contact) -> None:
+    async def _agree(self, engagement: Engagement, contact: Contact) -> None:
+        """Ask whether the partner holds everything too, and if so settle it.
+
+        One that has given up meanwhile gets no `Settle`, so that it does not mix alone.
+        """
         confirm = Confirm(exchange=engagement.exchange)
-        patience = self._deadline.seconds
-        answer = await ask(self._transport, contact, self._run_id, confirm, Confirmed, patience=patience)
-        if not answer.both:
-            raise _FailedError("the partner could not get our share")
+        async with conversation(self._transport, contact, self._run_id) as talk:
+            answer = await talk.ask(confirm, Confirmed, patience=self._deadline.seconds)
+            if not answer.both:
+                raise _FailedError("the partner could not get our share")
+            await talk.ask(Settle(exchange=engagement.exchange), Noted)
 
-    def _note(
-        self,
-        engagement: Engagement,
-        result: str,
-        reason: str,
-        seconds: float,
-        received: int,
-        mixed: Mixed | None,
-    ) -> Outcome:
-        self._results[result] += 1
-        self._bytes_in += received
+    def _note(self, engagement: Engagement, attempt: "_Attempt", seconds: float) -> Outcome:
+        self._results[attempt.result] += 1
+        self._bytes_in += attempt.received
         outcome = Outcome(
             partner=engagement.partner,
             initiated=engagement.initiated,
             outer_step=engagement.mine.outer_step,
-            result=result,
-            reason=reason,
+            result=attempt.result,
+            reason=attempt.reason,
             seconds=seconds,
-            bytes_in=received,
+            bytes_in=attempt.received,
             bytes_out=engagement.mine.ref.size if engagement.holds else 0,
-            mixed=mixed,
+            mixed=attempt.mixed,
         )
         self._observer(outcome)
         return outcome
@@ -161,5 +185,9 @@ class Exchanger:
         """Counters since the start, and the deadline in force."""
         counts = self._results
         return ExchangeStatistics(
-            counts["done"], counts["failed"], counts["refused"], self._bytes_in, self._deadline.seconds
+            counts["done"],
+            counts["failed"] + counts["void"],
+            counts["refused"],
+            self._bytes_in,
+            self._deadline.seconds,
         )

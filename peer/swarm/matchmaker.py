@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -15,7 +16,17 @@ from peer.swarm.service import Reply
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
 from protocol.errors import ProtocolError
-from protocol.messages import Accepted, Busy, Confirm, Confirmed, Offer, Refused
+from protocol.messages import (
+    Abandon,
+    Accepted,
+    Busy,
+    Confirm,
+    Confirmed,
+    Noted,
+    Offer,
+    Refused,
+    Settle,
+)
 
 SkipObserver = Callable[[int, str], None]
 """Is told the outer step that was skipped, and why."""
@@ -60,7 +71,7 @@ class Matchmaker:
         # For trainers that wait (the strict form, and everybody's last share): the time to find a partner.
         self._patience = AdaptiveDeadline(first=10.0, floor=2.0, ceiling=120.0)
         # Dialling and three round trips: 5 s for the first, which knows no link yet.
-        self._answering = AdaptiveDeadline(first=5.0, floor=1.0, ceiling=10.0)
+        self._answering = AdaptiveDeadline(first=5.0, floor=3.0, ceiling=10.0)
         self._offers = self._busy_answers = 0
         self._skips: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
@@ -68,19 +79,20 @@ class Matchmaker:
     async def run(self) -> None:
         """Serve the pairing until cancelled."""
         async with trio.open_nursery() as self._nursery:
-            sought = 0
+            sought: OwnShare | None = None
             while True:
                 share = self._pairing.share
-                if share is not None and share.fresh and share.outer_step > sought:
-                    self._count_overtaken(sought, share.outer_step)
-                    sought = share.outer_step
+                if share is not None and share.fresh and share is not sought:
+                    if sought is not None:
+                        self._count_overtaken(sought.outer_step, share.outer_step)
+                    sought = share
                     await self._seek(share)
                 else:
                     await self._pairing.wait_change()
 
     def _count_overtaken(self, last: int, now: int) -> None:
         """Count the outer steps that came and went while a search before them hung on a silent peer."""
-        for outer_step in range(last + 1 if last else now, now):
+        for outer_step in range(last + 1, now):
             if not self._pairing.has_mixed(outer_step):
                 self._count_skip(outer_step, "overtaken by the next outer step")
 
@@ -150,6 +162,9 @@ class Matchmaker:
             tried.add(contact.peer_id)
             self._start(engagement, contact)
             return "the exchange failed"
+        if engagement or reason.startswith("unreachable"):
+            # The offer may have been accepted all the same.
+            self._background(self._abandon, contact, offer)
         # A pause of random length, so that peers in step with one another do not meet the same way again.
         await self._pause(MOMENT * self._rng.random())
         return engagement or reason
@@ -205,23 +220,46 @@ class Matchmaker:
         if engagement is None or (engagement.exchange, engagement.partner) != (call.exchange, caller):
             return Refused(reason="no such exchange is under way")
         await engagement.pulled.wait()
-        if engagement.holds:
-            engagement.confirmed.set()
-        return Confirmed(both=engagement.holds)
+        return Confirmed(both=engagement.holds and self._pairing.engagement is engagement)
+
+    async def serve_settle(self, caller: str, call: Settle) -> Reply:
+        """Answer `Settle`: the initiator mixes, and so do we."""
+        engagement = self._pairing.engagement
+        if engagement is None or (engagement.exchange, engagement.partner) != (call.exchange, caller):
+            return Refused(reason="no such exchange is under way")
+        if engagement.scope.cancel_called or not engagement.holds:
+            return Refused(reason="too late: I have given this exchange up")
+        engagement.settled.set()
+        return Noted()
+
+    async def serve_abandon(self, caller: str, call: Abandon) -> Reply:
+        """Answer `Abandon`: do not wait for an initiator that has given up."""
+        engagement = self._pairing.engagement
+        if engagement is not None and (engagement.exchange, engagement.partner) == (call.exchange, caller):
+            engagement.scope.cancel()
+        return Noted()
+
+    async def _abandon(self, contact: Contact, offer: Offer) -> None:
+        with suppress(TransportError, ProtocolError, RefusedError):
+            await ask(self._transport, contact, self._run_id, Abandon(exchange=offer.exchange), Noted)
 
     def _start(self, engagement: Engagement, contact: Contact) -> None:
         # In the nursery, so that the clock of a search never tears down an exchange that has begun.
+        self._background(self._run, engagement, contact)
+
+    def _background(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         if self._nursery is not None:
-            self._nursery.start_soon(self._run, engagement, contact)
+            self._nursery.start_soon(work, *arguments)
 
     async def _run(self, engagement: Engagement, contact: Contact) -> None:
         outcome: Outcome | None = None
         try:
             outcome = await self._exchanger.run(engagement, contact)
         finally:
-            well = outcome is not None and outcome.result == "done"
-            self._view.exchanged(engagement.partner, well=well)
-            self._pairing.disengage(engagement, mixed=well)
+            result = outcome.result if outcome is not None else "void"
+            if result != "void":  # a fault of our own is no reason to avoid the partner
+                self._view.exchanged(engagement.partner, well=result == "done")
+            self._pairing.disengage(engagement, mixed=result == "done")
 
     def statistics(self) -> MatchStatistics:
         """Counters since the start."""

@@ -40,10 +40,11 @@ class Membership:
         self._view = view
         self._sequence = 0
         self._rng = rng
+        self._leaving = False
         self.shard = 0
         """The shard of the data that our record names."""
 
-    def record(self, *, goodbye: bool = False) -> SignedRecord:
+    def record(self) -> SignedRecord:
         """Sign what is true of us now. Wall-clock nanoseconds make the sequence grow over restarts too."""
         self._sequence = max(time.time_ns(), self._sequence + 1)
         record = PeerRecord(
@@ -52,7 +53,7 @@ class Membership:
             sequence=self._sequence,
             addresses=_bare(self._transport.addresses),
             shard=self.shard,
-            goodbye=goodbye,
+            goodbye=self._leaving,
         )
         return sign_record(record, self._identity)
 
@@ -77,6 +78,8 @@ class Membership:
 
     async def greet(self, contact: Contact) -> bool:
         """Exchange records with one peer; return whether it answered."""
+        if self._leaving:
+            return False
         try:
             answer = await ask(self._transport, contact, self._run_id, AskPeers(mine=self.record()), PeersAre)
             if not answer.records:
@@ -113,8 +116,9 @@ class Membership:
         return [contact for contact in self._view.known() if contact.peer_id not in live]
 
     async def say_goodbye(self) -> None:
-        """Tell the peers in view that we leave, within `GOODBYE_DEADLINE`."""
-        farewell = Goodbye(record=self.record(goodbye=True))
+        """Tell the peers in view that we leave, within `GOODBYE_DEADLINE`; from now on we are gone."""
+        self._leaving = True
+        farewell = Goodbye(record=self.record())
         with trio.move_on_after(GOODBYE_DEADLINE):
             async with trio.open_nursery() as nursery:
                 for contact in self._view.live()[:HEARTBEAT_FANOUT]:

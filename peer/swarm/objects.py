@@ -17,6 +17,7 @@ class _Held:
     path: Path
     size: int
     users: int = 0
+    reads: int = 0
     retired: bool = False
 
 
@@ -74,8 +75,14 @@ class ObjectStore:
         held = self._held.get(sha256)
         if held is None or offset >= held.size:
             return None
+        held.reads += 1
         with held.path.open("rb") as file:
             return os.pread(file.fileno(), min(length, held.size - offset), offset)
+
+    def reads(self, sha256: bytes) -> int:
+        """Return how often an object has been read: whether somebody is pulling it shows in its growth."""
+        held = self._held.get(sha256)
+        return held.reads if held else 0
 
     def receive(self, ref: ObjectRef) -> "Incoming":
         """Open a file for an object that is about to arrive. Its size has been checked by the caller."""

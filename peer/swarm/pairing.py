@@ -49,8 +49,10 @@ class Engagement:
     """Set once our pull has ended, well or not."""
     holds: bool = False
     """Our pull ended well."""
-    confirmed: trio.Event = field(default_factory=trio.Event)
-    """Set once the initiator has said that it holds our share."""
+    settled: trio.Event = field(default_factory=trio.Event)
+    """Set once the initiator has said that both hold everything."""
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Around the transfer, so that a partner that gives up can end it."""
 
 
 class Pairing:
@@ -81,9 +83,14 @@ class Pairing:
         self._notify()
 
     def withdraw(self) -> None:
-        """Share nothing: the trainer is gone, or its last share has had its time."""
+        """Share nothing: the last share has had its time."""
         self._share = None
         self._notify()
+
+    def forget(self) -> None:
+        """Share nothing, and forget what was mixed: the trainer is gone, and will repeat its outer steps."""
+        self._mixed.clear()
+        self.withdraw()
 
     def wants_partner(self, share: OwnShare) -> bool:
         """Whether `share` still waits for the exchange of its outer step."""

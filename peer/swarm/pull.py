@@ -13,7 +13,7 @@ from protocol import codec
 from protocol.errors import ProtocolError
 from protocol.messages import ObjectRef, Piece, Pull, Refused
 
-PIECE = 1024 * 1024
+PIECE = 512 * 1024
 """Bytes of one pull: large enough that the round trip is paid seldom, small enough to show progress."""
 
 
@@ -47,6 +47,7 @@ class PieceServer:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._watched: tuple[str, trio.CancelScope, float] | None = None
+        self._last_pull = ("", float("-inf"))
         self.bytes_out = 0
 
     @contextmanager
@@ -65,12 +66,17 @@ class PieceServer:
         if scope.cancelled_caught:
             raise TransportError(f"{peer_id} fell silent for {seconds:g} s before it confirmed")
 
+    def recently_pulled(self, peer_id: str, seconds: float) -> bool:
+        """Say whether a peer has pulled something of ours in the last so many seconds."""
+        return self._last_pull[0] == peer_id and trio.current_time() - self._last_pull[1] < seconds
+
     async def serve(self, peer_id: str, call: Pull) -> Reply:
         """Answer one call. Any peer of the run may pull."""
         data = self._store.read(call.sha256, call.offset, min(call.length, PIECE))
         if not data:
             return Refused(reason="this object is not here (any more)")
         self.bytes_out += len(data)
+        self._last_pull = (peer_id, trio.current_time())
         if self._watched is not None and self._watched[0] == peer_id:
             _, scope, seconds = self._watched
             scope.deadline = trio.current_time() + seconds

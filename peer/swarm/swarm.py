@@ -1,6 +1,7 @@
 """One peer's whole network side: puts the parts together and runs them."""
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,7 +64,8 @@ class Run:
     sealed: SignedManifest
     manifest: Manifest
     bootstraps: tuple[str, ...] = ()
-    cached: tuple[Contact, ...] = ()
+    cached: Callable[[], Sequence[Contact]] = tuple
+    """Reads the peers that were met before, the last seen first."""
 
     @property
     def run_id(self) -> bytes:
@@ -105,7 +107,7 @@ class Swarm:
             self.view,
             self.membership,
             bootstraps=run.bootstraps,
-            cached=lambda: run.cached,
+            cached=run.cached,
             rng=self._rng,
         )
         self.pairing = Pairing(identity.peer_id, decodes=run.manifest.codecs)
@@ -147,6 +149,8 @@ class Swarm:
         serve(messages.AskState, donor.serve)
         serve(messages.Offer, self._matchmaker.serve_offer)
         serve(messages.Confirm, self._matchmaker.serve_confirm)
+        serve(messages.Settle, self._matchmaker.serve_settle)
+        serve(messages.Abandon, self._matchmaker.serve_abandon)
         serve(messages.Pull, self._pieces.serve)
 
     async def _serve_manifest(self, caller: str, call: messages.AskManifest) -> Reply:
@@ -180,7 +184,9 @@ class Swarm:
         return self._rng.choice(free or range(shards))
 
     async def leave(self) -> None:
-        """Say goodbye to the peers in view."""
+        """Say goodbye to the peers in view, and begin nothing new with anybody."""
+        for kind in (messages.AskPeers, messages.AskState, messages.Offer):
+            self.service.serve(kind, _refuse_leaving)
         await self.membership.say_goodbye()
 
     def statistics(self) -> SwarmStatistics:
@@ -195,3 +201,8 @@ class Swarm:
             transport=self._transport.statistics(),
             bulk_bytes_out=self._pieces.bytes_out,
         )
+
+
+async def _refuse_leaving(caller: str, call: object) -> Reply:
+    del caller, call
+    return messages.Refused(reason="I am leaving")

@@ -138,6 +138,16 @@ class Checkpointed(Event, frozen=True, kw_only=True):
         return f"checkpoint of step {self.inner_step} in {format_seconds(self.seconds)}: {self.path}"
 
 
+class CheckpointFailed(Event, frozen=True, kw_only=True):
+    """The disk refused a checkpoint; training goes on, and the next one is tried in its time."""
+
+    inner_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"NO CHECKPOINT of step {self.inner_step}: {self.reason}"
+
+
 class ShareReady(Event, frozen=True, kw_only=True):
     """An outer step was taken, and its share can be pulled."""
 
@@ -226,6 +236,13 @@ class StateFetched(Event, frozen=True, kw_only=True):
         return f"got the state of step {self.inner_step} from {short_peer(self.peer)}: {size} in {seconds}"
 
 
+class NoDonor(Event, frozen=True, kw_only=True):
+    """Nobody has a state to give: the run is as new as we are, so training starts from its seed."""
+
+    def _words(self) -> str:
+        return "nobody has a state to give; training starts from the run's seed"
+
+
 class Stopped(Event, frozen=True, kw_only=True):
     """The daemon ends; the last event of its life, unless it was killed."""
 
@@ -248,6 +265,7 @@ AnyEvent = (
     | TrainerStarted
     | TrainerDied
     | Checkpointed
+    | CheckpointFailed
     | ShareReady
     | ExchangeDone
     | ExchangeFailed
@@ -255,6 +273,7 @@ AnyEvent = (
     | Skipped
     | StateServed
     | StateFetched
+    | NoDonor
     | Stopped
 )
 """What a line of the log may hold."""

@@ -7,14 +7,16 @@ import socket
 import sys
 from pathlib import Path
 
+import torch
+
 from peer.errors import PeerError
 from peer.trainer import checkpoint, data
 from peer.trainer.device import choose
-from peer.trainer.link import Link
+from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Checkpoints, Loop
-from peer.trainer.replica import Replica
+from peer.trainer.replica import RefusedStateError, Replica
 from protocol.codec import digest, encode
-from protocol.trainer import Begin, Failed, Ready
+from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -22,6 +24,7 @@ def train(link: Link, begin: Begin) -> None:
 
     Raises:
         PeerError: something that a person can mend: data, device, disk, a run that diverged.
+        RefusedStateError: the donor's state is of no use.
     """
     manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
     device = choose(begin.device)
@@ -63,15 +66,31 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        begin = link.wait()
-        if isinstance(begin, Begin):
-            train(link, begin)
+        _load()
+        _obey(link)
     except PeerError as error:
         link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
         return int(error.code)
     finally:
         link.close()
     return 0
+
+
+def _load() -> None:
+    """Load what torch loads with the first optimiser: it takes seconds, in which a state is being fetched."""
+    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+
+
+def _obey(link: Link) -> None:
+    """Train as `Begin` says; where its state is of no use, wait for one with another donor's."""
+    while not isinstance(message := link.wait(), Finish | Closed):
+        if not isinstance(message, Begin):
+            continue
+        try:
+            train(link, message)
+            break
+        except RefusedStateError as error:
+            link.send(StateRefused(reason=str(error)))
 
 
 def _path(name: str | None) -> Path | None:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from peer.errors import CheckpointError
+from peer.errors import CheckpointError, HomeError
 from peer.trainer.order import Position
 
 FORMAT = 1
@@ -68,7 +68,7 @@ def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
     """Write `folder/step-<inner step>` atomically, drop all but the newest three, and return its path.
 
     Raises:
-        CheckpointError: the disk refused.
+        HomeError: the disk refused.
     """
     target = folder / f"step-{contents.counters.inner_step:08d}"
     fresh, old = folder / f".new-{target.name}", folder / f".old-{target.name}"
@@ -85,7 +85,9 @@ def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
         for outdated in paths(folder)[KEEP:]:
             shutil.rmtree(outdated)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
+        # Training goes on, and needs the space for its shares.
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise HomeError(
             f"the checkpoint {target} cannot be written: {error}",
             "Free some space, or check the folder's permissions.",
         ) from error

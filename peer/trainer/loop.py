@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from peer.codec.registry import get
+from peer.errors import HomeError
 from peer.trainer import checkpoint, spool
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
@@ -17,6 +18,7 @@ from protocol.trainer import (
     Capture,
     Captured,
     Checkpointed,
+    CheckpointFailed,
     Finish,
     Finished,
     NoMix,
@@ -51,14 +53,27 @@ class Checkpoints:
         """Write one now.
 
         Raises:
-            CheckpointError: the disk refused.
+            HomeError: the disk refused.
             TrainerError: the weights are not finite.
         """
         begun = time.monotonic()
-        path = checkpoint.save(self._folder, self._run_id, self._replica.contents())
-        now = time.monotonic()
-        self._next = now + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - begun))
-        return Checkpointed(inner_step=self._replica.counters.inner_step, path=str(path), seconds=now - begun)
+        try:
+            path = checkpoint.save(self._folder, self._run_id, self._replica.contents())
+        finally:
+            seconds = time.monotonic() - begun
+            self._next = begun + seconds + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * seconds)
+        return Checkpointed(inner_step=self._replica.counters.inner_step, path=str(path), seconds=seconds)
+
+    def attempt(self) -> Checkpointed | CheckpointFailed:
+        """Write one now if the disk lets us: the weights in memory are worth more than a checkpoint.
+
+        Raises:
+            TrainerError: the weights are not finite.
+        """
+        try:
+            return self.write()
+        except HomeError as error:
+            return CheckpointFailed(inner_step=self._replica.counters.inner_step, reason=error.message)
 
 
 class Loop:
@@ -84,7 +99,12 @@ class Loop:
         self._stopping = False
 
     def run(self) -> None:
-        """Train. At the end the last checkpoint is written and `Finished` has been sent."""
+        """Train. At the end the last checkpoint is written and `Finished` has been sent.
+
+        Raises:
+            HomeError: the disk refused the last checkpoint.
+            TrainerError: the weights are not finite.
+        """
         while not self._stopping and not self._reached_stop():
             self._meter.count(self._replica.take_inner_step())
             if self._replica.at_boundary:
@@ -109,7 +129,7 @@ class Loop:
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
-            self._link.send(self._checkpoints.write())
+            self._link.send(self._checkpoints.attempt())
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""

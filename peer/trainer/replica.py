@@ -7,7 +7,7 @@ from torch import Tensor
 
 from peer.codec.base import CodecError
 from peer.codec.registry import get
-from peer.errors import CheckpointError, TrainerError
+from peer.errors import TrainerError
 from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
 from peer.trainer import data, spool
@@ -22,6 +22,10 @@ from protocol.trainer import State
 
 MAX_COUNT = 1 << 53
 """The most steps or tokens that a donor is believed: enough for ever, and far from overflowing."""
+
+
+class RefusedStateError(Exception):
+    """Why a donor's state is of no use: another donor's may be."""
 
 
 def rule_of(outer: Outer) -> Rule:
@@ -121,16 +125,16 @@ class Replica:
         """Start as a newcomer where a donor stood: φ and m are the donor's, θ = φ, Adam's state is fresh.
 
         Raises:
-            CheckpointError: the file is not of this model, or what is in it cannot be trained on.
+            RefusedStateError: the file is not of this model, or what is in it cannot be trained on. The
+                replica is then of no use.
         """
-        remedy = "Start again, to fetch the state from other peers."
         if not all(0 <= count <= MAX_COUNT for count in (state.inner_step, state.outer_step, state.tokens)):
-            raise CheckpointError("the donor's state counts below 0 or beyond reason", remedy)
+            raise RefusedStateError("the donor's state counts below 0 or beyond reason")
         momentum = torch.empty_like(self.theta) if self.outer is None else self.outer.momentum
         try:
             spool.read(file, get("fp32"), (self.theta, momentum))
         except (CodecError, OSError) as error:
-            raise CheckpointError(f"the donor's state is of no use: {error}", remedy) from error
+            raise RefusedStateError(f"the donor's state is of no use: {error}") from error
         if self.outer is not None:
             self.outer.phi.copy_(self.theta)
         self.counters = Counters(state.inner_step, state.outer_step, state.tokens)

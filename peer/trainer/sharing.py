@@ -29,7 +29,11 @@ class _Open:
 
 
 class _RefusalError(Exception):
-    """Why a partner's share was not mixed."""
+    """Why a partner's share was not mixed, and whether that is our own fault."""
+
+    def __init__(self, reason: str, *, ours: bool = False) -> None:
+        super().__init__(reason)
+        self.ours = ours
 
 
 class Sharing:
@@ -88,6 +92,7 @@ class Sharing:
                 distance=0.0,
                 relative_distance=0.0,
                 late_by=0,
+                ours=refusal.ours,
             )
             return mixed, None
         finally:
@@ -100,7 +105,7 @@ class Sharing:
     def _land(self, theirs: Theirs, file: Path) -> tuple[Mixed, Share | None]:
         ours, outer = self._open.get(theirs.share), self._replica.outer
         if ours is None or outer is None:
-            raise _RefusalError("our share is no longer kept")
+            raise _RefusalError("our share is no longer kept", ours=True)
         values = self._decode(theirs.codec, file, ours.values)
         reason = check(self._replica.rule, ours.values, values)
         if reason is not None:
@@ -152,5 +157,5 @@ class Sharing:
         try:
             spool.read(file, get(codec), values)
         except (CodecError, OSError) as error:
-            raise _RefusalError(str(error)) from error
+            raise _RefusalError(str(error), ours=isinstance(error, OSError)) from error
         return values

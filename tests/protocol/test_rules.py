@@ -3,7 +3,7 @@ from msgspec.structs import replace
 
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
-from protocol.manifest import Data, Inner, Manifest, Model, Outer, Tokenizer, sign
+from protocol.manifest import PROTOCOL_VERSION, Data, Inner, Manifest, Model, Outer, Tokenizer, sign
 from protocol.presets import PRESETS
 from protocol.rules import admit, draft_violations, violations
 from protocol.stability import allowed_beta
@@ -90,6 +90,12 @@ def test_a_strangers_manifest_is_refused_with_every_reason():
         admit(sign(manifest, FOUNDER))
     assert "model.width is 100, must be a multiple of model.heads, which is 3" in str(caught.value)
     assert "tokenizer.vocabulary is 300" in str(caught.value)
+
+
+def test_a_run_of_another_protocol_is_refused_with_both_versions():
+    other = PROTOCOL_VERSION + 1
+    with pytest.raises(ProtocolError, match=f"protocol is {other}, must be {PROTOCOL_VERSION}"):
+        admit(sign(replace(GOOD, protocol=other), FOUNDER))
 
 
 def test_a_strangers_sound_manifest_is_opened():

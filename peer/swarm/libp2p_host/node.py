@@ -101,16 +101,20 @@ class Libp2pTransport:
         """Enter the run's own DHT, through peers already known. Called once.
 
         Returns though nobody answers: a later `dial` or `open_stream` brings the first neighbour.
+        The table is kept up from then on, even if this call is cut short or fails.
+
+        Raises:
+            TransportError: the first walk failed; the next may do better.
         """
         if self._table is not None:
             raise RuntimeError("the table is joined already")
         self._table = RunTable(self._host, run_id, rules, self._table_limits)
+        self._nursery.start_soon(self._table.maintain)
         async with trio.open_nursery() as nursery:
             for contact in known:
                 nursery.start_soon(self._try, contact)
         with as_transport_error("the first walk failed"):
             await self._table.walk()
-        self._nursery.start_soon(self._table.maintain)
 
     async def publish(self, value: bytes) -> None:
         """Store our own small signed record in the DHT under our PeerID.

@@ -21,7 +21,7 @@ from peer.swarm.transport import Transport
 from protocol.identity import Identity
 from protocol.limits import MAX_ADDRESSES
 
-_GOODBYE = 5.0
+_GOODBYE = 1.0
 
 
 @asynccontextmanager

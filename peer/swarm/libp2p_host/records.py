@@ -10,12 +10,10 @@ from libp2p.peer.peerinfo import PeerInfo
 from libp2p.records.validator import NamespacedValidator, Validator
 
 from peer.swarm.transport import RecordRules
+from protocol.limits import MAX_STORED
 
-MAX_VALUE = 2048
-"""Bytes of one record."""
-
-MAX_RECORDS = 8192
-"""Records that we hold for others."""
+MAX_RECORDS = 4096
+"""Records that we hold for others: 28 MiB if each is of the largest."""
 
 _NAMESPACE = "mm"
 
@@ -37,7 +35,7 @@ class _PeerRecords(Validator):  # type: ignore[misc]
     def validate(self, key: str, value: bytes) -> None:
         """Raise ValueError unless this is a record by the peer in its key."""
         peer_id = key.removeprefix(key_of(""))
-        if len(value) > MAX_VALUE or key != key_of(peer_id) or not self._rules.validate(peer_id, value):
+        if len(value) > MAX_STORED or key != key_of(peer_id) or not self._rules.validate(peer_id, value):
             raise ValueError(f"no record of {key[:80]}")
 
     def select(self, key: str, values: Sequence[bytes]) -> int:

@@ -129,12 +129,15 @@ class RunTable:
         return None if best is None else bytes(best.value)
 
     async def random_peers(self, count: int) -> list[Contact]:
-        """Return up to `count` peers nearest to a random key."""
+        """Return up to `count` peers nearest to a random key.
+
+        One whose addresses are not known comes without any: the record that it published has them.
+        """
         nearest = await self._dht.peer_routing.find_closest_peers_network(
             secrets.token_bytes(32), max(count, _NEAREST)
         )
         contacts = (self._contact(peer) for peer in nearest if not self._run.is_banned(peer))
-        return [contact for contact in contacts if contact.peer_id != self._own and contact.addresses][:count]
+        return [contact for contact in contacts if contact.peer_id != self._own][:count]
 
     async def _prove(self, peer: ID) -> None:
         # What it said of its protocols may be older than its joining.

@@ -25,7 +25,7 @@ def test_every_command_explains_itself_and_its_options(invoke, command):
     done = invoke(command, "--help")
     assert done.exit_code == 0
     assert "Example: peer " in done.output
-    for option in typer.main.get_command(app).commands[command].params:
+    for option in vars(typer.main.get_command(app))["commands"][command].params:
         assert option.help, f"{option.name} is not explained"
 
 

@@ -109,12 +109,7 @@ def test_an_outer_rule_that_would_diverge_is_refused_with_the_range_and_the_reas
     assert "the distance between peers grows without bound" in said
 
 
-def test_a_run_file_that_is_not_there_is_named(start):
-    code, said = start("--run", "nowhere.toml")
-    assert (code, said) == (10, "peer: nowhere.toml does not exist. `peer init` writes one\n")
-
-
-@pytest.mark.parametrize("address", ["nonsense", "/ip4/192.0.2.7/tcp/1", "/ip4/127.0.0.1/tcp/1/quic"])
+@pytest.mark.parametrize("address", ["nonsense", "/ip4/198.51.100.7/tcp/1"])
 def test_an_address_that_cannot_be_listened_on_is_named(start, address):
     code, said = start("--listen", address)
     assert code == 21
@@ -152,7 +147,6 @@ def test_a_file_in_the_homes_place_is_named(start, tmp_path):
     ("file", "code", "words"),
     [
         ("identity.key", 33, "identity.key is damaged"),
-        ("manifest", 12, "manifest is damaged"),
         ("events.log/x", 31, "Cannot use"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A daemon's control socket without a daemon: the real server in a thread, and one that says what it is told."""
+"""A control socket without a daemon: the real server in a thread, and one that says what it is told."""
 
 import socket
 import tempfile

@@ -1,4 +1,4 @@
-"""A trainer without torch, which does what its scenario says. `python fake_trainer.py SCENARIO --socket FD`."""
+"""A trainer without torch that follows a scenario: `python fake_trainer.py SCENARIO --socket FD`."""
 
 import argparse
 import os
@@ -87,6 +87,13 @@ def _mixed(share: int) -> ipc.Mixed:
     return ipc.Mixed(
         share=share, accepted=True, reason="", distance=0.1, relative_distance=0.01, late_by=share
     )
+
+
+def refuses_once(daemon: Daemon) -> int:
+    """Find the first donor's state of no use."""
+    if isinstance(daemon.hear(), ipc.Begin):
+        daemon.tell(ipc.StateRefused(reason="it is not finite"))
+    return answers(daemon)
 
 
 def dies(daemon: Daemon) -> int:

@@ -1,4 +1,4 @@
-"""The caller's side of the control socket: every way in which a daemon may not answer ends in one clear error."""
+"""The caller's side of the control socket: whatever a daemon does not answer ends in one clear error."""
 
 import signal
 import socket

@@ -1,6 +1,7 @@
 """The daemon's side of the control socket, on a virtual clock."""
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -28,7 +29,7 @@ async def _served(tell=lambda: STATUS, stop=lambda: None):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
             await server.serving.wait()
-            yield lambda: trio.open_unix_socket(str(path))
+            yield partial(trio.open_unix_socket, str(path))
             nursery.cancel_scope.cancel()
 
 

@@ -8,10 +8,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from peer.config.run_file import read_run_file
 from peer.daemon.founding import local_paths, settle
 from peer.daemon.home import Home
 from peer.daemon.settings import Settings
-from peer.config.run_file import read_run_file
 from peer.errors import (
     BootstrapError,
     DataError,
@@ -102,7 +102,7 @@ async def test_without_anything_the_default_run_is_founded_and_kept(place, home)
         run = await here.settle()
         assert run.manifest == Manifest(founder=NEWCOMER.public_key)
         assert home.read_manifest() == run.sealed
-        assert (run.bootstraps, run.cached) == ((), ())
+        assert (run.bootstraps, list(run.cached())) == ((), [])
         assert (await here.settle()).run_id == run.run_id
 
 
@@ -161,7 +161,7 @@ async def test_a_home_goes_on_in_its_run_and_knows_whom_it_met(place, home):
     async with place() as here:
         run = await here.settle()
     assert (run.sealed, run.manifest) == (SEALED, MANIFEST)
-    assert run.cached == (Contact("12D3a", ("/ip4/192.0.2.7/tcp/1",)),)
+    assert list(run.cached()) == [Contact("12D3a", ("/ip4/192.0.2.7/tcp/1",))]
 
 
 @pytest.mark.anyio

@@ -23,7 +23,9 @@ def test_a_home_whose_daemon_never_ended_in_order_has_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"\xff", b'{"type": "status", "peer_id": "\xff"}', b"[" * 100_000, b"3"]
+    "data",
+    [b"", b"{}", b"\xff", b"3", b'{"type": "status", "peer_id": "\xff"}', b"[" * 100_000],
+    ids=["empty", "no fields", "binary", "no object", "no text", "deep"],
 )
 def test_a_damaged_one_is_as_good_as_none(tmp_path, data):
     (tmp_path / "status.json").write_bytes(data)

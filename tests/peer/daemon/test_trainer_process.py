@@ -1,4 +1,4 @@
-"""One real process under a clock that stands still: what is waited for comes from the process, not from time."""
+"""One real process under a clock that stands still: what is waited for comes from the process alone."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A peer process without a network: a script that stands in for this interpreter, and does what it is told."""
+"""A peer process without a network: a script in this interpreter's place, which does what it is told."""
 
 import os
 import stat

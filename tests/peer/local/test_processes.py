@@ -123,7 +123,9 @@ def test_a_peer_that_ends_before_it_listens_is_an_error_with_its_last_words(swar
     with pytest.raises(SwarmError) as caught:
         swarm.address_of(peer)
     assert caught.value.code == Exit.SWARM_FAILED
-    assert "peer-0 ended with code 41. It said: peer: the device is not there. Use another" in str(caught.value)
+    assert "peer-0 ended with code 41. It said: peer: the device is not there. Use another" in str(
+        caught.value
+    )
     assert str(peer.log) in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""`peer swarm` without its peers: what it makes before it starts them, and how it ends when they do not run."""
+"""`peer swarm` without its peers: what it makes before they start, and how it ends where they do not run."""
 
 import os
 import signal
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from peer.errors import HomeError, SwarmError, UsageError
-from peer.local.run import Order, _folder, _given_run, _sigterm_interrupts, _small_run, _start, run_swarm
 from peer.local.processes import LocalSwarm
+from peer.local.run import Order, _folder, _given_run, _signals_interrupt, _small_run, _start, run_swarm
 from protocol.manifest import Manifest
 from protocol.rules import draft_violations
 from tests.peer.daemon.controls import STATUS
@@ -148,8 +148,12 @@ def test_a_swarm_that_is_ended_while_it_starts_ends_its_peers_and_says_where_thi
     assert told == f"stopped; what was learned is in {tmp_path}/swarm/peer-*/checkpoints\n"
 
 
-def test_sigterm_ends_a_swarm_as_ctrl_c_does_and_only_while_it_runs():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), _sigterm_interrupts():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_either_signal_ends_a_swarm_and_only_while_it_runs(number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), _signals_interrupt():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

@@ -13,7 +13,7 @@ from tests.peer.daemon.controls import STATUS, status
 
 @pytest.fixture
 def peers():
-    """Three peers: one trains with the second, which has ended well; the third failed before it said a word."""
+    """One trains with the second, which has ended well; the third failed before it said a word."""
     made = [
         LocalPeer(
             "peer-0", Path("0"), _process("input()"), status(peer_id="a", partner="b", bytes_out=25_900_000)

@@ -4,7 +4,8 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
-from peer.swarm.discovery import LONGEST_RETRY
+from peer.swarm.discovery import LONGEST_RETRY, PUBLISH_EVERY
+from peer.swarm.transport import Contact, TransportError
 from protocol.manifest import Manifest
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +22,10 @@ async def _run(flock, seconds, *also):
                 nursery.start_soon(bird.fly)
             for one in also:
                 nursery.start_soon(one)
+
+
+async def _nobody(count):
+    return []
 
 
 async def test_a_bootstrap_that_comes_back_after_an_hour_is_found(tmp_path):
@@ -59,3 +64,70 @@ async def test_our_record_is_published_and_can_be_looked_up(tmp_path):
     value = await other.transport.look_up(one.identity.peer_id)
     assert open_stored(value, flock.run_id).peer_id == one.identity.peer_id
     assert one.swarm.statistics().discovery.published >= 1
+
+
+async def test_a_partition_heals_though_each_side_is_content_with_itself(tmp_path):
+    """The DHT has parted with the swarm: only the bootstrap's address leads across."""
+    flock = Flock(tmp_path, _manifest)
+    founder = flock.hatch()
+    others = [flock.hatch(through=(founder,)) for _ in range(2)]
+    partner = flock.hatch(through=(founder,))
+
+    for bird in flock.birds:
+        bird.transport.random_peers = _nobody
+
+    async def part():
+        await trio.sleep(60)
+        flock.network.unplug(founder.identity.peer_id)
+        flock.network.unplug(partner.identity.peer_id)
+        await trio.sleep(180)
+        assert all(len(bird.swarm.view.live()) == 1 for bird in others)
+        flock.network.plug_in(founder.identity.peer_id)
+        flock.network.plug_in(partner.identity.peer_id)
+
+    await _run(flock, 60 + 180 + 300, part)
+    assert all(len(bird.swarm.view.live()) == 3 for bird in flock.birds)
+
+
+async def test_a_table_that_fails_to_be_joined_or_to_take_our_record_is_tried_again_soon(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    one = flock.hatch()
+    flock.hatch(through=(one,))
+    publish, tries = one.transport.publish, []
+
+    async def no_walk(*args):
+        raise TransportError("the first walk failed")
+
+    async def fail_once(value):
+        tries.append(trio.current_time())
+        if len(tries) == 1:
+            raise TransportError("no peer took our record")
+        await publish(value)
+
+    one.transport.join_table, one.transport.publish = no_walk, fail_once
+    await _run(flock, PUBLISH_EVERY / 5)
+    assert len(tries) == 2
+    assert one.swarm.statistics().discovery.published == 1
+
+
+async def test_a_peer_drawn_without_addresses_is_reached_by_its_published_record(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    one, other = flock.hatch(), flock.hatch()
+    # Somebody else each, as who is alone publishes nothing.
+    flock.hatch(through=(one,))
+    flock.hatch(through=(other,))
+    draw, open_stream = one.transport.random_peers, one.transport.open_stream
+
+    async def draw_bare(count):
+        return [Contact(contact.peer_id, ()) for contact in await draw(count)]
+
+    async def open_addressed(contact, protocol):
+        if not contact.addresses:
+            raise TransportError("no address")
+        return await open_stream(contact, protocol)
+
+    one.transport.random_peers, one.transport.open_stream = draw_bare, open_addressed
+    for bird in flock.birds[1:]:
+        bird.transport.random_peers = _nobody
+    await _run(flock, 300)
+    assert other.identity.peer_id in {contact.peer_id for contact in one.swarm.view.live()}

@@ -32,7 +32,8 @@ async def test_our_record_says_what_is_true_and_its_number_grows(tmp_path):
     bird = Flock(tmp_path, _manifest).hatch()
     bird.swarm.membership.shard = 7
     first = open_record(bird.swarm.membership.record(), bird.swarm.view._run_id)
-    second = open_record(bird.swarm.membership.record(goodbye=True), bird.swarm.view._run_id)
+    await bird.swarm.leave()
+    second = open_record(bird.swarm.membership.record(), bird.swarm.view._run_id)
     assert (first.peer_id, first.shard, first.goodbye) == (bird.identity.peer_id, 7, False)
     assert all("/p2p/" not in address for address in first.addresses)
     assert second.sequence > first.sequence

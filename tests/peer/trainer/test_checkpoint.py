@@ -1,11 +1,13 @@
+import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from peer.errors import CheckpointError
+from peer.errors import CheckpointError, HomeError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.model import build
@@ -109,8 +111,19 @@ def test_an_interrupted_save_leaves_nothing(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be written"):
+    with pytest.raises(HomeError, match="cannot be written"):
         checkpoint.save(tmp_path / "file", RUN, contents(4))
+
+
+def test_a_disk_that_is_full_half_way_is_given_its_space_back(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept = checkpoint.save(tmp_path, RUN, contents(4))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HomeError, match="No space left"):
+        checkpoint.save(tmp_path, RUN, contents(8))
+    assert list(tmp_path.iterdir()) == [kept]
 
 
 def test_weights_go_into_a_model_of_their_shape_only(tmp_path):

@@ -15,6 +15,7 @@ from protocol.trainer import (
     Capture,
     Captured,
     Checkpointed,
+    CheckpointFailed,
     Finish,
     Finished,
     Mixed,
@@ -225,3 +226,30 @@ def test_old_checkpoints_are_renewed_at_a_boundary(start, monkeypatch):
     trainer = start(manifest("solo", every=4), stop_at=10)
     written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
     assert written == [4, 8, 10]
+
+
+def test_a_checkpoint_that_the_disk_refuses_is_said_and_tried_again(start, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
+    trainer = start(manifest(every=4, overlap=False), stop_at=8)
+    first = trainer.daemon.hear_a(Share)
+    trainer.home.write_text("a file where the folder should be")
+    trainer.daemon.send(NoMix(share=first.share))
+    failed = trainer.daemon.hear_a(CheckpointFailed)
+    assert failed.inner_step == 4
+    assert "cannot be written" in failed.reason
+    second = trainer.daemon.hear_a(Share)
+    trainer.home.unlink()
+    trainer.daemon.send(NoMix(share=second.share))
+    assert trainer.daemon.hear_a(Checkpointed).inner_step == 8
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
+
+
+def test_a_failed_checkpoint_is_not_tried_again_before_it_is_due(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    checkpoints = Checkpoints(replica(), tmp_path / "file", run_id(manifest()))
+    assert checkpoints.due
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 60.0)
+    assert isinstance(checkpoints.attempt(), CheckpointFailed)
+    assert not checkpoints.due

@@ -29,6 +29,7 @@ from protocol.trainer import (
     Ready,
     Share,
     State,
+    StateRefused,
     Theirs,
 )
 from tests.peer.trainer.daemon import Daemon
@@ -42,7 +43,7 @@ ROOT = Path(__file__).parents[3]
 class Process:
     """A trainer process and the daemon's end of its socket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: tuple[str, str] = ("-m", "peer.trainer")) -> None:
         ours, theirs = socket.socketpair()
         self.home, self.spool = folder / "home", folder / "spool"
         for made in (self.home, self.spool):
@@ -50,7 +51,7 @@ class Process:
         self.daemon = Daemon(ours)
         with theirs:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "peer.trainer", "--socket", str(theirs.fileno())],
+                [sys.executable, *command, "--socket", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -90,8 +91,8 @@ class Process:
 def start(tmp_path):
     started: list[Process] = []
 
-    def make() -> Process:
-        started.append(Process(tmp_path))
+    def make(**changes) -> Process:
+        started.append(Process(tmp_path, **changes))
         return started[-1]
 
     yield make
@@ -226,3 +227,70 @@ def test_another_failure_is_a_traceback_and_exit_code_1(start):
     code, errors = process.ended()
     assert code == Exit.INTERNAL
     assert "FileNotFoundError" in errors
+
+
+def test_a_last_checkpoint_that_the_disk_refuses_is_said(start):
+    process = start()
+    (process.home / "checkpoints").write_text("a file where the folder should be")
+    process.begin(manifest("solo"), stop_at=2)
+    assert failure(process).code == Exit.HOME_UNUSABLE
+
+
+def test_hostile_donors_are_refused_until_one_is_of_use(start):
+    process, run = start(), manifest("solo")
+    count = replica(run).theta.numel()
+    for values, tokens in (
+        (torch.full((2 * count,), float("nan")), 0),
+        (torch.zeros(2 * count), 2**60),
+        (torch.zeros(2 * count + 1), 0),
+    ):
+        (process.spool / "state").write_bytes(values.numpy().tobytes())
+        process.begin(run, state=State(file="state", inner_step=0, outer_step=0, tokens=tokens))
+        assert isinstance(process.daemon.hear(), StateRefused)
+        assert not (process.spool / "state").exists()
+    process.daemon.send(NoMix(share=1))  # meant for a trainer that has begun
+    process.begin(run, stop_at=4)  # no donor is left: from the seed, untouched by what was refused
+    assert not process.daemon.hear_a(Ready).resumed
+    process.daemon.hear_out()
+    assert process.ended()[0] == Exit.DONE
+    alone = replica(run)
+    train(alone, 4)
+    found = process.saved(run).weights
+    assert all(torch.equal(found[name], wanted) for name, wanted in alone.contents().weights.items())
+
+
+@pytest.mark.parametrize("end", ["finish", "close"])
+def test_a_trainer_whose_state_was_refused_can_be_ended(start, end):
+    process = start()
+    process.begin(manifest(), state=State(file="absent", inner_step=0, outer_step=0, tokens=0))
+    process.daemon.hear_a(StateRefused)
+    if end == "finish":
+        process.daemon.send(Finish())
+        assert process.daemon.hear() is None
+    else:
+        process.daemon.close()
+    assert process.ended()[0] == Exit.DONE
+
+
+LOADED_LATE = """
+import sys
+import peer.trainer.__main__ as program
+
+late = []
+
+def train(link, begin, train=program.train):
+    before = set(sys.modules)
+    train(link, begin)
+    late.extend(name for name in set(sys.modules) - before if name.startswith("torch."))
+
+program.train = train
+program.main()
+sys.exit(f"{len(late)} modules, such as {late[:5]}" if len(late) > 5 else 0)
+"""
+
+
+def test_torch_is_loaded_whole_before_the_orders_come(start):
+    process = start(command=("-c", LOADED_LATE))
+    process.begin(manifest("solo", every=4), stop_at=5)
+    process.daemon.hear_out()
+    assert process.ended() == (Exit.DONE, "")

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from peer.codec.registry import get
-from peer.errors import CheckpointError, TrainerError
+from peer.errors import TrainerError
 from peer.outer import mix
 from peer.trainer import checkpoint, data, spool
 from peer.trainer.checkpoint import Counters
 from peer.trainer.inner import adamw, learning_rate
 from peer.trainer.model import build
 from peer.trainer.order import Order, Position
-from peer.trainer.replica import Replica
+from peer.trainer.replica import RefusedStateError, Replica
 from protocol.manifest import Manifest
 from protocol.trainer import State
 from tests.peer.trainer.tiny import INNER, MODEL, corpus, manifest, replica, run_id, train
@@ -128,7 +128,7 @@ def test_a_bad_state_is_refused(tmp_path, bad):
         content = bytearray(file.read_bytes())
         content[-4:] = b"\0\0\xc0\x7f"
         file.write_bytes(content)
-    with pytest.raises(CheckpointError, match="donor's state"):
+    with pytest.raises(RefusedStateError, match="donor's state"):
         newcomer.adopt(state, file)
 
 

@@ -114,6 +114,7 @@ def test_no_more_than_two_shares_stay_open(tmp_path):
     mixed, _ = pair.sharings[0].land(pair.deliver(0, rounds[0][1], rounds[0][0]))
     assert not mixed.accepted
     assert "no longer kept" in mixed.reason
+    assert mixed.ours
     assert pair.sharings[0].land(pair.deliver(0, rounds[1][1], rounds[1][0]))[0].accepted
     assert pair.sharings[0].land(pair.deliver(0, rounds[2][1], rounds[2][0]))[0].accepted
 
@@ -136,6 +137,7 @@ def test_a_hostile_share_changes_nothing(tmp_path, reason):
     mixed, refreshed = pair.sharings[0].land(theirs)
     assert not mixed.accepted
     assert reason in mixed.reason
+    assert not mixed.ours
     assert refreshed is None
     assert torch.equal(state(pair.replicas[0]), before)
     assert not (pair.folders[0] / "theirs").exists()
@@ -145,9 +147,10 @@ def test_a_hostile_share_changes_nothing(tmp_path, reason):
 def test_what_is_missing_or_not_allowed_is_refused(tmp_path):
     pair = Pair(tmp_path, manifest())
     share = pair.boundary()[0].share
-    for theirs in (
-        Theirs(share=share, file="absent", codec="fp32"),
-        Theirs(share=share, file="absent", codec="int8"),
-        Theirs(share=share + 7, file="absent", codec="fp32"),
+    for theirs, ours in (
+        (Theirs(share=share, file="absent", codec="fp32"), True),
+        (Theirs(share=share, file="absent", codec="int8"), False),
+        (Theirs(share=share + 7, file="absent", codec="fp32"), True),
     ):
-        assert not pair.sharings[0].land(theirs)[0].accepted
+        mixed, _ = pair.sharings[0].land(theirs)
+        assert (mixed.accepted, mixed.ours) == (False, ours)

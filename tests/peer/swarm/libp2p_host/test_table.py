@@ -9,11 +9,12 @@ import trio.lowlevel
 from libp2p.kad_dht.kad_dht import KadDHT
 from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStoreError
 
 from peer.swarm.libp2p_host import TableLimits, questions
 from peer.swarm.libp2p_host.questions import RunHost
-from peer.swarm.libp2p_host.records import MAX_VALUE
 from peer.swarm.transport import Contact, TransportError
+from protocol.limits import MAX_STORED
 from tests.peer.swarm.libp2p_host.rules import RUN, NumberedRecords, record
 from tests.peer.swarm.libp2p_host.support import USUAL_TABLE, assert_serves, child, contact_of, ours, until
 
@@ -64,6 +65,48 @@ async def test_records_and_their_updates_are_seen_by_all(stack):
                 assert seen == record(author.peer_id, number, padding=100)
 
 
+async def test_a_record_of_the_largest_size_is_seen(stack):
+    author, _, reader = await swarm(stack, 3)
+    largest = record(author.peer_id, 1)
+    largest += bytes(MAX_STORED - len(largest))
+    await author.publish(largest)
+    assert await reader.look_up(author.peer_id) == largest
+
+
+async def test_a_peer_without_known_addresses_is_drawn_and_its_record_found(stack):
+    author, other, reader = await swarm(stack, 3)
+    await until(lambda: reader.statistics().dht_peers == 2)
+    await author.publish(record(author.peer_id, 1))
+    store = reader._table._run.get_peerstore()
+    known = store.addrs
+
+    def forgotten(peer):
+        if peer == ID.from_base58(author.peer_id):
+            raise PeerStoreError("no addresses")
+        return known(peer)
+
+    store.addrs = forgotten
+    found = {contact.peer_id: contact.addresses for contact in await reader.random_peers(5)}
+    assert found[author.peer_id] == ()
+    assert found[other.peer_id]
+    assert await reader.look_up(author.peer_id) == record(author.peer_id, 1)
+
+
+async def test_the_table_is_kept_up_though_its_first_walk_was_cut(monkeypatch, stack):
+    walks = []
+
+    async def walk(table):
+        walks.append(table)
+        if len(walks) == 1:
+            await trio.sleep_forever()
+
+    monkeypatch.setattr("peer.swarm.libp2p_host.table.RunTable.walk", walk)
+    host = await stack.enter_async_context(ours(1, table=TableLimits(refresh=0.05)))
+    with trio.move_on_after(0.01):
+        await host.join_table(RUN, [], RULES)
+    await until(lambda: len(walks) > 2)
+
+
 async def test_stock_look_up_is_stale(stack):
     author, reader, _ = await swarm(stack, 3)
     await author.publish(record(author.peer_id, 1))
@@ -107,7 +150,7 @@ async def test_unknown_peer_has_no_record(stack):
 
 async def test_records_that_break_the_rules_are_refused(stack):
     one, two = await swarm(stack, 2)
-    for bad in (b"", b"rubbish", record(two.peer_id, 1), record(one.peer_id, 1, padding=MAX_VALUE)):
+    for bad in (b"", b"rubbish", record(two.peer_id, 1), record(one.peer_id, 1, padding=MAX_STORED)):
         with pytest.raises(TransportError):
             await one.publish(bad)
     # The same, past our own check.
@@ -115,7 +158,7 @@ async def test_records_that_break_the_rules_are_refused(stack):
     for key, value in [
         (f"/mm/{one.peer_id}", b"rubbish"),
         (f"/mm/{one.peer_id}", record(two.peer_id, 1)),
-        (f"/mm/{one.peer_id}", record(one.peer_id, 1, padding=MAX_VALUE)),
+        (f"/mm/{one.peer_id}", record(one.peer_id, 1, padding=MAX_STORED)),
         ("/other/key", b"value"),
         ("key", b"value"),
     ]:

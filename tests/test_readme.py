@@ -1,0 +1,161 @@
+"""What the README tells people to type, and promises to programs, is what there is."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+import msgspec
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from peer.cli.main import app
+from peer.config.schema import KEYS, SECTIONS
+from peer.errors import Exit
+from peer.local.report import Report
+from peer.local.run import Order
+from protocol.control import Status
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = dict(vars(typer.main.get_command(app))["commands"])
+
+
+def _section(title):
+    return re.split(r"^## ", README.partition(f"\n## {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def _rows(text):
+    """The cells of each row of a table, its head left out."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return rows[1:]
+
+
+def _marked(name):
+    """The command after a marker, as one chain of programs and their arguments."""
+    block = re.search(rf"^<!-- command: {name} -->\n```\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
+    assert block, f"README.md has no command marked {name!r}"
+    return [shlex.split(link) for link in block[1].split("&&")]
+
+
+def _spoken():
+    """Every `peer ...` in code spans, and on the lines of code blocks."""
+    code = [*re.findall(r"`([^`\n]+)`", README), *re.findall(r"^    (.+)$", README, re.MULTILINE)]
+    code += [shlex.join(link) for link in _marked("run")]
+    return [match[1] for part in code if (match := re.match(r"(?:\.venv/bin/)?peer (\w.*)", part.strip()))]
+
+
+# ---- commands
+
+
+@pytest.mark.parametrize("name", ["run", "test"])
+def test_the_marked_commands_are_read_by_the_tools_as_by_people(name):
+    told = subprocess.run([ROOT / ".ci" / "readme-command", name], capture_output=True, text=True, check=True)
+    assert [shlex.split(link) for link in told.stdout.split("&&")] == _marked(name)
+    subprocess.run(["bash", "-n", "-c", told.stdout], check=True)
+    make, install, use = _marked(name)
+    assert make == ["python3", "-m", "venv", ".venv"]
+    assert install[:2] == [".venv/bin/pip", "install"]
+    assert use[0].startswith(".venv/bin/")
+    for path in install[2:]:
+        assert (ROOT / path.partition("[")[0] / "pyproject.toml").exists()
+
+
+def test_the_first_command_is_a_swarm_that_can_be_ordered(monkeypatch):
+    given = []
+    monkeypatch.setattr("peer.local.run.run_swarm", lambda order, as_json: given.append(order))
+    assert CliRunner().invoke(app, _marked("run")[-1][1:]).exit_code == 0
+    assert given == [Order(peers=4, steps=200, preset=None, codec=None, run_file=None, folder=None)]
+
+
+def test_every_command_is_named_and_every_named_command_exists():
+    assert {words.split()[0] for words in _spoken()} == set(COMMANDS)
+    table = {re.match(r"`peer (\w+)`", row[0])[1] for row in _rows(_section("Train together"))}
+    assert table == set(COMMANDS)
+
+
+def test_every_option_that_is_named_exists_and_where_it_is_named():
+    for words in _spoken():
+        name, *arguments = words.split()
+        options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        assert {word for word in arguments if word.startswith("--")} <= options, words
+    known = {opt for command in COMMANDS.values() for parameter in command.params for opt in parameter.opts}
+    assert set(re.findall(r"(?<=[`\s])--[a-z][a-z-]+", README)) <= known
+
+
+def test_the_keys_of_a_run_that_are_named_exist():
+    for key, *_ in _rows(_section("What a run is")):
+        path = tuple(key.strip("`").split("."))
+        assert path in KEYS or path[0] in SECTIONS
+
+
+# ---- promises to programs
+
+
+def test_the_table_of_exit_codes_is_the_catalogue():
+    codes = []
+    for numbers, meaning in _rows(_section("For programs")):
+        row = [int(number) for number in numbers.split(",")]
+        assert len(meaning.split(";")) == len(row), f"{numbers}: a meaning for each"
+        codes += row
+    assert codes == sorted(Exit)
+
+
+def test_the_object_of_peer_swarm_has_the_fields_that_are_shown():
+    shown = re.search(r'^    (\{"peers".*?\})$', README, re.MULTILINE | re.DOTALL)
+    assert shown
+    assert " ".join(shown[1].split()) == _notation(Report)
+
+
+def _notation(kind):
+    """A struct's fields as the README writes them: names, and what is inside those that hold more."""
+    fields = []
+    for name, inside in get_type_hints(kind).items():
+        if get_origin(inside) is list:
+            (item,) = get_args(inside)
+            fields.append(f'"{name}": [{_notation(item) if issubclass(item, msgspec.Struct) else ""}]')
+        elif isinstance(inside, type) and issubclass(inside, msgspec.Struct):
+            fields.append(f'"{name}": {_notation(inside)}')
+        else:
+            fields.append(f'"{name}"')
+    return "{" + ", ".join(fields) + "}"
+
+
+def test_peer_status_has_the_fields_that_are_named():
+    named = README.partition("`peer status --json` has ")[2].partition("and more")[0]
+    names = re.findall(r"`(\w+)`", named)
+    assert len(names) > 10
+    assert set(names) <= set(Status.__struct_fields__)
+
+
+# ---- the main job
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(300)
+def test_the_first_command_does_what_is_told(tmp_path):
+    _, *arguments = _marked("run")[-1]
+    done = subprocess.run(
+        [sys.executable, "-m", "peer", *arguments, "--json", "--folder", str(tmp_path / "swarm")],
+        capture_output=True,
+        text=True,
+        timeout=290,
+        check=False,
+        env={"OMP_NUM_THREADS": "1", **os.environ},
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    report = msgspec.json.decode(line, type=Report, strict=True)
+    assert json.loads(line).keys() == set(Report.__struct_fields__)
+    assert len(report.peers) == len(report.held_out.replicas) == len(report.checkpoints) == 4
+    assert all(peer.inner_steps == 200 for peer in report.peers)
+    assert all(peer.exchanges >= 1 for peer in report.peers)
+    held_out = report.held_out
+    assert held_out.average <= held_out.start - 1
+    assert held_out.average <= held_out.replicas_mean
+    assert held_out.replicas_mean == pytest.approx(sum(held_out.replicas) / 4)
