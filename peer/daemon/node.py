@@ -59,6 +59,7 @@ class Node:
         self._stop = trio.Event()
         self._left = trio.Event()
         self._metrics: str | None = None
+        self._donor: str | None = None
         self.reporter = Reporter(log)
         self.link = TrainerLink(
             begin=self._begin,
@@ -147,6 +148,7 @@ class Node:
             self._log(events.NoDonor())
             return None
         donor, state = fetched
+        self._donor = donor
         self._log(
             events.StateFetched(
                 peer=donor, size=size, seconds=time.monotonic() - began, inner_step=state.inner_step
@@ -176,6 +178,9 @@ class Node:
         self.reporter.heard(message)
         if isinstance(message, ipc.Share):
             self._share(message)
+        elif isinstance(message, ipc.StateRefused) and self._donor is not None:
+            self._log(events.MixRefused(partner=self._donor, outer_step=0, reason=message.reason))
+            self.swarm.view.exchanged(self._donor, well=False)
         elif isinstance(message, ipc.Progress):
             self.swarm.pairing.next_boundary = message.next_boundary
 

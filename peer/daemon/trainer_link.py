@@ -164,8 +164,9 @@ class TrainerLink:
             self._fail_answers()
 
     async def _say_begin(self, trainer: TrainerProcess) -> None:
-        # Until it has its orders a trainer has nothing to say to anybody.
+        # Until it has its orders a trainer has nothing to say to anybody, and drops what it is asked.
         self._begun = False
+        self._fail_answers()
         begin: ipc.Begin | None = None
         with trio.CancelScope() as self._beginning:
             if not self._stop.is_set():

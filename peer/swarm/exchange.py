@@ -90,7 +90,7 @@ class Exchanger:
         self._learner = learner
         self._observer = observer
         # Before the first exchange nothing is known of the links: 30 s carry 10 MB at 3 Mbit/s.
-        self._deadline = AdaptiveDeadline(first=30.0, floor=5.0, ceiling=1800.0)
+        self._deadline = AdaptiveDeadline(first=30.0, floor=10.0, ceiling=1800.0)
         self._results: Counter[str] = Counter()
         self._bytes_in = 0
 

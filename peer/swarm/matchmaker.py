@@ -167,7 +167,8 @@ class Matchmaker:
             self._background(self._abandon, contact, offer)
         # A pause of random length, so that peers in step with one another do not meet the same way again.
         await self._pause(MOMENT * self._rng.random())
-        return engagement or reason
+        # What stands before the colon becomes a metric's label: a closed set, whatever a stranger sends.
+        return f"unusable: {engagement}" if engagement else reason
 
     def _note_busy(self, contact: Contact, answer: Busy) -> None:
         self._busy_answers += 1

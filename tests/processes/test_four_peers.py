@@ -11,7 +11,7 @@ from tests.processes.support import family
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 10.0
 """Seconds: the floor of the exchange deadline (`peer.swarm.exchange`)."""
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -13,8 +15,10 @@ from peer.cli.inspect import _table
 from peer.cli.main import app
 from peer.daemon.home import Home
 from peer.errors import Exit, HomeError, IdentityError, NotRunningError
+from protocol.codec import encode
 from protocol.control import Status
 from tests.peer.daemon.controls import STATUS, serving, socket_folder, status
+from tests.peer.daemon.test_client import DAEMON
 
 
 @pytest.fixture
@@ -109,6 +113,18 @@ def test_before_the_first_step_there_is_no_loss(invoke, daemon):
     with daemon(lambda: status(loss=None, metrics=None, state="joining")):
         lines = {line.split()[0]: line.split()[1:] for line in invoke("status").output.splitlines()}
     assert (lines["loss"], lines["metrics"], lines["state"]) == (["-"], ["-"], ["joining"])
+
+
+def test_stop_returns_once_the_daemon_is_gone(invoke, tmp_path):
+    with socket_folder() as folder:
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "runtime").write_bytes(os.fsencode(folder))
+        command = [sys.executable, "-c", DAEMON, str(folder / "control.sock"), encode(STATUS).hex()]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as daemon:
+            assert daemon.stdout.readline() == "serving\n"
+            done = invoke("stop")
+            assert daemon.wait(10) == 0
+    assert (done.exit_code, done.output) == (0, "stopped\n")
 
 
 def test_stop_asks_and_a_daemon_that_stays_is_named(invoke, daemon, monkeypatch):
