@@ -1,11 +1,9 @@
-"""Rate, error and speed of the codecs, as JSON on standard output.
+"""Rate, error and speed of the codecs.
 
-python benchmarks/codecs.py --values 12000000 --threads 1 --delta delta.f32
+python -m benchmarks.codecs --values 12000000 --threads 1 --delta delta.f32
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.record import write_record
 from peer.codec.base import Codec
 from peer.codec.registry import get, names
 
@@ -26,6 +25,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--delta", type=Path, help="a file of float32 values, as they are in memory")
     wanted = parser.parse_args()
+    began = time.perf_counter()
     torch.set_num_threads(wanted.threads)
     gaussian = torch.randn(wanted.values, generator=torch.Generator().manual_seed(1))
     vectors = {"gaussian": gaussian}
@@ -37,8 +37,9 @@ def main() -> None:
         for kind, vector in vectors.items()
         for name in names()
     ]
-    where = {"device": wanted.device, "threads": wanted.threads, "machine": platform.machine()}
-    print(json.dumps({"torch": torch.__version__, **where, "codecs": measured}, indent=2))
+    where = {"device": wanted.device, "threads": wanted.threads}
+    results = {"torch": torch.__version__, **where, "codecs": measured}
+    write_record("codecs", results, time.perf_counter() - began)
 
 
 def measure(codec: Codec, vector: Tensor, repeats: int) -> dict[str, float]:
