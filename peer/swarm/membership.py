@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 
 import trio
 
@@ -24,8 +23,6 @@ HEARTBEAT_FANOUT = 16
 
 GOODBYE_DEADLINE = 1.5
 """Seconds that leaving may spend on telling the others."""
-
-OtherRunObserver = Callable[[Contact], None]
 
 
 class Membership:
