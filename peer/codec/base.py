@@ -19,23 +19,27 @@ class Codec(Protocol):
     """A way to write a flat float32 tensor as bytes.
 
     The computation runs on the tensor's device, the bytes are on the host, in its own byte order
-    (little-endian wherever torch runs). Decoding and encoding again gives the same bytes. Codecs keep
-    no state, so any number of threads may use one.
+    (little-endian wherever torch runs). Where the format has an exact size, decoding and encoding again
+    gives the same bytes. Codecs keep no state, so any number of threads may use one.
 
-    A codec that codes against the receiver's values adds a keyword `reference` to `encode_into`,
-    `decode` and `error_bound`; that is an addition, for these have none.
+    `modulo`, which needs the receiver's values, is not one of these: see `peer.codec.modulo`.
     """
 
     @property
     def format(self) -> Format:
-        """Its name and the size of its bytes."""
+        """Its name, and what its bytes look like from outside."""
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude that it carries."""
 
     def encode_into(self, tensor: Tensor, out: memoryview) -> int:
         """Write a flat float32 tensor to the start of a writable buffer; return the bytes written.
 
         Raises:
             CodecError: the tensor is not flat float32, a value is not finite or beyond what the
-                codec can carry, or the buffer is too short. The buffer is then as it was.
+                codec can carry, or the buffer is shorter than `format.encoded_size`. The buffer is then
+                as it was.
         """
 
     def encode(self, tensor: Tensor) -> bytes:
@@ -49,8 +53,8 @@ class Codec(Protocol):
             out: where the values go. Memory that was used before decodes several times faster.
 
         Raises:
-            CodecError: the bytes are not as many as so many values take, or make a value that is
-                not finite. The tensor's content is then undefined.
+            CodecError: the bytes are not as many as so many values take, are not of the format, or
+                make a value that is not finite. The tensor's content is then undefined.
         """
 
     def decode(self, data: memoryview | bytes, values: int, device: torch.device | str = "cpu") -> Tensor:

@@ -1,4 +1,4 @@
-"""What the plain codecs have in common: checks, and the walk through a tensor chunk by chunk.
+"""What the codecs of fixed size have in common: the walk through a tensor chunk by chunk.
 
 Chunks keep every temporary in cache and reuse it. In one shot over 48 MB the same arithmetic is
 several times slower, for each temporary is fresh memory and its page faults dominate.
@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from peer.codec.base import CodecError
-from peer.codec.formats import BLOCK, Format
-
-CHUNK = 1024 * BLOCK
-"""Values coded at a time: 1 MiB of float32."""
+from peer.codec.checks import LARGEST, check_tensor, within
+from peer.codec.formats import CHUNK, Format
 
 EncodeChunk = Callable[[Tensor, Tensor], None]
 """Writes up to `CHUNK` float32 values to as many host bytes (uint8) as their format takes."""
@@ -28,7 +26,7 @@ class ChunkedCodec(ABC):
     """A `Codec` whose chunks are coded apart, each in the bytes that its format gives it."""
 
     format: ClassVar[Format]
-    largest: ClassVar[float] = torch.finfo(torch.float32).max
+    largest: ClassVar[float] = LARGEST
     """The largest magnitude that it carries."""
 
     @abstractmethod
@@ -52,7 +50,7 @@ class ChunkedCodec(ABC):
     @torch.no_grad()
     def encode_into(self, tensor: Tensor, out: memoryview) -> int:
         """See `Codec.encode_into`."""
-        self._check_tensor(tensor)
+        check_tensor(tensor, self.format.name, self.largest)
         size = self.format.encoded_size
         values = tensor.numel()
         if out.nbytes < size(values):
@@ -94,27 +92,5 @@ class ChunkedCodec(ABC):
             length = size(end) - size(start)
             memoryview(staging)[:length] = data[size(start) : size(end)]
             decode(wire[:length], out[start:end])
-        if not _within(out, torch.finfo(torch.float32).max):
+        if not within(out):
             raise CodecError(f"the {self.format.name} bytes hold a value that is not finite")
-
-    def _check_tensor(self, tensor: Tensor) -> None:
-        if tensor.dim() != 1 or tensor.dtype != torch.float32 or not tensor.is_contiguous():
-            raise CodecError(
-                f"a codec takes a flat, contiguous float32 tensor, "
-                f"not {tensor.dtype} of shape {tuple(tensor.shape)}"
-            )
-        if not _within(tensor, self.largest):
-            unfit = tensor.abs().le(self.largest).logical_not()
-            index = int(unfit.to(torch.uint8).argmax())
-            raise CodecError(
-                f"the value {float(tensor[index]):g} at index {index} is beyond "
-                f"{self.format.name}, which carries up to {self.largest:g}"
-            )
-
-
-def _within(values: Tensor, largest: float) -> bool:
-    """Tell whether all magnitudes are at most `largest`: one pass, no temporary."""
-    if values.numel() == 0:
-        return True
-    low, high = values.aminmax()  # a NaN anywhere makes both NaN, and the comparison false
-    return -largest <= float(low) and float(high) <= largest

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from peer.codec.chunked import CHUNK, ChunkedCodec, DecodeChunk, EncodeChunk
-from peer.codec.formats import BF16, FP32
+from peer.codec.chunked import ChunkedCodec, DecodeChunk, EncodeChunk
+from peer.codec.formats import BF16, CHUNK, FP32
 
 
 class Fp32(ChunkedCodec):

@@ -8,11 +8,12 @@ and no finite value overflows.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from peer.codec.chunked import CHUNK, ChunkedCodec, DecodeChunk, EncodeChunk
-from peer.codec.formats import BLOCK, INT8
+from peer.codec.blocks import as_blocks
+from peer.codec.chunked import ChunkedCodec, DecodeChunk, EncodeChunk
+from peer.codec.formats import CHUNK, INT8
 
+BLOCK = INT8.block
 LEVELS = 127
 
 SMALLEST_SCALE = torch.finfo(torch.bfloat16).tiny
@@ -35,13 +36,13 @@ class Int8(ChunkedCodec):
         work = torch.empty(CHUNK, dtype=torch.float32, device=device)
 
         def encode(chunk: Tensor, wire: Tensor) -> None:
-            rows = _blocks(chunk)
+            rows = as_blocks(chunk, BLOCK)
             scales = _scales(rows)
             # A zero block is divided by infinity: what x / 0 becomes as an integer differs by device.
             divisors = scales.float().masked_fill_(scales == 0, torch.inf)
             codes = work[: rows.numel()]
             torch.div(rows, divisors[:, None], out=codes.view_as(rows)).round_()
-            of_scales = len(rows) * self.format.scale_bytes
+            of_scales = len(rows) * self.format.block_bytes
             wire[:of_scales].copy_(scales.view(torch.uint8))
             wire[of_scales:].view(torch.int8).copy_(codes[: chunk.numel()])
 
@@ -51,7 +52,7 @@ class Int8(ChunkedCodec):
         def decode(wire: Tensor, chunk: Tensor) -> None:
             values = chunk.numel()
             blocks = -(-values // BLOCK)
-            of_scales = blocks * self.format.scale_bytes
+            of_scales = blocks * self.format.block_bytes
             scales = wire[:of_scales].view(torch.bfloat16).to(chunk.device).float()
             chunk.copy_(wire[of_scales:].view(torch.int8).to(chunk.device))
             whole = values // BLOCK
@@ -62,16 +63,10 @@ class Int8(ChunkedCodec):
 
     def error_bound(self, tensor: Tensor) -> Tensor:
         """Return each block's half scale, or its largest magnitude where it is coded as zeros."""
-        largest = _blocks(tensor).abs().amax(dim=1)
+        largest = as_blocks(tensor, BLOCK).abs().amax(dim=1)
         half_scale = largest * ((1 + 2.0**-7) / (2 * LEVELS))
         bound = torch.where(largest < (LEVELS + 1) * SMALLEST_SCALE, largest, half_scale)
         return bound.repeat_interleave(BLOCK)[: tensor.numel()]
-
-
-def _blocks(values: Tensor) -> Tensor:
-    """View a flat tensor as rows of one block; only one with a short last block is copied."""
-    short = -values.numel() % BLOCK
-    return (pad(values, (0, short)) if short else values).view(-1, BLOCK)
 
 
 def _scales(rows: Tensor) -> Tensor:
