@@ -6,10 +6,17 @@ Every method is the same two moves, step alone and then mix, so a method is a ro
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 Optimiser = Literal["heavy_ball", "nesterov", "none"]
 Share = Literal["theta", "phi", "momentum"]
+Weights = Literal["equal", "tokens"]
+
+EVERYBODY = 64
+"""A group of as many as are ready: more than a reduction among equals is worth forming with."""
+
+BY_DEPTH = 0
+"""So many fragments that each has about three layers, but two at least: the manifest knows the layers."""
 
 
 class Coefficients(NamedTuple):
@@ -31,6 +38,19 @@ class Landing(NamedTuple):
     weights: float
 
 
+class Constants(TypedDict, total=False):
+    """What a run may set in place of a preset's own."""
+
+    alpha: float
+    beta: float
+    overlap: bool
+    mixes: int
+    group: int
+    fragments: int
+    keep: float | None
+    weights: Weights
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The constants of an outer rule.
@@ -44,7 +64,14 @@ class Rule:
         beta: outer learning rate, above 0. `protocol.stability` says how large it may be.
         overlap: whether inner steps go on while an exchange is in flight.
         mixes: the most mixes that a share takes part in per outer step.
-        group: peers in one mix.
+        group: peers in one mix: 1 is alone, 2 a pair; above 2, those who are ready, up to so many.
+        fragments: parts of the weights that each take their outer step at an offset of their own;
+            `BY_DEPTH` where the model's depth decides.
+        keep: where θ goes in an outer step. None: to φ at the boundary, and corrections are added as they
+            land, so that what is learned in flight is kept. A number in [0, 1]: nowhere at the boundary, and
+            to keep·θ + (1 - keep)·φ when the exchange has ended (`settle`), as in Streaming
+            DiLoCo's algorithm 2 (arXiv 2501.18512).
+        weights: what a member of a group counts for: as much as another, or by the tokens it trained on.
 
     Raises:
         ValueError: a constant is outside its range, or something is shared without an optimiser.
@@ -58,6 +85,9 @@ class Rule:
     overlap: bool
     mixes: int
     group: int = 2
+    fragments: int = 1
+    keep: float | None = None
+    weights: Weights = "equal"
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha < 1:
@@ -66,6 +96,12 @@ class Rule:
             raise ValueError(f"beta is {self.beta}; it must be above 0 and finite")
         if self.mixes < bool(self.shares):
             raise ValueError(f"mixes is {self.mixes}; a rule that shares needs at least 1")
+        if self.group < 1 + bool(self.shares):
+            raise ValueError(f"group is {self.group}; a rule that shares needs at least 2, any rule 1")
+        if self.fragments < 0:
+            raise ValueError(f"fragments is {self.fragments}; it must be at least 1, or {BY_DEPTH}")
+        if self.keep is not None and not 0 <= self.keep <= 1:
+            raise ValueError(f"keep is {self.keep}; it must be absent, or from 0 to 1")
         if self.optimiser == "none" and self.shares:
             raise ValueError("a rule without an outer optimiser has nothing to share")
 
@@ -96,20 +132,40 @@ class Rule:
 PRESETS: Mapping[str, Rule] = {
     # arXiv 2506.10911, table 1; `overlap=False` is the paper's own, which waits for its partner.
     "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=4),
-    # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by random pairs.
-    "gossip": Rule("gossip", "nesterov", ("phi", "momentum"), alpha=0.9, beta=0.7, overlap=True, mixes=4),
+    # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by a few random pairs.
+    "gossip": Rule("gossip", "nesterov", ("theta",), alpha=0.8, beta=0.7, overlap=True, mixes=8),
+    "streaming-gossip": Rule(
+        "streaming-gossip",
+        "nesterov",
+        ("theta",),
+        alpha=0.8,
+        beta=0.7,
+        overlap=True,
+        mixes=8,
+        fragments=BY_DEPTH,
+    ),
+    # arXiv 2311.08105, with whoever is ready in place of everybody.
+    "diloco": Rule(
+        "diloco", "nesterov", ("theta",), alpha=0.9, beta=0.7, overlap=False, mixes=1, group=EVERYBODY
+    ),
+    # arXiv 2501.18512.
+    "streaming-diloco": Rule(
+        "streaming-diloco",
+        "nesterov",
+        ("theta",),
+        alpha=0.9,
+        beta=0.4,
+        overlap=True,
+        mixes=1,
+        group=EVERYBODY,
+        fragments=BY_DEPTH,
+        keep=0.5,
+    ),
     "solo": Rule("solo", "none", (), alpha=0.0, beta=1.0, overlap=False, mixes=0, group=1),
 }
 
 
-def derive(
-    preset: str,
-    *,
-    alpha: float | None = None,
-    beta: float | None = None,
-    overlap: bool | None = None,
-    mixes: int | None = None,
-) -> Rule:
+def derive(preset: str, **constants: Unpack[Constants]) -> Rule:
     """Take the preset's rule with the constants that are given in place of its own.
 
     Raises:
@@ -117,11 +173,4 @@ def derive(
     """
     if preset not in PRESETS:
         raise ValueError(f"no preset is called {preset!r}; there are {', '.join(PRESETS)}")
-    rule = PRESETS[preset]
-    return replace(
-        rule,
-        alpha=rule.alpha if alpha is None else alpha,
-        beta=rule.beta if beta is None else beta,
-        overlap=rule.overlap if overlap is None else overlap,
-        mixes=rule.mixes if mixes is None else mixes,
-    )
+    return replace(PRESETS[preset], **constants)

@@ -63,9 +63,14 @@ class Round:
     momentum: Array
 
 
+def inner_step(peer: int, theta: Array) -> Array:
+    moved: Array = theta - INNER_RATE * CURVATURE * (theta - TARGETS[peer])
+    return moved
+
+
 def inner_steps(peer: int, theta: Array) -> Array:
     for _ in range(INNER_STEPS):
-        theta = theta - INNER_RATE * CURVATURE * (theta - TARGETS[peer])
+        theta = inner_step(peer, theta)
     return theta
 
 
@@ -103,7 +108,7 @@ def nesterov(phi: Array, velocity: Array, gradient: Array, alpha: float, beta: f
     return [phi - beta * (gradient + alpha * velocity), velocity]
 
 
-def gossip(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]:
+def mixing_phi_and_momentum(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]:
     """Each peer's own Nesterov step, then averages of φ and velocity over pairs, one after another.
 
     Args:
@@ -124,6 +129,22 @@ def gossip(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]
     return rounds
 
 
+def gossip(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]:
+    """Averages of θ over pairs, one after another, then each peer's Nesterov step towards its average."""
+    phi, velocity = START.copy(), np.zeros_like(START)
+    rounds = []
+    for pairings in mixings:
+        theta = np.stack([inner_steps(i, phi[i]) for i in range(PEERS)])
+        average = theta.copy()
+        for pairs in pairings:
+            for i, j in pairs:
+                average[i] = average[j] = (average[i] + average[j]) / 2
+        for i in range(PEERS):
+            phi[i], velocity[i] = nesterov(phi[i], velocity[i], phi[i] - average[i], alpha, beta)
+        rounds.append(Round(theta, phi.copy(), -velocity))
+    return rounds
+
+
 def diloco(start: Array, alpha: float, beta: float, members: list[int], steps: int) -> list[Round]:
     """DiLoCo, arXiv 2311.08105: one φ for all, Nesterov on the mean outer gradient."""
     phi, velocity = start.copy(), np.zeros_like(start)
@@ -133,3 +154,146 @@ def diloco(start: Array, alpha: float, beta: float, members: list[int], steps: i
         phi, velocity = nesterov(phi, velocity, (phi - theta).mean(axis=0), alpha, beta)
         rounds.append(Round(theta, phi.copy(), -velocity))
     return rounds
+
+
+Groups = list[list[int]]
+
+EVERYBODY: list[Groups] = [
+    [[0, 1, 2, 3]],
+    [[0, 1, 2, 3]],
+    [[0, 1, 3]],  # 2 fails, and steps alone
+    [[0, 1, 2, 3]],  # which draws 2 back in
+    [[0, 2], [1, 3]],  # two windows closed at once
+    [[1, 2, 3]],
+]
+"""Who is in one group in each outer step."""
+
+PARTS: list[tuple[int, list[int]]] = [(1, [0, 1, 2, 5]), (4, [3, 4, 6])]
+"""Two fragments: the inner step, modulo `INNER_STEPS`, after which each takes its outer step; its values."""
+
+DELAY = 1
+"""Inner steps between a fragment's boundary and the landing of its mix."""
+
+
+def diloco_in_groups(alpha: float, beta: float, groupings: list[Groups]) -> list[Round]:
+    """DiLoCo whose members may fail: each steps on the distance of its φ from its group's mean θ."""
+    phi, velocity = START.copy(), np.zeros_like(START)
+    rounds = []
+    for groups in groupings:
+        theta = np.stack([inner_steps(i, phi[i]) for i in range(PEERS)])
+        for i in range(PEERS):
+            gradient = phi[i] - theta[members(i, groups)].mean(axis=0)
+            phi[i], velocity[i] = nesterov(phi[i], velocity[i], gradient, alpha, beta)
+        rounds.append(Round(theta, phi.copy(), -velocity))
+    return rounds
+
+
+def members(peer: int, groups: Groups) -> list[int]:
+    return next((group for group in groups if peer in group), [peer])
+
+
+@dataclass
+class Clock:
+    """Every value after `INNER_STEPS` more inner steps, and what landed by then; (peers, values) each."""
+
+    theta: Array
+    phi: Array
+    momentum: Array
+
+
+def streaming_diloco(alpha: float, beta: float, keep: float, groupings: list[Groups]) -> list[Clock]:
+    """Streaming DiLoCo, arXiv 2501.18512, algorithm 2: the outer step is taken when the mean arrives.
+
+    Args:
+        keep: the share of θ in the blend of θ and what the outer step made.
+        groupings: for each outer step of a fragment, who averages; who fails averages with nobody.
+    """
+    theta, phi, velocity = START.copy(), START.copy(), np.zeros_like(START)
+    sent: dict[int, Array] = {}
+    clocks = []
+    for step in range(1, len(groupings) * INNER_STEPS + 1):
+        theta = np.stack([inner_step(i, theta[i]) for i in range(PEERS)])
+        for number, (offset, values) in enumerate(PARTS):
+            if step % INNER_STEPS == offset:
+                sent[number] = theta[:, values].copy()
+            if number not in sent or (step - offset - DELAY) % INNER_STEPS or step < DELAY:
+                continue
+            groups = groupings[(step - DELAY - 1) // INNER_STEPS]
+            for i in range(PEERS):
+                slow, speed = phi[i, values], velocity[i, values]
+                gradient = slow - sent[number][members(i, groups)].mean(axis=0)
+                phi[i, values], velocity[i, values] = nesterov(slow, speed, gradient, alpha, beta)
+                theta[i, values] = keep * theta[i, values] + (1 - keep) * phi[i, values]
+        if step % INNER_STEPS == 0:
+            clocks.append(Clock(theta.copy(), phi.copy(), -velocity))
+    return clocks
+
+
+def streaming_phi_and_momentum(alpha: float, beta: float, pairings: list[Pairs]) -> list[Clock]:
+    """Each fragment's own Nesterov step at its boundary; what a pair's average asks for is added later."""
+    theta, phi, velocity = START.copy(), START.copy(), np.zeros_like(START)
+    sent: dict[int, tuple[Array, Array]] = {}
+    clocks = []
+    for step in range(1, len(pairings) * INNER_STEPS + 1):
+        theta = np.stack([inner_step(i, theta[i]) for i in range(PEERS)])
+        for number, (offset, values) in enumerate(PARTS):
+            if number in sent and (step - offset - DELAY) % INNER_STEPS == 0:
+                slow, speed = sent.pop(number)
+                for i, j in pairings[(step - DELAY - 1) // INNER_STEPS]:
+                    apart, faster = (slow[j] - slow[i]) / 2, (speed[j] - speed[i]) / 2
+                    for peer, sign in ((i, 1), (j, -1)):
+                        theta[peer, values] += sign * apart
+                        phi[peer, values] += sign * apart
+                        velocity[peer, values] += sign * faster
+            if step % INNER_STEPS == offset:
+                for i in range(PEERS):
+                    gradient = phi[i, values] - theta[i, values]
+                    phi[i, values], velocity[i, values] = nesterov(
+                        phi[i, values], velocity[i, values], gradient, alpha, beta
+                    )
+                theta[:, values] = phi[:, values]
+                sent[number] = phi[:, values].copy(), velocity[:, values].copy()
+        if step % INNER_STEPS == 0:
+            clocks.append(Clock(theta.copy(), phi.copy(), -velocity))
+    return clocks
+
+
+def streaming_gossip(alpha: float, beta: float, pairings: list[Pairs]) -> list[Clock]:
+    """Each fragment's own Nesterov step at its boundary; what the pair's step adds to it lands later."""
+    theta, phi, velocity = START.copy(), START.copy(), np.zeros_like(START)
+    missing: dict[int, tuple[Array, Array]] = {}
+    clocks = []
+    for step in range(1, len(pairings) * INNER_STEPS + 1):
+        theta = np.stack([inner_step(i, theta[i]) for i in range(PEERS)])
+        for number, (offset, values) in enumerate(PARTS):
+            if number in missing and (step - offset - DELAY) % INNER_STEPS == 0:
+                further, faster = missing.pop(number)
+                theta[:, values] += further
+                phi[:, values] += further
+                velocity[:, values] += faster
+            if step % INNER_STEPS == offset:
+                pairs = pairings[(step - 1) // INNER_STEPS]
+                further, faster = np.zeros((PEERS, len(values))), np.zeros((PEERS, len(values)))
+                sent = theta[:, values].copy()
+                for i in range(PEERS):
+                    slow, speed = phi[i, values], velocity[i, values]
+                    alone = nesterov(slow, speed, slow - sent[i], alpha, beta)
+                    mean = sent[group_of(i, pairs)].mean(axis=0)
+                    together = nesterov(slow, speed, slow - mean, alpha, beta)
+                    phi[i, values], velocity[i, values] = alone
+                    further[i], faster[i] = together[0] - alone[0], together[1] - alone[1]
+                theta[:, values] = phi[:, values]
+                missing[number] = further, faster
+        if step % INNER_STEPS == 0:
+            clocks.append(Clock(theta.copy(), phi.copy(), -velocity))
+    return clocks
+
+
+def solo(steps: int) -> list[Clock]:
+    """Inner steps and nothing else."""
+    theta = START.copy()
+    clocks = []
+    for _ in range(steps):
+        theta = np.stack([inner_steps(i, theta[i]) for i in range(PEERS)])
+        clocks.append(Clock(theta.copy(), START.copy(), np.zeros_like(START)))
+    return clocks

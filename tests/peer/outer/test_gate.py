@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from peer.outer.gate import check, distance
 from peer.outer.rule import PRESETS
+from tests.peer.outer.rules import TWO_TENSORS
 
-NOLOCO, GOSSIP = PRESETS["noloco"], PRESETS["gossip"]
+NOLOCO = PRESETS["noloco"]
 MINE = torch.tensor([3.0, 4.0])
 
 
@@ -52,7 +53,7 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
 
 def test_another_length_is_refused() -> None:
     assert check(NOLOCO, (MINE,), (torch.zeros(3),)) == "its theta has shape (3,), ours (2,)"
-    assert check(GOSSIP, (MINE, MINE), (MINE,)) == "it has 1 tensors, ours 2"
+    assert check(TWO_TENSORS, (MINE, MINE), (MINE,)) == "it has 1 tensors, ours 2"
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.2, -1.0, 3.0, 4.1, 10.0, 3e37])
@@ -111,12 +112,12 @@ def test_noise_can_outweigh_our_weights_only_so_far() -> None:
 
 def test_a_newcomer_without_momentum_may_mix_with_one_that_has_some() -> None:
     none, some = torch.zeros(2), torch.tensor([0.5, -0.5])
-    assert check(GOSSIP, (MINE, none), (MINE, some)) is None
-    assert check(GOSSIP, (MINE, some), (MINE, none)) is None
+    assert check(TWO_TENSORS, (MINE, none), (MINE, some)) is None
+    assert check(TWO_TENSORS, (MINE, some), (MINE, none)) is None
 
 
 def test_a_momentum_beyond_the_weights_is_refused() -> None:
-    reason = check(GOSSIP, (MINE, torch.zeros(2)), (MINE, torch.tensor([0.0, 5.5])))
+    reason = check(TWO_TENSORS, (MINE, torch.zeros(2)), (MINE, torch.tensor([0.0, 5.5])))
     assert reason is not None
     assert reason.startswith("its momentum differs from ours by 5.5 in norm")
 
@@ -124,9 +125,9 @@ def test_a_momentum_beyond_the_weights_is_refused() -> None:
 @pytest.mark.parametrize("usual", [0.0, 0.01])
 def test_a_momentum_far_beyond_ours_is_refused(usual: float) -> None:
     ours, theirs = usual * MINE, 0.99 * torch.tensor([-4.0, 3.0])
-    assert check(GOSSIP, (MINE, ours), (MINE, theirs)) is not None
-    assert check(GOSSIP, (MINE, ours), (MINE, 0.3 * theirs)) is None
+    assert check(TWO_TENSORS, (MINE, ours), (MINE, theirs)) is not None
+    assert check(TWO_TENSORS, (MINE, ours), (MINE, 0.3 * theirs)) is None
 
 
 def test_a_large_momentum_of_ours_does_not_let_in_what_exceeds_the_weights() -> None:
-    assert check(GOSSIP, (MINE, 0.5 * MINE), (MINE, -0.6 * MINE)) is not None
+    assert check(TWO_TENSORS, (MINE, 0.5 * MINE), (MINE, -0.6 * MINE)) is not None

@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.outer.mix import apply, correction, refresh
-from peer.outer.rule import PRESETS, derive
+from peer.outer.group import mean_share
+from peer.outer.mix import Correction, apply, correction, refresh, settle
+from peer.outer.rule import derive
 from tests.peer.outer.reference import CURVATURE, INNER_RATE, INNER_STEPS, START
+from tests.peer.outer.rules import RULES, TWO_TENSORS
 from tests.peer.outer.swarm import Replica, full_round, outer_step, swarm
 
-SHARING = ["noloco", "gossip"]
+SHARING = ["noloco", "gossip", "two-tensors"]
 tensors = st.integers(0, 2**32 - 1).map(
     lambda seed: torch.randn(2, 33, generator=torch.Generator().manual_seed(seed))
 )
@@ -37,13 +41,45 @@ def test_noloco_lands_beta_of_the_difference_on_everything() -> None:
     assert (peer.theta.item(), peer.state.phi.item(), peer.state.momentum.item()) == (1.5, 1.5, 0.5)
 
 
-def test_gossip_lands_each_difference_where_it_came_from() -> None:
+def test_differences_in_phi_and_momentum_land_where_they_came_from() -> None:
     (peer,) = swarm([[1.0]], torch.float64)
     mine = torch.tensor([3.0]).double(), torch.tensor([0.5]).double()
     theirs = torch.tensor([7.0]).double(), torch.tensor([-0.5]).double()
-    apply(PRESETS["gossip"], peer.state, peer.theta, correction(mine, theirs))
+    apply(TWO_TENSORS, peer.state, peer.theta, correction(mine, theirs))
     assert (peer.theta.item(), peer.state.phi.item()) == (3.0, 3.0)
     assert peer.state.momentum.item() == -0.5
+
+
+def test_gossip_lands_a_difference_as_the_step_would_have_taken_it() -> None:
+    (peer,) = swarm([[1.0]], torch.float64)
+    landed = correction((torch.tensor([3.0]).double(),), (torch.tensor([7.0]).double(),))
+    apply(derive("gossip", alpha=0.5, beta=0.25), peer.state, peer.theta, landed)
+    assert (peer.theta.item(), peer.state.phi.item(), peer.state.momentum.item()) == (1.75, 1.75, 2.0)
+
+
+@pytest.mark.parametrize("preset", ["noloco", "gossip", "diloco"])
+def test_a_mean_of_fast_weights_draws_members_together(preset: str) -> None:
+    members = swarm(START, torch.float64)
+    for member in members:
+        member.inner(INNER_STEPS)
+    outer_step(RULES[preset], members, [])
+    before = torch.stack([member.state.phi for member in members]).var(0).sum()
+    mean = mean_share([member.shared for member in members], [1.0] * len(members))
+    for member in members:
+        apply(RULES[preset], member.state, member.theta, correction(member.shared, mean, weight=1.0))
+        torch.testing.assert_close(member.theta, member.state.phi)
+    assert torch.stack([member.state.phi for member in members]).var(0).sum() < before
+
+
+def test_a_blend_comes_before_the_mix_that_lands_with_it() -> None:
+    """θ ends at keep·θ + (1 - keep)·(φ + c), as if the step had made φ + c at once."""
+    (peer,) = swarm([[1.0]], torch.float64)
+    peer.theta.fill_(5.0)
+    rule = replace(TWO_TENSORS, keep=0.25)
+    differences = torch.tensor([2.0]).double(), torch.tensor([0.0]).double()
+    settle(rule, peer.state, peer.theta)
+    apply(rule, peer.state, peer.theta, Correction(differences))
+    assert peer.theta.item() == 0.25 * 5 + 0.75 * (1 + 2)
 
 
 def test_a_share_of_another_length_never_mixes_in_part() -> None:
@@ -51,11 +87,11 @@ def test_a_share_of_another_length_never_mixes_in_part() -> None:
         correction((torch.zeros(3),), (torch.zeros(3), torch.zeros(3)))
 
 
-@pytest.mark.parametrize("preset", SHARING)
+@pytest.mark.parametrize("name", SHARING)
 @given(seed=st.integers(0, 2**32 - 1), late=st.lists(st.integers(0, 9), min_size=4, max_size=4))
-def test_a_mix_keeps_the_swarms_mean_whenever_it_lands(preset: str, seed: int, late: list[int]) -> None:
+def test_a_mix_keeps_the_swarms_mean_whenever_it_lands(name: str, seed: int, late: list[int]) -> None:
     """Each peer's corrections land at its own time; with no inner steps the mean must not move."""
-    rule = PRESETS[preset]
+    rule = RULES[name]
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(4, 7, generator=generator, dtype=torch.float64)
     mixed, alone = (swarm(start.tolist(), torch.float64) for _ in range(2))
@@ -74,15 +110,15 @@ def test_a_mix_keeps_the_swarms_mean_whenever_it_lands(preset: str, seed: int, l
         torch.testing.assert_close(ours, golden, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("preset", SHARING)
+@pytest.mark.parametrize("name", SHARING)
 @pytest.mark.parametrize("late", [0, 1, 3, 5])
-def test_a_late_mix_keeps_the_inner_steps_in_between(preset: str, late: int) -> None:
+def test_a_late_mix_keeps_the_inner_steps_in_between(name: str, late: int) -> None:
     """By hand: an inner step multiplies a displacement by 1 - rate·curvature.
 
     So a correction c that lands after k of H inner steps ends as c·(1 - rate·curvature)^(H - k) on θ,
     and whole on φ and m; what the inner steps did of themselves is as without the mix.
     """
-    rule, inner_steps = PRESETS[preset], 5
+    rule, inner_steps = RULES[name], 5
     mixed, alone = (swarm(START, torch.float64) for _ in range(2))
     for replicas in (mixed, alone):
         full_round(rule, replicas, [])  # some momentum to mix
@@ -98,12 +134,20 @@ def test_a_late_mix_keeps_the_inner_steps_in_between(preset: str, late: int) -> 
     for i in (0, 1):
         mixed[i].inner(inner_steps - late)
         alone[i].inner(inner_steps)
-        on_weights, on_momentum = (
-            (0.7 * landed[i][0], 0.7 * landed[i][0]) if preset == "noloco" else landed[i]
-        )
+        on_weights, on_momentum = landings(name, landed[i])
         close(mixed[i].theta - alone[i].theta, shrink * on_weights)
         close(mixed[i].state.phi - alone[i].state.phi, on_weights)
         close(mixed[i].state.momentum - alone[i].state.momentum, on_momentum)
+
+
+def landings(name: str, differences: list[torch.Tensor]) -> list[torch.Tensor]:
+    """What lands on φ and on m, by hand; Nesterov's momentum moves φ once more, by alpha·β."""
+    if name == "two-tensors":
+        return differences
+    (difference,) = differences
+    if name == "noloco":
+        return [0.7 * difference, 0.7 * difference]
+    return [(0.7 + 0.8 * 0.7) * difference, difference]
 
 
 def means(replicas: list[Replica]) -> list[torch.Tensor]:

@@ -14,8 +14,10 @@ from tests.peer.outer.reference import (
     diloco,
     gossip,
     inner_steps,
+    mixing_phi_and_momentum,
     noloco,
 )
+from tests.peer.outer.rules import TWO_TENSORS
 from tests.peer.outer.swarm import Replica, full_round, swarm
 
 ONCE = [[pairs] for pairs in PAIRINGS]
@@ -29,9 +31,14 @@ CASES = {
         ONCE,
         noloco(0.3, 0.9, 0.9, PAIRINGS),
     ),
-    "gossip": (derive("gossip"), TWICE, gossip(0.9, 0.7, TWICE)),
-    "gossip mixing once": (derive("gossip", mixes=1), ONCE, gossip(0.9, 0.7, ONCE)),
+    "gossip": (derive("gossip"), TWICE, gossip(0.8, 0.7, TWICE)),
+    "gossip mixing once": (derive("gossip", mixes=1), ONCE, gossip(0.8, 0.7, ONCE)),
+    "two tensors": (TWO_TENSORS, TWICE, mixing_phi_and_momentum(0.9, 0.7, TWICE)),
+    "two tensors mixing once": (TWO_TENSORS, ONCE, mixing_phi_and_momentum(0.9, 0.7, ONCE)),
 }
+
+
+NESTEROV = [PRESETS["gossip"], TWO_TENSORS]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -55,25 +62,19 @@ def test_the_printed_sign_of_equation_2_would_walk_uphill() -> None:
     assert np.allclose(rounds[-1].phi[0], inner_steps(0, rounds[-1].phi[0]), atol=1e-6)
 
 
-def test_a_gossip_of_two_is_diloco() -> None:
+@pytest.mark.parametrize("rule", NESTEROV, ids=lambda rule: rule.name)
+def test_a_gossip_of_two_is_diloco(rule: Rule) -> None:
     replicas = swarm([START[0], START[0]], torch.float64)
-    for golden in diloco(START[0], 0.9, 0.7, [0, 1], steps=6):
-        full_round(PRESETS["gossip"], replicas, [[(0, 1)]])
+    for golden in diloco(START[0], rule.alpha, rule.beta, [0, 1], steps=6):
+        full_round(rule, replicas, [[(0, 1)]])
         agree_on(replicas, golden)
 
 
-def test_a_gossip_that_reaches_everybody_is_diloco() -> None:
+@pytest.mark.parametrize("rule", NESTEROV, ids=lambda rule: rule.name)
+def test_a_gossip_that_reaches_everybody_is_diloco(rule: Rule) -> None:
+    """Whatever is shared: how a difference lands follows from the optimiser."""
     replicas = swarm([START[0]] * 4, torch.float64)
-    for golden in diloco(START[0], 0.9, 0.7, [0, 1, 2, 3], steps=6):
-        full_round(PRESETS["gossip"], replicas, FOUR_BY_PAIRS)
-        agree_on(replicas, golden)
-
-
-def test_a_shared_theta_lands_as_nesterov_would_take_it() -> None:
-    """DiLoCo that sends θ: the landing follows from the optimiser, not from the preset."""
-    rule = Rule("diloco", "nesterov", ("theta",), alpha=0.9, beta=0.7, overlap=False, mixes=2)
-    replicas = swarm([START[0]] * 4, torch.float64)
-    for golden in diloco(START[0], 0.9, 0.7, [0, 1, 2, 3], steps=6):
+    for golden in diloco(START[0], rule.alpha, rule.beta, [0, 1, 2, 3], steps=6):
         full_round(rule, replicas, FOUR_BY_PAIRS)
         agree_on(replicas, golden)
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from peer.outer.rule import PRESETS, derive
+from peer.outer.rule import PRESETS, Rule, derive
 from peer.outer.step import OuterState, take_outer_step
+from tests.peer.outer.rules import TWO_TENSORS
 
 
 def moved(phi: torch.Tensor) -> tuple[OuterState, torch.Tensor]:
@@ -39,17 +40,18 @@ def test_nesterov_by_hand() -> None:
     assert theta.tolist() == state.phi.tolist()
 
 
-def test_noloco_shares_theta_as_it_was_at_the_boundary() -> None:
+@pytest.mark.parametrize("preset", ["noloco", "gossip"])
+def test_theta_is_shared_as_it_was_at_the_boundary(preset: str) -> None:
     state, theta = moved(torch.ones(3))
     boundary = theta.clone()
-    (share,) = take_outer_step(PRESETS["noloco"], state, theta)
+    (share,) = take_outer_step(PRESETS[preset], state, theta)
     theta.add_(7)
     assert torch.equal(share, boundary)
 
 
-def test_gossip_shares_phi_and_momentum_after_the_step() -> None:
+def test_phi_and_momentum_are_shared_as_they_are_after_the_step() -> None:
     state, theta = moved(torch.ones(3))
-    phi, momentum = take_outer_step(PRESETS["gossip"], state, theta)
+    phi, momentum = take_outer_step(TWO_TENSORS, state, theta)
     assert torch.equal(phi, state.phi)
     assert torch.equal(momentum, state.momentum)
     state.phi.add_(7)
@@ -67,13 +69,15 @@ def test_solo_changes_no_bit_and_shares_nothing() -> None:
         assert torch.equal(now.view(torch.int32), then.view(torch.int32))
 
 
-@pytest.mark.parametrize("preset", ["noloco", "gossip"])
-def test_the_step_works_in_place(preset: str) -> None:
+@pytest.mark.parametrize(
+    "rule", [PRESETS["noloco"], PRESETS["gossip"], TWO_TENSORS], ids=lambda rule: rule.name
+)
+def test_the_step_works_in_place(rule: Rule) -> None:
     """The trainer's parameters are views of θ, so its memory must stay where it is."""
     state, theta = moved(torch.zeros(3))
     tensors = theta, state.phi, state.momentum
     places = [tensor.data_ptr() for tensor in tensors]
     view = theta[1:]
-    take_outer_step(PRESETS[preset], state, theta)
+    take_outer_step(rule, state, theta)
     assert [tensor.data_ptr() for tensor in tensors] == places
     assert torch.equal(view, state.phi[1:])
