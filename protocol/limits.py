@@ -32,3 +32,12 @@ MAX_STORED = 7 * 1024
 
 MAX_PROGRESS = 1 << 53
 """The most inner steps, outer steps or tokens that a donor may claim: whole numbers that a float64 holds."""
+
+MAX_GROUP = 64
+"""Members of one group: each opens streams to all others, and a share is cut into as many parts."""
+
+MAX_VOTERS = 512
+"""Voters whose votes count in a `onebyte` run."""
+
+MAX_VOTES = 1 << 19
+"""Votes of one voter, a byte each; with `MAX_VOTERS` of them a ledger takes 256 MiB."""

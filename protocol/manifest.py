@@ -12,7 +12,7 @@ from protocol import identity
 from protocol.codec import Message, decode, digest, encode
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
-from protocol.limits import MAX_MANIFEST
+from protocol.limits import MAX_GROUP, MAX_MANIFEST
 
 PROTOCOL_VERSION = 1
 
@@ -20,6 +20,7 @@ Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+CodecName = Literal["fp32", "bf16", "int8", "ecsq", "e3m0", "topk", "modulo", "auto"]
 
 
 class Model(Message, frozen=True):
@@ -31,6 +32,8 @@ class Model(Message, frozen=True):
     hidden: Annotated[int, Meta(ge=16, le=65536)] = 352
     context: Annotated[int, Meta(ge=8, le=131072)] = 128
     rope_base: Annotated[float, Meta(gt=1.0, le=1e9)] = 10000.0
+    sha256: Digest | None = None
+    """Hash of the safetensors file that holds the first weights; None where they come from the seed."""
 
 
 class Tokenizer(Message, frozen=True):
@@ -55,9 +58,10 @@ class Data(Message, frozen=True):
 
 
 class Inner(Message, frozen=True):
-    """The inner optimiser: AdamW with warm-up, cosine and clipping."""
+    """The inner optimiser, with warm-up, cosine and clipping."""
 
-    kind: Literal["adamw"] = "adamw"
+    kind: Literal["adamw", "muon", "sgd"] = "adamw"
+    """`muon`: Muon on the hidden matrices, AdamW on the rest. `sgd`: plain, without momentum."""
     learning_rate: Rate = 4e-3
     final_ratio: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
     """Learning rate at the end of the cosine, as a share of the peak."""
@@ -77,7 +81,9 @@ class Inner(Message, frozen=True):
 class Outer(Message, frozen=True):
     """The outer rule (DESIGN.md section 2)."""
 
-    preset: Literal["noloco", "gossip", "solo"] = "noloco"
+    preset: Literal[
+        "noloco", "gossip", "streaming-gossip", "diloco", "streaming-diloco", "solo", "onebyte"
+    ] = "noloco"
     every: Positive = 20
     """H: inner steps between two outer steps."""
     alpha: Fraction = 0.5
@@ -86,10 +92,31 @@ class Outer(Message, frozen=True):
     """Outer learning rate; for `noloco` also the strength of the mix (gamma = beta)."""
     overlap: bool = True
     """Train on while the exchange is in flight. False is the strict form, which waits for it."""
-    mixes: Annotated[int, Meta(ge=1, le=8)] = 4
-    """The most exchanges that one outer step takes part in. Each peer seeks one and answers others, so two
-    are usual. With 1, peers that have had theirs turn others away, and those that reach their boundaries
-    together pair with each other again and again, instead of at random."""
+    seeks: Annotated[int, Meta(ge=1, le=8)] = 1
+    """A peer seeks exchanges until its outer step has been in so many; it answers others all the same."""
+    mixes: Annotated[int, Meta(ge=1, le=16)] = 4
+    """The most exchanges that one outer step takes part in, sought or answered. Without some to spare, peers
+    that have had theirs turn others away, and those that reach their boundaries together pair with each other
+    again and again, instead of at random."""
+    group: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 2
+    """The most peers in one mix. Above 2, all who are ready within a window, up to so many."""
+    fragments: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Parts of the model (strided layers), each with an outer step on an offset of its own."""
+    landing: Literal["add", "blend"] = "add"
+    """How a mix lands. `add`: onto the weights of the moment, which keeps what was learned in flight.
+    `blend`: half of the weights of the moment, half of the slow weights (Streaming DiLoCo)."""
+    weights: Literal["equal", "tokens"] = "equal"
+    """What each share counts for: the same, or the tokens that were trained for it."""
+
+
+class OneByte(Message, frozen=True):
+    """The preset `onebyte` (arXiv 2306.10015): forward passes only, one byte a perturbation."""
+
+    epsilon: Annotated[float, Meta(gt=0.0, le=1.0)] = 1e-3
+    """Size of a perturbation: each weight moves by so much, up or down."""
+    learning_rate: Rate = 3e-4
+    samples: Annotated[int, Meta(ge=1, le=256)] = 4
+    """Perturbations of one inner step, a byte each."""
 
 
 class Manifest(Message, frozen=True, kw_only=True):
@@ -104,10 +131,11 @@ class Manifest(Message, frozen=True, kw_only=True):
     data: Data = Data()
     inner: Inner = Inner()
     outer: Outer = Outer()
-    codecs: Annotated[tuple[Literal["fp32", "bf16", "int8"], ...], Meta(min_length=1, max_length=8)] = (
-        "int8",
-    )
-    """Codecs allowed in exchanges, the preferred one first."""
+    onebyte: OneByte = OneByte()
+    codecs: Annotated[tuple[CodecName, ...], Meta(min_length=1, max_length=8)] = ("int8",)
+    """Codecs allowed in exchanges, the preferred one first; `auto` chooses for each link."""
+    modulo_bits: Annotated[int, Meta(ge=1, le=8)] = 4
+    """Bits a value that the codec `modulo` sends."""
     founder: Annotated[bytes, Meta(min_length=32, max_length=32)]
     """The founder's Ed25519 public key."""
 

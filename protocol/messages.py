@@ -8,6 +8,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.codec import Message
+from protocol.group_calls import GroupAnswer, GroupCall
+from protocol.ledger_calls import LedgerAnswer, LedgerCall
 from protocol.limits import MAX_CHUNK, MAX_OBJECT, MAX_REASON, MAX_RECORDS
 from protocol.manifest import PROTOCOL_VERSION, SignedManifest
 from protocol.records import SignedRecord
@@ -19,6 +21,7 @@ Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 ExchangeId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Reason = Annotated[str, Meta(max_length=MAX_REASON)]
 CodecName = Annotated[str, Meta(min_length=1, max_length=16)]
+FragmentIndex = Annotated[int, Meta(ge=0, le=255)]
 Step = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 
@@ -50,15 +53,33 @@ class AskState(Message, frozen=True, tag="ask_state"):
 
 
 class Offer(Message, frozen=True, tag="offer"):
-    """Let us line up: my share against the one that you shared last."""
+    """Let us line up: my share of a fragment against the one that you shared last."""
 
     exchange: ExchangeId
-    fragment: Annotated[int, Meta(ge=0, le=4096)]
+    fragment: FragmentIndex
     outer_step: Step
-    share: ObjectRef
+    tokens: Step
+    """Tokens trained for my share."""
+    share: ObjectRef | None
+    """None: ask for it with `AskBody`, as I encode it for you."""
     codec: CodecName
+    bounds: ObjectRef | None
+    """How far I expect you to be from me, for a codec that encodes for me."""
     decodes: Annotated[tuple[CodecName, ...], Meta(max_length=16)]
     """Codecs that I can decode."""
+
+
+class AskBody(Message, frozen=True, tag="ask_body"):
+    """Encode your share for me. The answer comes once it is done."""
+
+    exchange: ExchangeId
+
+
+class AskAgain(Message, frozen=True, tag="ask_again"):
+    """These blocks of your share did not decode: send them with more bits."""
+
+    exchange: ExchangeId
+    failed: ObjectRef
 
 
 class Pull(Message, frozen=True, tag="pull"):
@@ -93,7 +114,21 @@ class Goodbye(Message, frozen=True, tag="goodbye"):
     record: SignedRecord
 
 
-Body = AskManifest | AskPeers | AskState | Offer | Pull | Confirm | Settle | Abandon | Goodbye
+Body = (
+    AskManifest
+    | AskPeers
+    | AskState
+    | Offer
+    | AskBody
+    | AskAgain
+    | Pull
+    | Confirm
+    | Settle
+    | Abandon
+    | Goodbye
+    | LedgerCall
+    | GroupCall
+)
 
 
 class Call(Message, frozen=True):
@@ -129,11 +164,21 @@ class StateIs(Message, frozen=True, tag="state"):
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
-    """The answer to `Offer`: pull mine while I pull yours."""
+    """The answer to `Offer`: pull mine while I pull yours. The fields are those of `Offer`."""
 
     outer_step: Step
+    tokens: Step
+    share: ObjectRef | None
+    codec: CodecName
+    bounds: ObjectRef | None
+
+
+class BodyIs(Message, frozen=True, tag="body"):
+    """The answer to `AskBody` and `AskAgain`: pull this."""
+
     share: ObjectRef
     codec: CodecName
+    """In which it is written: the sender chooses, by what the receiver decodes and what the link carries."""
 
 
 class Busy(Message, frozen=True, tag="busy"):
@@ -169,4 +214,17 @@ class Refused(Message, frozen=True, tag="refused"):
     """The caller's run is not ours: ask for the manifest to see what differs."""
 
 
-Answer = ManifestIs | PeersAre | StateIs | Accepted | Busy | Piece | Confirmed | Noted | Refused
+Answer = (
+    ManifestIs
+    | PeersAre
+    | StateIs
+    | Accepted
+    | BodyIs
+    | Busy
+    | Piece
+    | Confirmed
+    | Noted
+    | Refused
+    | LedgerAnswer
+    | GroupAnswer
+)

@@ -7,17 +7,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.errors import ProtocolError
+from protocol.limits import MAX_VOTES
 from protocol.manifest import (
     PROTOCOL_VERSION,
     Data,
     Manifest,
     Model,
+    Outer,
     SignedManifest,
     Tokenizer,
     open_manifest,
 )
 from protocol.presets import PRESETS
 from protocol.stability import allowed_beta, why_unstable
+
+PAIR = 2
+PAIR_CODECS = ("modulo", "auto")
+GROUP_CODECS = ("ecsq", "e3m0", "topk")
+_DELTA = "it codes the change since the last outer step, which means something to peers that began it alike"
+WHY_FOREIGN = {
+    "modulo": "it is made for one receiver, who is near the sender",
+    "auto": "it chooses for the link between two peers",
+    "ecsq": _DELTA,
+    "e3m0": _DELTA,
+    "topk": _DELTA,
+}
+"""Why a codec is of no use where it is refused: to a group of more than two, or to a pair."""
 
 BYTE_VOCABULARY = 256
 EMBEDDED = "shakespeare"
@@ -72,7 +87,10 @@ def draft_violations(manifest: Manifest) -> list[Violation]:
         *_vocabulary(manifest.tokenizer),
         *_warmup(manifest),
         *_stability(manifest),
-        *_codecs(manifest.codecs),
+        *_group(manifest.outer),
+        *_fragments(manifest),
+        *_codecs(manifest),
+        *_votes(manifest),
     ]
 
 
@@ -109,23 +127,59 @@ def _stability(manifest: Manifest) -> Iterator[Violation]:
     outer, preset = manifest.outer, PRESETS[manifest.outer.preset]
     if preset.optimiser == "none":
         return
-    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, outer.alpha, mixes=1)
+    # A group averages the momentum too, as soon as its members are apart.
+    mixed_momentum = preset.group > PAIR
+    low, high = allowed_beta(preset.optimiser, mixed_momentum, outer.alpha, mixes=1)
     if not low < outer.beta < high:
         allowed = (
             f"above {low:.3g} and below {high:.3g} where outer.preset is {outer.preset!r}, outer.alpha "
             f"{outer.alpha:g} and outer.mixes {outer.mixes}: beyond, "
-            f"{why_unstable(mixed_momentum=preset.mixes_momentum)}"
+            f"{why_unstable(mixed_momentum=mixed_momentum)}"
         )
         yield Violation(("outer", "beta"), outer.beta, allowed)
 
 
-def _codecs(codecs: tuple[str, ...]) -> Iterator[Violation]:
+def _group(outer: Outer) -> Iterator[Violation]:
+    named, usual = f"where outer.preset is {outer.preset!r}", PRESETS[outer.preset].group
+    if usual <= PAIR and outer.group != usual:
+        yield Violation(("outer", "group"), outer.group, f"{usual} {named}")
+    elif usual > PAIR >= outer.group:
+        yield Violation(("outer", "group"), outer.group, f"above {PAIR} {named}")
+
+
+def _fragments(manifest: Manifest) -> Iterator[Violation]:
+    outer, path = manifest.outer, ("outer", "fragments")
+    if outer.fragments > manifest.model.layers:
+        allowed = f"at most model.layers, which is {manifest.model.layers}: a fragment is of whole layers"
+        yield Violation(path, outer.fragments, allowed)
+    elif outer.fragments > outer.every:
+        allowed = f"at most outer.every, which is {outer.every}: each fragment has an inner step of its own"
+        yield Violation(path, outer.fragments, allowed)
+
+
+def _codecs(manifest: Manifest) -> Iterator[Violation]:
+    codecs, path = manifest.codecs, ("codecs",)
+    shown = ", ".join(codecs)
     if len(set(codecs)) < len(codecs):
-        yield Violation(("codecs",), ", ".join(codecs), "a list that names no codec twice")
+        yield Violation(path, shown, "a list that names no codec twice")
+    if "auto" in codecs and len(codecs) > 1:
+        yield Violation(path, shown, 'either "auto" alone or a list of codecs without it')
+    foreign = PAIR_CODECS if manifest.outer.group > PAIR else GROUP_CODECS
+    if named := [codec for codec in codecs if codec in foreign]:
+        where = f"where outer.group is {manifest.outer.group}"
+        yield Violation(path, shown, f"without {', '.join(named)} {where}: {WHY_FOREIGN[named[0]]}")
+
+
+def _votes(manifest: Manifest) -> Iterator[Violation]:
+    samples, most = manifest.onebyte.samples, MAX_VOTES // manifest.onebyte.samples
+    if manifest.outer.preset == "onebyte" and manifest.inner.steps > most:
+        allowed = f"at most {most} where onebyte.samples is {samples}: each voter has {MAX_VOTES} votes"
+        yield Violation(("inner", "steps"), manifest.inner.steps, allowed)
 
 
 def _hashes(data: Data, tokenizer: Tokenizer) -> Iterator[Violation]:
     yield from _hash("data", "source", data.source, data.sha256, needed=data.source != EMBEDDED)
+    # `model.sha256` may be there or not: without it the first weights come from the seed.
     yield from _hash("tokenizer", "kind", tokenizer.kind, tokenizer.sha256, needed=tokenizer.kind == "file")
 
 

@@ -1,10 +1,11 @@
 """Sizes that follow from the manifest alone, so that what a stranger announces is bounded beforehand."""
 
+from protocol.fragments import layer_size
 from protocol.manifest import Manifest
 
 FP32_BYTES = 4
-SHARED_TENSORS = {"noloco": 1, "gossip": 2, "solo": 0}
-"""Tensors of all parameters that one share of a preset holds."""
+MOST_SHARED = 2
+"""Tensors of all parameters that one share may hold: weights and momentum."""
 
 SLACK = 4096
 """Bytes that a codec may add to what it codes."""
@@ -13,12 +14,10 @@ SLACK = 4096
 def parameters(manifest: Manifest) -> int:
     """Return the number of trainable parameters of the manifest's model.
 
-    Embedding (tied), then for each layer four attention projections, three SwiGLU projections and two norms,
-    then the last norm.
+    Embedding (tied), then the layers, then the last norm.
     """
     model = manifest.model
-    layer = 4 * model.width**2 + 3 * model.width * model.hidden + 2 * model.width
-    return manifest.tokenizer.vocabulary * model.width + model.layers * layer + model.width
+    return manifest.tokenizer.vocabulary * model.width + model.layers * layer_size(model) + model.width
 
 
 def state_bytes(manifest: Manifest) -> int:
@@ -28,5 +27,9 @@ def state_bytes(manifest: Manifest) -> int:
 
 def largest_share(manifest: Manifest) -> int:
     """Return the most bytes that a share can have: fp32 is the longest codec."""
-    tensors = SHARED_TENSORS[manifest.outer.preset]
-    return tensors * (FP32_BYTES * parameters(manifest) + SLACK)
+    return MOST_SHARED * (FP32_BYTES * parameters(manifest) + SLACK)
+
+
+def largest_weights(manifest: Manifest) -> int:
+    """Return the most bytes that a file of first weights can have: 64-bit floats, and a long header."""
+    return 2 * FP32_BYTES * parameters(manifest) + (1 << 20)

@@ -9,12 +9,21 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.codec import Message
+from protocol.limits import MAX_GROUP, MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
 
 MAX_IPC = 256 * 1024
 """Bytes of one frame between the two processes."""
 
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
+
+
+class Blob(Message, frozen=True):
+    """A file of the spool folder, and what the daemon needs to offer it to others."""
+
+    file: FileName
+    size: int
+    sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
 
 
 class State(Message, frozen=True, tag="state"):
@@ -45,16 +54,92 @@ class Begin(Message, frozen=True, tag="begin"):
     """Inner step after which the trainer finishes; None: never."""
     data_path: str | None
     tokenizer_path: str | None
+    weights_path: str | None
+    batch: int | None
+    """Sequences of one inner step on this host; None: the manifest's."""
     state: State | None
     """A donor's state; None to resume from the last checkpoint, or to start from the seed."""
+    votes: FileName | None = None
+    """`onebyte`: the whole ledger, a file of `Logs`. Votes that it lacks are withdrawn."""
+
+
+class Encode(Message, frozen=True, tag="encode"):
+    """Write our share `share` for one receiver. The answer is `Encoded`."""
+
+    share: int
+    codec: str
+    bits: int
+    """Of a value, where the codec is `modulo`."""
+    bounds: FileName | None
+    """How far the receiver expects to be from us, block by block; None where the codec needs none."""
+
+
+class Open(Message, frozen=True, tag="open"):
+    """A partner's share has arrived: decode it beside our share `share`. The answer is `Opened`."""
+
+    share: int
+    file: FileName
+    codec: str
+
+
+class EncodeAgain(Message, frozen=True, tag="encode_again"):
+    """Write the blocks of our share that the receiver could not decode with more bits, for `Encoded`."""
+
+    share: int
+    failed: FileName
+
+
+class OpenAgain(Message, frozen=True, tag="open_again"):
+    """The blocks that failed have come with more bits. The answer is `Opened`."""
+
+    share: int
+    file: FileName
 
 
 class Theirs(Message, frozen=True, tag="theirs"):
     """A partner's share has arrived whole: decode, check, and mix it with our share `share`."""
 
     share: int
-    file: FileName
+    file: FileName | None
+    """None: what `Open` has decoded for this share."""
     codec: str
+    tokens: int
+    """Tokens that the partner trained for its share."""
+
+
+class Split(Message, frozen=True, tag="split"):
+    """Write our share `share` in so many parts of equal length, for a group. The answer is `Parts`."""
+
+    share: int
+    parts: Annotated[int, Meta(ge=2, le=MAX_GROUP)]
+    codec: str
+    together: bool
+    """All members began this outer step from the same slow weights and momentum: fast weights are enough.
+    Otherwise what the step made of both is averaged, and all are together again."""
+
+
+class Member(Message, frozen=True):
+    """One member's part, as it came."""
+
+    file: FileName
+    weight: float
+
+
+class Reduce(Message, frozen=True, tag="reduce"):
+    """Average one part over the members that sent it, ourselves among them. The answer is `Reduced`."""
+
+    share: int
+    part: int
+    members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MAX_GROUP)]
+
+
+class Assemble(Message, frozen=True, tag="assemble"):
+    """The averages of all parts are here, in order: mix them with our share. The answer is `Mixed`."""
+
+    share: int
+    parts: Annotated[tuple[FileName, ...], Meta(min_length=2, max_length=MAX_GROUP)]
+    weight: float
+    """Our own weight in the average, 0 to 1."""
 
 
 class NoMix(Message, frozen=True, tag="no_mix"):
@@ -65,6 +150,30 @@ class NoMix(Message, frozen=True, tag="no_mix"):
 
 class Capture(Message, frozen=True, tag="capture"):
     """Write the current slow weights, momentum and progress to a file, for a newcomer."""
+
+
+class Log(Message, frozen=True):
+    """From this position on, the voter's log is this and nothing more."""
+
+    voter: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    start: Annotated[int, Meta(ge=0, le=MAX_VOTES)]
+    votes: Annotated[bytes, Meta(max_length=MAX_VOTES)]
+
+
+class Logs(Message, frozen=True):
+    """Votes in a file of the spool folder."""
+
+    logs: Annotated[tuple[Log, ...], Meta(max_length=MAX_VOTERS)]
+
+
+class Votes(Message, frozen=True, tag="votes"):
+    """Count these votes, a file of `Logs`. The answer is `Tallied`."""
+
+    file: FileName
+
+
+class Settled(Message, frozen=True, tag="settled"):
+    """The others have all our votes: the trainer may end, as it has said that it would."""
 
 
 class Finish(Message, frozen=True, tag="finish"):
@@ -109,17 +218,81 @@ class Share(Message, frozen=True, tag="share"):
     """What this peer shares from now on. A new share replaces the old one.
 
     `fresh` is True at a boundary, and False where a mix has landed on the share of this outer step (its value
-    with the correction added).
+    with the correction added). A new share replaces the old one of the same fragment.
     """
 
     share: int
+    fragment: int
     outer_step: int
     inner_step: int
+    tokens: int
+    """Tokens trained for it: since the last outer step of its fragment."""
     fresh: bool
-    file: FileName
-    size: int
-    sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    mixed: int
+    """Mixes of this outer step that are in it."""
     codec: str
+    """In which it will be sent."""
+    body: Blob | None
+    """What partners pull; None where it is encoded for each receiver when it is asked for."""
+    bounds: Blob | None
+    """How far we expect a partner to be, block by block, for a partner that encodes for us; None at first."""
+    reference: Annotated[bytes, Meta(min_length=32, max_length=32)] | None
+    """Hash of the slow weights and the momentum that the outer step began from; None where pairs mix."""
+
+
+class Encoded(Message, frozen=True, tag="encoded"):
+    """The answer to `Encode` and `EncodeAgain`. No body: our share is no longer kept."""
+
+    share: int
+    body: Blob | None
+
+
+class Opened(Message, frozen=True, tag="opened"):
+    """The answer to `Open` and `OpenAgain`: it is decoded, or blocks of it failed, or it is no good."""
+
+    share: int
+    failed: Blob | None
+    """The list of blocks that failed, for the sender."""
+    failed_blocks: int
+    blocks: int
+    reason: str
+    """Why the bytes are of no use; empty where they are, or may be once the failed blocks have come again."""
+    ours: bool = False
+    """Of no use through no fault of the partner's."""
+
+
+class Parts(Message, frozen=True, tag="parts"):
+    """The answer to `Split`; empty where our share is no longer kept."""
+
+    share: int
+    parts: tuple[Blob, ...]
+
+
+class Reduced(Message, frozen=True, tag="reduced"):
+    """The answer to `Reduce`."""
+
+    share: int
+    part: int
+    body: Blob | None
+    """None where there is no average: our share is no longer kept, or nobody's part was fit."""
+    refused: tuple[int, ...]
+    """Members, by their place in the question, whose part was not fit and is not in the average."""
+
+
+class Voted(Message, frozen=True, tag="voted"):
+    """Our own next votes, which the trainer has counted already."""
+
+    start: Annotated[int, Meta(ge=0, le=MAX_VOTES)]
+    """Their position in our log."""
+    votes: bytes
+    final: bool
+    """No more will come: the trainer counts on until `Settled` or `Finish`."""
+
+
+class Tallied(Message, frozen=True, tag="tallied"):
+    """The answer to `Votes`: so many votes are in the weights now."""
+
+    votes: int
 
 
 class Mixed(Message, frozen=True, tag="mixed"):
@@ -176,14 +349,35 @@ class Failed(Message, frozen=True, tag="failed"):
     remedy: str
 
 
-ToTrainer = Begin | Theirs | NoMix | Capture | Finish
+ToTrainer = (
+    Begin
+    | Encode
+    | Open
+    | EncodeAgain
+    | OpenAgain
+    | Theirs
+    | Split
+    | Reduce
+    | Assemble
+    | NoMix
+    | Capture
+    | Votes
+    | Settled
+    | Finish
+)
 FromTrainer = (
     Ready
     | StateRefused
     | Progress
     | Share
+    | Encoded
+    | Opened
+    | Parts
+    | Reduced
     | Mixed
     | Captured
+    | Voted
+    | Tallied
     | Checkpointed
     | CheckpointFailed
     | Finished

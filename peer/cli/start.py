@@ -66,6 +66,13 @@ def start(
     tokenizer: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's tokenizer file.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's first weights.")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -95,6 +102,8 @@ def start(
         shard=shard,
         data_path=data,
         tokenizer_path=tokenizer,
+        weights_path=weights,
+        batch=batch,
         metrics_port=metrics_port,
         log_format=log_format.value,
         stop_on_eof=stop_on_eof,

@@ -2,22 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from peer.cli.options import AsJson
+from protocol.manifest import CodecName
 from protocol.presets import PRESETS
 
 Preset = StrEnum("Preset", {name.upper(): name for name in PRESETS})  # type: ignore[misc]
-
-
-class Codec(StrEnum):
-    """How shares become bytes."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    INT8 = "int8"
+Codec = StrEnum("Codec", {name.upper(): name for name in get_args(CodecName)})  # type: ignore[misc]
 
 
 def swarm(
@@ -25,6 +19,10 @@ def swarm(
     steps: Annotated[int, typer.Option(min=1, help="Inner steps that each peer makes.")] = 200,
     preset: Annotated[Preset | None, typer.Option(help="The outer rule; default: the run's.")] = None,
     codec: Annotated[Codec | None, typer.Option(help="The codec; default: the run's.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="First weights (safetensors); default: drawn from the run's seed."),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A run.toml (see `peer init`); default: the small run."),
@@ -45,6 +43,7 @@ def swarm(
         steps=steps,
         preset=preset.value if preset else None,
         codec=codec.value if codec else None,
+        weights=weights,
         run_file=run,
         folder=folder,
     )

@@ -4,20 +4,28 @@ SECTION_MEANINGS: dict[str, str] = {
     "model": "The model: a decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding).",
     "tokenizer": "How text becomes tokens.",
     "data": 'The training text. `data = "python"` above the first section is short for such a [data].',
-    "inner": "The inner optimiser, which trains on this host alone: AdamW with warm-up, cosine and clipping.",
+    "inner": "The inner optimiser, which trains on this host alone: with warm-up, cosine and clipping.",
     "outer": "The outer rule: how a peer lines up with the others.",
+    "onebyte": "The preset onebyte, which has neither inner optimiser nor outer rule.",
 }
 
 KEY_MEANINGS: dict[str, str] = {
     "name": "A name for people; two runs may share it.",
     "seed": "Seed of the first weights and of the order of the data.",
-    "codecs": "How tensors may be written in an exchange, the preferred way first.",
+    "codecs": (
+        'How tensors may be written in an exchange, the preferred first. "auto" alone chooses for each link.'
+    ),
+    "modulo_bits": 'Bits a value that the codec "modulo" sends.',
     "model.layers": "Transformer blocks.",
     "model.width": "Channels of the residual stream; an even multiple of heads.",
     "model.heads": "Attention heads of a block.",
     "model.hidden": "Channels inside a block's feed-forward part.",
     "model.context": "Tokens of one sequence.",
     "model.rope_base": "Base of the rotary position embedding's wavelengths.",
+    "model.path": (
+        "A safetensors file with the first weights, relative to this file's folder; left out, they come from "
+        "the seed. It stays on this host: peers compare its hash."
+    ),
     "tokenizer.kind": '"bytes": every byte is a token. "file": a Hugging Face tokenizer.json.',
     "tokenizer.vocabulary": "Tokens that the tokenizer knows: 256 for bytes, the file's own number else.",
     "tokenizer.path": (
@@ -32,7 +40,10 @@ KEY_MEANINGS: dict[str, str] = {
     ),
     "data.held_out": "Share of the text that no peer trains on; the loss is evaluated there.",
     "data.shards": "Parts into which the text is dealt; peers with different parts never read the same.",
-    "inner.kind": "The optimiser.",
+    "inner.kind": (
+        'The optimiser. "muon": Muon on the hidden matrices, AdamW on the rest. "sgd": no momentum, for '
+        "small batches."
+    ),
     "inner.learning_rate": "Peak learning rate.",
     "inner.final_ratio": "Learning rate at the end of the cosine, as a share of the peak.",
     "inner.warmup": "Inner steps over which the learning rate rises to its peak; at most steps.",
@@ -44,12 +55,28 @@ KEY_MEANINGS: dict[str, str] = {
     "inner.batch": "Sequences of one inner step.",
     "inner.precision": '"auto" computes in bf16 where the device does so natively, and in fp32 elsewhere.',
     "outer.preset": (
-        '"noloco": pairs average their weights (arXiv 2506.10911). "gossip": pairs average their weights and '
-        'their outer momentum. "solo": no exchange.'
+        '"noloco": pairs average their weights (arXiv 2506.10911). "gossip": the same, three times an '
+        'outer step and with more momentum. "diloco": all who are ready average their weights (2311.08105). '
+        '"streaming-gossip", "streaming-diloco" (2501.18512): the same, a fragment of the model at a time. '
+        '"solo": no exchange. "onebyte": fine-tunes with forward passes only (2306.10015), see [onebyte].'
     ),
     "outer.every": "H: inner steps between two outer steps.",
     "outer.alpha": "Outer momentum.",
     "outer.beta": "Outer learning rate. Refused where peers would drift apart without bound.",
     "outer.overlap": "Whether to train on while an exchange is in flight; the NoLoCo paper waits for it.",
-    "outer.mixes": "The most exchanges that one outer step takes part in; two are usual.",
+    "outer.seeks": "Exchanges that an outer step seeks; it answers others all the same.",
+    "outer.mixes": "The most exchanges that one outer step takes part in, sought or answered.",
+    "outer.group": "The most peers in one mix; above 2, all who are ready within a window, up to so many.",
+    "outer.fragments": (
+        "Parts of the model, each with outer steps of its own; a streaming preset makes one of three layers, "
+        "and at least 2."
+    ),
+    "outer.landing": (
+        '"add": a mix is added to the weights of the moment. "blend": at a mix these become the mean of '
+        "themselves and the slow weights (Streaming DiLoCo)."
+    ),
+    "outer.weights": "What each share counts for in an average: the same, or the tokens trained for it.",
+    "onebyte.epsilon": "Size of a perturbation: each weight moves by so much, up or down.",
+    "onebyte.learning_rate": "How far one perturbation moves the weights, for a slope of 1.",
+    "onebyte.samples": "Perturbations of one inner step, each a byte on the wire.",
 }

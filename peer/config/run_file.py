@@ -34,20 +34,28 @@ class RunFile:
         draft: the manifest, but for its founder and the hashes of its files.
         data_path: the training text or tokens; None where the corpus comes with the code or with Python.
         tokenizer_path: the tokenizer file; None for bytes.
+        weights_path: the first weights; None where they come from the seed.
     """
 
     path: Path
     draft: Manifest
     data_path: Path | None
     tokenizer_path: Path | None
+    weights_path: Path | None
 
     def manifest(
-        self, founder: bytes, *, data_sha256: bytes | None = None, tokenizer_sha256: bytes | None = None
+        self,
+        founder: bytes,
+        *,
+        data_sha256: bytes | None = None,
+        tokenizer_sha256: bytes | None = None,
+        weights_sha256: bytes | None = None,
     ) -> Manifest:
         """Return the whole manifest: the draft, its founder's public key, and the hashes of its files."""
         return msgspec.structs.replace(
             self.draft,
             founder=founder,
+            model=msgspec.structs.replace(self.draft.model, sha256=weights_sha256),
             data=msgspec.structs.replace(self.draft.data, sha256=data_sha256),
             tokenizer=msgspec.structs.replace(self.draft.tokenizer, sha256=tokenizer_sha256),
         )
@@ -67,8 +75,7 @@ def read_run_file(path: Path) -> RunFile:
     _refuse(path, lines, check_files(values))
     draft = _draft(values)
     _refuse(path, lines, (must_be(each.path, each.value, each.allowed) for each in draft_violations(draft)))
-    data_path, tokenizer_path = (_resolve(path, values.get(key)) for key in LOCAL)
-    return RunFile(path, draft, data_path, tokenizer_path)
+    return RunFile(path, draft, *(_resolve(path, values.get(key)) for key in LOCAL))
 
 
 def _read(path: Path) -> str:
@@ -99,15 +106,22 @@ def _refuse(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
 
 
 def _draft(values: Values) -> Manifest:
-    preset = PRESETS[str(values.get(("outer", "preset"), KEYS["outer", "preset"].default))]
+    preset = PRESETS[str(_given(values, "outer", "preset"))]
+    layers = int(str(_given(values, "model", "layers")))
     top: dict[str, object] = {"founder": NO_FOUNDER}
-    sections: dict[str, dict[str, object]] = {"outer": {name: getattr(preset, name) for _, name in BY_PRESET}}
+    sections: dict[str, dict[str, object]] = {
+        "outer": {name: preset.value(name, layers) for _, name in BY_PRESET}
+    }
     for path, value in values.items():
         if path in LOCAL:
             continue
         fields = sections.setdefault(path[0], {}) if len(path) > 1 else top
         fields[path[-1]] = value
     return msgspec.convert(top | sections, Manifest)
+
+
+def _given(values: Values, *path: str) -> object:
+    return values.get(path, KEYS[path].default)
 
 
 def _resolve(run_file: Path, value: object) -> Path | None:

@@ -14,15 +14,18 @@ Path = tuple[str, ...]
 COMPUTED: dict[Path, str] = {
     ("protocol",): "it is the version of this program",
     ("founder",): "it is the key of the peer that makes the manifest",
+    ("model", "sha256"): "it is computed from the file that model.path names",
     ("data", "sha256"): "it is computed from the file that data.path names",
     ("tokenizer", "sha256"): "it is computed from the file that tokenizer.path names",
 }
 """Fields of the manifest that nobody sets by hand, and why."""
 
-LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"))
+LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"), ("model", "path"))
 """Keys that stay on this host and never enter the manifest."""
 
-BY_PRESET: tuple[Path, ...] = (("outer", "alpha"), ("outer", "beta"), ("outer", "mixes"))
+BY_PRESET: tuple[Path, ...] = tuple(
+    ("outer", name) for name in ("alpha", "beta", "overlap", "seeks", "mixes", "group", "fragments")
+)
 """Keys that follow the preset where they are left out."""
 
 FilePath = Annotated[str, Meta(min_length=1)]

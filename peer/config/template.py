@@ -5,6 +5,7 @@ import textwrap
 from peer.config.describe import describe, toml
 from peer.config.meanings import KEY_MEANINGS, SECTION_MEANINGS
 from peer.config.schema import KEYS, LOCAL, SECTIONS, Key, Path
+from protocol.manifest import Model
 from protocol.presets import PRESETS
 
 _WIDTH = 100
@@ -34,7 +35,8 @@ def _entry(key: Key) -> str:
     line = f"{key.path[-1]} = {toml('...' if key.path in LOCAL else key.default)}\n"
     if key.by_preset:
         # Written out, the default would stay when the preset beside it is changed.
-        own = (f"{name} {toml(getattr(row, key.path[-1]))}" for name, row in PRESETS.items())
+        layers = Model().layers
+        own = (f"{name} {toml(row.value(key.path[-1], layers))}" for name, row in PRESETS.items())
         text += f" Left out, it follows the preset: {', '.join(own)}."
     optional = key.by_preset or key.path in LOCAL
     return f"{_comment(text)}\n{'# ' if optional else ''}{line}"

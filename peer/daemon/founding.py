@@ -63,19 +63,23 @@ async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
         wanted.data_path,
         abandon_on_cancel=True,  # type: ignore[call-arg]
     )
-    tokenizer_hash = _file_hash(wanted.tokenizer_path) if wanted.tokenizer_path else None
-    manifest = wanted.manifest(identity.public_key, data_sha256=data_hash, tokenizer_sha256=tokenizer_hash)
+    manifest = wanted.manifest(
+        identity.public_key,
+        data_sha256=data_hash,
+        tokenizer_sha256=_file_hash(wanted.tokenizer_path, "tokenizer.path"),
+        weights_sha256=_file_hash(wanted.weights_path, "model.path"),
+    )
     return sign(manifest, identity)
 
 
-def _file_hash(path: Path) -> bytes:
+def _file_hash(path: Path | None, key: str) -> bytes | None:
+    if path is None:
+        return None
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise DataError(
-            f"Cannot read {path} ({error.strerror})", "Check tokenizer.path in the run file"
-        ) from error
+        raise DataError(f"Cannot read {path} ({error.strerror})", f"Check {key} in the run file") from error
 
 
 def _admit(sealed: SignedManifest) -> Manifest:
@@ -90,7 +94,10 @@ def _admit(sealed: SignedManifest) -> Manifest:
 def _compare(wanted: RunFile, manifest: Manifest) -> None:
     """See that a run file given beside an existing run says the same; founder and hashes are not in it."""
     expected = wanted.manifest(
-        manifest.founder, data_sha256=manifest.data.sha256, tokenizer_sha256=manifest.tokenizer.sha256
+        manifest.founder,
+        data_sha256=manifest.data.sha256,
+        tokenizer_sha256=manifest.tokenizer.sha256,
+        weights_sha256=manifest.model.sha256,
     )
     fields = differences(expected, manifest)
     if fields:

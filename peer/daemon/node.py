@@ -14,8 +14,9 @@ from peer.daemon.reporter import Reporter
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall, remember
 from peer.daemon.trainer_link import TrainerLink
+from peer.daemon.voting import Voting
+from peer.swarm.engagement import OwnShare
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pairing import OwnShare
 from peer.swarm.state_sync import Newcomer
 from peer.swarm.swarm import Run, Swarm
 from peer.swarm.transport import Transport
@@ -69,12 +70,17 @@ class Node:
             log=home.path / "trainer.log",
         )
         self.swarm = Swarm(transport, identity, run, self.link, ObjectStore(runtime.spool), self.reporter)
+        self._voting: Voting | None = None
+        if run.manifest.outer.preset == "onebyte":
+            self._voting = Voting(identity, run, transport, self.swarm, self.link, home, log)
         wanted = read_run_file(settings.run_file) if settings.run_file else None
         data, tokenizer = local_paths(settings, wanted)
+        weights = settings.weights_path or (wanted.weights_path if wanted else None)
         self._remember(
             port=_port(transport),
             data_path=str(data) if data else None,
             tokenizer_path=str(tokenizer) if tokenizer else None,
+            weights_path=str(weights.absolute()) if weights else None,
         )
 
     def stop(self, reason: str = "asked to") -> None:
@@ -91,6 +97,8 @@ class Node:
             nursery.start_soon(self.swarm.run)
             nursery.start_soon(self._housekeeping)
             nursery.start_soon(self._finish_when_told)
+            if self._voting is not None:
+                nursery.start_soon(self._voting.run)
             finished = await self.link.run()
             if self._stopping is None:
                 self._state = "finished"
@@ -110,15 +118,21 @@ class Node:
             # The trainer's end lets `run` go on, so the goodbye must not wait for it, nor it for the goodbye.
             nursery.start_soon(self.swarm.leave)
             nursery.start_soon(self.link.finish)
+            if self._voting is not None:
+                nursery.start_soon(self._voting.leave)
         self._left.set()
 
     # ---- what the trainer starts from
 
     async def _begin(self) -> ipc.Begin:
-        state = None if self._home.has_checkpoint() else await self._fetch_state()
+        state = None
+        if self._voting is not None:
+            await self._voting.join()
+        elif not self._home.has_checkpoint():
+            state = await self._fetch_state()
         remembered = recall(self._home.path)
         self._state = "training"
-        return ipc.Begin(
+        begin = ipc.Begin(
             manifest=self.run_.manifest,
             peer_id=self._peer_id,
             home=str(self._home.path),
@@ -128,8 +142,11 @@ class Node:
             stop_at=self._settings.stop_at,
             data_path=remembered.data_path,
             tokenizer_path=remembered.tokenizer_path,
+            weights_path=remembered.weights_path,
+            batch=self._settings.batch,
             state=state,
         )
+        return await self._voting.complete(begin) if self._voting is not None else begin
 
     async def _fetch_state(self) -> ipc.State | None:
         others = self.run_.bootstraps or self.run_.cached() or self.swarm.view.live()
@@ -176,6 +193,8 @@ class Node:
 
     def _heard(self, message: ipc.FromTrainer) -> None:
         self.reporter.heard(message)
+        if self._voting is not None:
+            self._voting.heard(message)
         if isinstance(message, ipc.Share):
             self._share(message)
         elif isinstance(message, ipc.StateRefused) and self._donor is not None:
@@ -188,19 +207,25 @@ class Node:
         stop_at = self._settings.stop_at
         every = self.run_.manifest.outer.every
         final = stop_at is not None and message.inner_step + every > stop_at
+        blobs = [blob for blob in (message.body, message.bounds) if blob is not None]
         if self._stopping or (final and not message.fresh):
             # The trainer ends once its last share is mixed; a promise of another mix could not be kept.
-            (self._runtime.spool / message.file).unlink(missing_ok=True)
+            for blob in blobs:
+                (self._runtime.spool / blob.file).unlink(missing_ok=True)
             return
         share = OwnShare(
             share=message.share,
+            fragment=message.fragment,
             outer_step=message.outer_step,
-            ref=ObjectRef(sha256=message.sha256, size=message.size),
+            tokens=message.tokens,
             codec=message.codec,
-            fresh=message.fresh,
+            ref=_ref(message.body),
+            bounds=_ref(message.bounds),
+            reference=message.reference,
+            mixed=message.mixed,
             final=final,
         )
-        self.swarm.new_share(share, message.file)
+        self.swarm.new_share(share, [blob.file for blob in blobs])
 
     def _trainer_died(self, code: int, restarts: int) -> None:
         self._state = "restarting trainer"
@@ -255,6 +280,10 @@ class Node:
             trainer_restarts=link.restarts,
             metrics=self._metrics,
         )
+
+
+def _ref(blob: ipc.Blob | None) -> ObjectRef | None:
+    return None if blob is None else ObjectRef(sha256=blob.sha256, size=blob.size)
 
 
 def _port(transport: Transport) -> int | None:

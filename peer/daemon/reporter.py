@@ -49,6 +49,9 @@ class Reporter:
                     relative_distance=outcome.mixed.relative_distance,
                     outer_step=outcome.outer_step,
                     initiated=outcome.initiated,
+                    fragment=outcome.fragment,
+                    late_by=outcome.mixed.late_by,
+                    choice=outcome.choice,
                 )
             )
         else:
@@ -108,7 +111,8 @@ class Reporter:
                             outer_step=message.outer_step,
                             inner_step=message.inner_step,
                             codec=message.codec,
-                            size=message.size,
+                            size=message.body.size if message.body else 0,
+                            fragment=message.fragment,
                         )
                     )
             case ipc.Checkpointed():

@@ -27,6 +27,10 @@ class Settings:
     shard: int | None = None
     data_path: Path | None = None
     tokenizer_path: Path | None = None
+    weights_path: Path | None = None
+    """First weights, where the manifest names a file."""
+    batch: int | None = None
+    """Sequences of one inner step on this host; None: the manifest's."""
     metrics_port: int | None = None
     """None: the usual port, or any free one where it is taken."""
     log_format: LogFormat = "text"
@@ -41,6 +45,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     shard: int | None = None
     data_path: str | None = None
     tokenizer_path: str | None = None
+    weights_path: str | None = None
 
 
 _FILE = "settings.json"

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import trio
 
+from peer.daemon.answers import Answer, Answers, Key, Waiting
 from peer.daemon.trainer_process import END_DEADLINE, TRAINER, TrainerProcess
 from peer.errors import Exit, PeerError, TrainerError
 from peer.swarm.learner import LearnerGoneError
@@ -24,7 +25,7 @@ FRUITLESS = 5
 REAP_DEADLINE = 1.0
 """Seconds that a trainer which was killed may need to be gone: a device's driver may hold it."""
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Answer)
 
 
 class ForeignFailureError(PeerError):
@@ -44,27 +45,6 @@ class LinkStatistics:
     restarts: int
     alive: bool
     pid: int | None
-
-
-class _Answer(Generic[T]):
-    """What the trainer will say, or never."""
-
-    def __init__(self) -> None:
-        self._said = trio.Event()
-        self._value: T | None = None
-
-    def give(self, value: T) -> None:
-        self._value = value
-        self._said.set()
-
-    def fail(self) -> None:
-        self._said.set()
-
-    async def wait(self) -> T:
-        await self._said.wait()
-        if self._value is None:
-            raise LearnerGoneError
-        return self._value
 
 
 class TrainerLink:
@@ -93,9 +73,7 @@ class TrainerLink:
         self._trainer: TrainerProcess | None = None
         self._begun = False
         self._beginning = trio.CancelScope()
-        self._capturing = trio.Lock()
-        self._mixes: dict[int, _Answer[ipc.Mixed]] = {}
-        self._captured: _Answer[ipc.Captured] | None = None
+        self._answers = Answers(spool)
         self._finished: ipc.Finished | None = None
         self._failed: ipc.Failed | None = None
         self._stop = trio.Event()
@@ -161,12 +139,12 @@ class TrainerLink:
                 print(f"The daemon ended this trainer: {error}", file=log)
         finally:
             self._begun = False
-            self._fail_answers()
+            self._answers.fail()
 
     async def _say_begin(self, trainer: TrainerProcess) -> None:
         # Until it has its orders a trainer has nothing to say to anybody, and drops what it is asked.
         self._begun = False
-        self._fail_answers()
+        self._answers.fail()
         begin: ipc.Begin | None = None
         with trio.CancelScope() as self._beginning:
             if not self._stop.is_set():
@@ -178,28 +156,15 @@ class TrainerLink:
         await trainer.send(begin)
         self._begun = True
 
-    def _fail_answers(self) -> None:
-        for answer in self._mixes.values():
-            answer.fail()
-        self._mixes.clear()
-        if self._captured is not None:
-            self._captured.fail()
-            self._captured = None
-
     def _take(self, message: ipc.FromTrainer) -> None:
         match message:
-            case ipc.Mixed():
-                if answer := self._mixes.pop(message.share, None):
-                    answer.give(message)
-            case ipc.Captured():
-                if self._captured is not None:
-                    self._captured.give(message)
             case ipc.Finished():
                 self._finished = message
             case ipc.Failed():
                 self._failed = message
             case ipc.Progress():
                 self._stepped = True
+        self._answers.take(message)
         self._on_message(message)
 
     async def _send(self, message: ipc.ToTrainer) -> None:
@@ -207,17 +172,47 @@ class TrainerLink:
             raise LearnerGoneError
         await self._trainer.send(message)
 
+    async def tell(self, message: ipc.ToTrainer) -> None:
+        """Send a message that waits for no answer.
+
+        Raises:
+            LearnerGoneError: no trainer has begun.
+        """
+        await self._send(message)
+
+    async def _ask(self, question: ipc.ToTrainer, kind: type[T], *about: int, files: Sequence[str] = ()) -> T:
+        """Ask the trainer, which owns `files` once it has been asked; where it is gone they are deleted."""
+        waiting = Waiting[T]()
+        key: Key = (kind, *about)
+        try:
+            await self._send_first(question, key, waiting)
+        except BaseException:
+            self._delete(files)
+            raise
+        try:
+            return await waiting.wait()
+        except LearnerGoneError:
+            self._delete(files)
+            raise
+
+    async def _send_first(self, question: ipc.ToTrainer, key: Key, waiting: Waiting[T]) -> None:
+        self._answers.expect(key, waiting)
+        try:
+            await self._send(question)
+        except BaseException:
+            self._answers.retract(key, waiting)
+            raise
+
+    def _delete(self, files: Sequence[str]) -> None:
+        for name in files:
+            (self._spool / name).unlink(missing_ok=True)
+
     # ---- what the swarm asks of a learner
 
-    async def mix(self, share: int, file: str, codec: str) -> ipc.Mixed:
+    async def mix(self, share: int, file: str | None, codec: str, tokens: int) -> ipc.Mixed:
         """See `Learner`."""
-        answer = self._mixes[share] = _Answer()
-        try:
-            await self._send(ipc.Theirs(share=share, file=file, codec=codec))
-            return await answer.wait()
-        except LearnerGoneError:
-            (self._spool / file).unlink(missing_ok=True)
-            raise
+        theirs = ipc.Theirs(share=share, file=file, codec=codec, tokens=tokens)
+        return await self._ask(theirs, ipc.Mixed, share, files=_named(file))
 
     async def no_mix(self, share: int) -> None:
         """See `Learner`."""
@@ -225,13 +220,41 @@ class TrainerLink:
 
     async def capture(self) -> ipc.Captured:
         """See `Learner`."""
-        async with self._capturing:
-            answer = self._captured = _Answer()
-            try:
-                await self._send(ipc.Capture())
-                return await answer.wait()
-            finally:
-                self._captured = None
+        return await self._ask(ipc.Capture(), ipc.Captured)
+
+    async def encode(self, share: int, codec: str, bits: int, bounds: str | None) -> ipc.Encoded:
+        """See `Learner`."""
+        encode = ipc.Encode(share=share, codec=codec, bits=bits, bounds=bounds)
+        return await self._ask(encode, ipc.Encoded, share, files=_named(bounds))
+
+    async def open(self, share: int, file: str, codec: str) -> ipc.Opened:
+        """See `Learner`."""
+        opened = ipc.Open(share=share, file=file, codec=codec)
+        return await self._ask(opened, ipc.Opened, share, files=[file])
+
+    async def encode_again(self, share: int, failed: str) -> ipc.Encoded:
+        """See `Learner`."""
+        again = ipc.EncodeAgain(share=share, failed=failed)
+        return await self._ask(again, ipc.Encoded, share, files=[failed])
+
+    async def open_again(self, share: int, file: str) -> ipc.Opened:
+        """See `Learner`."""
+        return await self._ask(ipc.OpenAgain(share=share, file=file), ipc.Opened, share, files=[file])
+
+    async def split(self, share: int, parts: int, codec: str, *, together: bool) -> ipc.Parts:
+        """See `Learner`."""
+        split = ipc.Split(share=share, parts=parts, codec=codec, together=together)
+        return await self._ask(split, ipc.Parts, share)
+
+    async def reduce(self, share: int, part: int, members: Sequence[ipc.Member]) -> ipc.Reduced:
+        """See `Learner`."""
+        reduce = ipc.Reduce(share=share, part=part, members=tuple(members))
+        return await self._ask(reduce, ipc.Reduced, share, part, files=[each.file for each in members])
+
+    async def assemble(self, share: int, parts: Sequence[str], weight: float) -> ipc.Mixed:
+        """See `Learner`."""
+        assemble = ipc.Assemble(share=share, parts=tuple(parts), weight=weight)
+        return await self._ask(assemble, ipc.Mixed, share, files=parts)
 
     async def finish(self) -> None:
         """Let the trainer write its checkpoint and end, within `END_DEADLINE`; then end it.
@@ -252,3 +275,7 @@ class TrainerLink:
         """Restarts so far, and whether a trainer lives now."""
         pid = self._trainer.pid if self._trainer is not None else None
         return LinkStatistics(self._restarts, pid is not None, pid)
+
+
+def _named(file: str | None) -> list[str]:
+    return [] if file is None else [file]

@@ -58,14 +58,16 @@ class TrainerProcess:
         return self._process.pid if self._process.poll() is None else None
 
     async def send(self, message: ipc.ToTrainer) -> None:
-        """Send a message, after those that others are sending.
+        """Send a message, after those that others are sending: all of it, or nothing where that is cancelled.
 
         Raises:
             LearnerGoneError: it has hung up.
         """
         async with self._sending:
             try:
-                await self._stream.send_all(frame(encode(message), ipc.MAX_IPC))
+                # Half a frame would be the end of the conversation. A trainer takes what it is sent at once.
+                with trio.CancelScope(shield=True):
+                    await self._stream.send_all(frame(encode(message), ipc.MAX_IPC))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise LearnerGoneError from error
 

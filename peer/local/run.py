@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from peer.config.describe import toml
 from peer.config.run_file import RunFile, read_run_file
 from peer.daemon.home import Home
 from peer.errors import HomeError, UsageError
@@ -39,6 +40,7 @@ class Order:
     codec: str | None
     run_file: Path | None
     folder: Path | None
+    weights: Path | None = None
 
 
 def run_swarm(order: Order, *, as_json: bool) -> None:
@@ -76,8 +78,9 @@ def _given_run(order: Order) -> RunFile | None:
     """Return the run file that was named, checked before anything is made."""
     if order.run_file is None:
         return None
-    if order.preset or order.codec:
-        raise UsageError("--run and --preset or --codec say the same thing twice", "Set them in the run file")
+    if order.preset or order.codec or order.weights:
+        named = "--run and --preset, --codec or --weights say the same thing twice"
+        raise UsageError(named, "Set them in the run file")
     return read_run_file(order.run_file)
 
 
@@ -98,6 +101,8 @@ def _folder(order: Order) -> Path:
 def _small_run(order: Order, folder: Path) -> RunFile:
     """Write a small run made of the options."""
     lines = [f"[inner]\nsteps = {order.steps}\nwarmup = {min(Inner().warmup, order.steps // 4)}"]
+    if order.weights:
+        lines.append(f"[model]\npath = {toml(str(order.weights.absolute()))}")
     if order.preset:
         lines.append(f'[outer]\npreset = "{order.preset}"')
     if order.codec:
@@ -168,7 +173,7 @@ def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[
         raise swarm.failure(swarm.peers[0])
     manifest = open_manifest(sealed)
     tokens = held_out_tokens(manifest, run.data_path, run.tokenizer_path)
-    losses = evaluate_replicas(checkpoints, manifest, tokens)
+    losses = evaluate_replicas(checkpoints, manifest, tokens, first_weights=run.weights_path)
     held_out = HeldOut(
         start=losses.start,
         replicas=list(losses.replicas),

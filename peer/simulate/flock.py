@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import trio
 
@@ -14,6 +15,7 @@ from peer.swarm.objects import ObjectStore
 from peer.swarm.swarm import Run, Swarm
 from protocol.identity import Identity
 from protocol.manifest import Manifest, sign
+from protocol.rules import PAIR
 
 
 @dataclass(slots=True)
@@ -67,6 +69,19 @@ class Bird:
                 nursery.start_soon(self.learner.run)
 
 
+class Options(TypedDict, total=False):
+    """What a toy learner may be told; see there."""
+
+    outer_steps: int
+    waits: bool
+    padding: int
+    times: int
+    fails: float
+    fails_twice: bool
+    thinks: float
+    drift: float
+
+
 class Flock:
     """A swarm on one virtual clock. The first bird founds the run; others join through those named."""
 
@@ -79,7 +94,9 @@ class Flock:
         self.run_id = self._sealed.run_id
         self.birds: list[Bird] = []
 
-    def hatch(self, *, through: tuple[Bird, ...] = (), seconds: float = 1.0, **learner: int | bool) -> Bird:
+    def hatch(
+        self, *, through: tuple[Bird, ...] = (), seconds: float = 1.0, **options: Unpack[Options]
+    ) -> Bird:
         """Make a bird that bootstraps through others and takes an outer step every `seconds`."""
         index = len(self.birds)
         identity = _identity(index)
@@ -87,11 +104,12 @@ class Flock:
         spool.mkdir()
         toy = ToyLearner(
             spool=spool,
-            value=float(index),
+            values=[float(index)] * self._manifest.outer.fragments,
             seconds=seconds,
-            outer_steps=int(learner.get("outer_steps", 10)),
-            waits=bool(learner.get("waits", False)),
-            padding=int(learner.get("padding", 0)),
+            rng=random.Random(f"{self.network.seed}/{index}/learner"),
+            codec=self._manifest.codecs[0],
+            grouped=self._manifest.outer.group > PAIR,
+            **options,
         )
         transport, record = self.network.add(identity.peer_id), Record()
         bootstraps = tuple(address for bird in through for address in bird.transport.addresses)

@@ -3,33 +3,31 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
 from peer.swarm.calls import RefusedError, ask
 from peer.swarm.deadline import AdaptiveDeadline
+from peer.swarm.engagement import Engagement, OwnShare
 from peer.swarm.exchange import Exchanger, Outcome
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.pairing import MOMENT, Engagement, OwnShare, Pairing
-from peer.swarm.service import Reply
+from peer.swarm.pairing import MOMENT, Pairing
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
 from protocol.errors import ProtocolError
-from protocol.messages import (
-    Abandon,
-    Accepted,
-    Busy,
-    Confirm,
-    Confirmed,
-    Noted,
-    Offer,
-    Refused,
-    Settle,
-)
+from protocol.messages import Abandon, Accepted, Busy, Noted, Offer
 
 SkipObserver = Callable[[int, str], None]
 """Is told the outer step that was skipped, and why."""
+
+
+class Started(Protocol):
+    """Is told that what was started is under way, by `trio.Nursery.start`."""
+
+    def started(self) -> None:
+        """Go on with what waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,21 @@ class MatchStatistics:
     """With whom an exchange is under way now."""
 
 
+@dataclass(slots=True, eq=False)
+class _Search:
+    """The search for a partner of one share."""
+
+    share: OwnShare
+    began: float
+    until: float
+    """When it is given up; never where the next share of its fragment ends it."""
+    tried: set[str] = field(default_factory=set)
+    reason: str = ""
+    """Why the last attempt came to nothing; empty before the first."""
+
+
 class Matchmaker:
-    """Drives one peer's pairing: its own offers, the offers of others, and the exchanges of both."""
+    """Drives one peer's pairing: its own offers, and the exchanges of these and of others' offers."""
 
     def __init__(
         self,
@@ -74,183 +85,159 @@ class Matchmaker:
         self._answering = AdaptiveDeadline(first=5.0, floor=3.0, ceiling=10.0)
         self._offers = self._busy_answers = 0
         self._skips: Counter[str] = Counter()
+        self._searches: list[_Search] = []
         self._nursery: trio.Nursery | None = None
 
-    async def run(self) -> None:
-        """Serve the pairing until cancelled."""
+    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+        """Seek partners until cancelled. Once it has started, exchanges can be run."""
         async with trio.open_nursery() as self._nursery:
-            sought: OwnShare | None = None
+            task_status.started()
             while True:
-                share = self._pairing.share
-                if share is not None and share.fresh and share is not sought:
-                    if sought is not None:
-                        self._count_overtaken(sought.outer_step, share.outer_step)
-                    sought = share
-                    await self._seek(share)
+                await self._take_stock()
+                drawn = None if self._pairing.engagement is not None else self._draw()
+                if drawn is None:
+                    await self._wait_for_chance()
                 else:
-                    await self._pairing.wait_change()
+                    await self._offer_to(*drawn)
 
-    def _count_overtaken(self, last: int, now: int) -> None:
-        """Count the outer steps that came and went while a search before them hung on a silent peer."""
-        for outer_step in range(last + 1, now):
-            if not self._pairing.has_mixed(outer_step):
-                self._count_skip(outer_step, "overtaken by the next outer step")
+    # ---- searches
+
+    async def _take_stock(self) -> None:
+        """Begin a search for each new share, and end those that are settled."""
+        while True:
+            self._begin_searches()
+            ended = next((search for search in self._searches if self._has_ended(search)), None)
+            if ended is None:
+                return
+            self._searches.remove(ended)
+            await self._conclude(ended)
+
+    def _begin_searches(self) -> None:
+        known = [search.share for search in self._searches]
+        now = trio.current_time()
+        for share in self._pairing.waiting:
+            if share not in known:
+                limited = self._waits or share.final
+                until = now + self._patience.seconds if limited else float("inf")
+                self._searches.append(_Search(share, now, until))
+
+    def _has_ended(self, search: _Search) -> bool:
+        share, engagement = search.share, self._pairing.engagement
+        if engagement is not None and engagement.mine is share:
+            # An exchange that has begun outlives the clock of the search: it has its own deadline.
+            return False
+        return not self._pairing.wants_partner(share) or trio.current_time() >= search.until
+
+    async def _conclude(self, search: _Search) -> None:
+        share = search.share
+        if self._pairing.has_mixed(share):
+            self._patience.observe(trio.current_time() - search.began)
+            return
+        if share.fresh:
+            self._skips[search.reason.partition(":")[0] or self._why_never_tried] += 1
+            self._on_skip(share.outer_step, search.reason or self._why_never_tried)
+        if share not in self._pairing.waiting:
+            return  # of a trainer that is gone
+        self._pairing.miss(share)
+        with suppress(LearnerGoneError):
+            await self._learner.no_mix(share.share)
+
+    @property
+    def _why_never_tried(self) -> str:
+        return "overtaken by the next outer step" if self._view.live() else "nobody else is here"
+
+    def _draw(self) -> tuple[_Search, Contact] | None:
+        """Return the most urgent search for which somebody is free, and whom."""
+        wanted = [search for search in self._searches if self._pairing.wants_partner(search.share)]
+        for search in sorted(wanted, key=lambda each: self._pairing.urgency(each.share), reverse=True):
+            contact = self._view.draw(excluding=search.tried)
+            if contact is not None:
+                return search, contact
+        return None
+
+    async def _wait_for_chance(self) -> None:
+        """Wait until somebody comes, or somebody busy should be free, or our own state changes."""
+        now = trio.current_time()
+        times = [search.until - now for search in self._searches if search.until > now]
+        if self._pairing.engagement is None:
+            for search in self._searches:
+                free = self._view.next_free(excluding=search.tried)
+                times.append(1.0 if free is None else max(free - now, MOMENT))
+        with trio.move_on_after(min(times, default=float("inf"))):
+            await _first(self._view.wait_change, self._pairing.wait_change)
 
     # ---- our own offers
 
-    async def _seek(self, share: OwnShare) -> None:
-        """Find a partner for `share` until it is mixed, replaced, or out of time."""
-        began = trio.current_time()
-        limit = self._patience.seconds if self._waits or share.final else None
-        reason = "nobody else is here"
-        with trio.move_on_after(limit or float("inf")):
-            reason = await self._seek_until_settled(share)
-        # An exchange that has begun outlives the clock of the search: it has its own deadline.
-        while self._pairing.engagement is not None:
-            await self._pairing.wait_change()
-        if self._pairing.has_mixed(share.outer_step):
-            self._patience.observe(trio.current_time() - began)
-        else:
-            await self._skip(share, reason)
-
-    async def _seek_until_settled(self, share: OwnShare) -> str:
-        reason = "nobody else is here"
-        tried: set[str] = set()
-        while self._pairing.wants_partner(share) or self._engaged_on(share):
-            if self._pairing.engagement is not None:
-                await self._pairing.wait_change()
-                continue
-            contact = self._view.draw(excluding=tried)
-            if contact is None:
-                await self._wait_for_chance(tried)
-                continue
-            reason = await self._offer_to(contact, tried)
-        return reason
-
-    def _engaged_on(self, share: OwnShare) -> bool:
-        engagement = self._pairing.engagement
-        return engagement is not None and engagement.mine is share
-
-    async def _offer_to(self, contact: Contact, tried: set[str]) -> str:
-        """Make one offer and run the exchange that may come of it; return why there was none."""
-        offer = self._pairing.begin_offer(contact.peer_id)
+    async def _offer_to(self, search: _Search, contact: Contact) -> None:
+        """Make one offer, and start the exchange that may come of it."""
+        offer = self._pairing.begin_offer(contact.peer_id, search.share)
         self._offers += 1
-        accepted: Accepted | None = None
-        reason = ""
-        began = trio.current_time()
+        answer: Accepted | None = None
         try:
-            with trio.fail_after(self._answering.seconds):
-                answer = await ask(self._transport, contact, self._run_id, offer, Accepted, Busy)
-            self._answering.observe(trio.current_time() - began)
-            self._view.answered(contact.peer_id)
-            if isinstance(answer, Accepted):
-                accepted = answer
-            elif isinstance(answer, Busy):
-                reason = "everybody is busy"
-                self._note_busy(contact, answer)
-        except RefusedError as error:
-            reason = f"refused: {error}"
-            tried.add(contact.peer_id)
-        except (TransportError, ProtocolError, trio.TooSlowError) as error:
-            reason = f"unreachable: {error}"
-            self._view.missed(contact.peer_id)
-            tried.add(contact.peer_id)
+            answer = await self._hear(search, contact, offer)
         finally:
-            engagement = self._pairing.end_offer(offer, accepted)
+            engagement = self._pairing.end_offer(answer)
         if isinstance(engagement, Engagement):
             # If it fails, another partner is drawn for this share: one bad peer costs no more than that.
-            tried.add(contact.peer_id)
-            self._start(engagement, contact)
-            return "the exchange failed"
-        if engagement or reason.startswith("unreachable"):
-            # The offer may have been accepted all the same.
-            self._background(self._abandon, contact, offer)
+            search.tried.add(contact.peer_id)
+            search.reason = "the exchange failed"
+            self.start(engagement, contact)
+            return
+        if engagement is not None:
+            # What stands before the colon becomes a metric's label: a closed set, whatever a stranger sends.
+            search.reason = f"unusable: {engagement}"
+            self._abandon(contact, offer.exchange)
         # A pause of random length, so that peers in step with one another do not meet the same way again.
         await self._pause(MOMENT * self._rng.random())
-        # What stands before the colon becomes a metric's label: a closed set, whatever a stranger sends.
-        return f"unusable: {engagement}" if engagement else reason
 
-    def _note_busy(self, contact: Contact, answer: Busy) -> None:
-        self._busy_answers += 1
-        self._view.busy(contact.peer_id, answer.seconds * (0.5 + self._rng.random()))
+    async def _hear(self, search: _Search, contact: Contact, offer: Offer) -> Accepted | None:
+        """Return the partner's acceptance; else note in `search` why there is none."""
+        began = trio.current_time()
+        allowed = began + self._answering.seconds
+        answer: Accepted | Busy | None = None
+        with trio.CancelScope(deadline=min(allowed, search.until)):
+            try:
+                answer = await ask(self._transport, contact, self._run_id, offer, Accepted, Busy)
+            except RefusedError as error:
+                search.reason = f"refused: {error}"
+                search.tried.add(contact.peer_id)
+                return None
+            except (TransportError, ProtocolError) as error:
+                self._lost(search, contact, offer, str(error))
+                return None
+        if answer is None and search.until < allowed:
+            # No fault of the partner's, which may have accepted all the same.
+            search.reason = "out of time"
+            self._abandon(contact, offer.exchange)
+        elif answer is None:
+            self._lost(search, contact, offer, f"no answer in {self._answering.seconds:.1f} s")
+        else:
+            self._answering.observe(trio.current_time() - began)
+            self._view.answered(contact.peer_id)
+        if isinstance(answer, Busy):
+            search.reason = "everybody is busy"
+            self._busy_answers += 1
+            self._view.busy(contact.peer_id, answer.seconds * (0.5 + self._rng.random()))
+            return None
+        return answer
 
-    async def _wait_for_chance(self, tried: set[str]) -> None:
-        """Wait until somebody comes, or somebody busy should be free, or our own state changes."""
-        until = self._view.next_free(excluding=tried)
-        now = trio.current_time()
-        wait = 1.0 if until is None else max(until - now, MOMENT)
-        with trio.move_on_after(wait):
-            await _first(self._view.wait_change, self._pairing.wait_change)
+    def _lost(self, search: _Search, contact: Contact, offer: Offer, why: str) -> None:
+        search.reason = f"unreachable: {why}"
+        search.tried.add(contact.peer_id)
+        self._view.missed(contact.peer_id)
+        # The offer may have been accepted all the same.
+        self._abandon(contact, offer.exchange)
 
     async def _pause(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
             await self._pairing.wait_change()
 
-    async def _skip(self, share: OwnShare, reason: str) -> None:
-        self._count_skip(share.outer_step, reason)
-        if self._pairing.share is share:
-            self._pairing.withdraw()
-        try:
-            await self._learner.no_mix(share.share)
-        except LearnerGoneError:
-            return
+    # ---- exchanges
 
-    def _count_skip(self, outer_step: int, reason: str) -> None:
-        self._skips[reason.partition(":")[0]] += 1
-        self._on_skip(outer_step, reason)
-
-    # ---- the offers of others
-
-    async def serve_offer(self, caller: str, offer: Offer) -> Reply:
-        """Answer `Offer`."""
-        contact = self._view.contact(caller)
-        if contact is None or self._nursery is None:
-            # Without its record we could not pull from it; its next sign of life brings one.
-            return Busy(seconds=1.0)
-        self._view.answered(caller)
-        if pause := self._view.avoided(caller):
-            return Busy(seconds=pause)
-        answer, engagement = self._pairing.answer(caller, offer)
-        if engagement is not None:
-            self._start(engagement, contact)
-        return answer
-
-    async def serve_confirm(self, caller: str, call: Confirm) -> Reply:
-        """Answer `Confirm`, once our own pull has ended."""
-        engagement = self._pairing.engagement
-        if engagement is None or (engagement.exchange, engagement.partner) != (call.exchange, caller):
-            return Refused(reason="no such exchange is under way")
-        await engagement.pulled.wait()
-        return Confirmed(both=engagement.holds and self._pairing.engagement is engagement)
-
-    async def serve_settle(self, caller: str, call: Settle) -> Reply:
-        """Answer `Settle`: the initiator mixes, and so do we."""
-        engagement = self._pairing.engagement
-        if engagement is None or (engagement.exchange, engagement.partner) != (call.exchange, caller):
-            return Refused(reason="no such exchange is under way")
-        if engagement.scope.cancel_called or not engagement.holds:
-            return Refused(reason="too late: I have given this exchange up")
-        engagement.settled.set()
-        return Noted()
-
-    async def serve_abandon(self, caller: str, call: Abandon) -> Reply:
-        """Answer `Abandon`: do not wait for an initiator that has given up."""
-        engagement = self._pairing.engagement
-        if engagement is not None and (engagement.exchange, engagement.partner) == (call.exchange, caller):
-            engagement.scope.cancel()
-        return Noted()
-
-    async def _abandon(self, contact: Contact, offer: Offer) -> None:
-        with suppress(TransportError, ProtocolError, RefusedError):
-            await ask(self._transport, contact, self._run_id, Abandon(exchange=offer.exchange), Noted)
-
-    def _start(self, engagement: Engagement, contact: Contact) -> None:
+    def start(self, engagement: Engagement, contact: Contact) -> None:
+        """Run the exchange that was agreed on, beside everything else."""
         # In the nursery, so that the clock of a search never tears down an exchange that has begun.
         self._background(self._run, engagement, contact)
-
-    def _background(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(work, *arguments)
 
     async def _run(self, engagement: Engagement, contact: Contact) -> None:
         outcome: Outcome | None = None
@@ -261,6 +248,20 @@ class Matchmaker:
             if result != "void":  # a fault of our own is no reason to avoid the partner
                 self._view.exchanged(engagement.partner, well=result == "done")
             self._pairing.disengage(engagement, mixed=result == "done")
+        if not engagement.agreed:
+            self._abandon(contact, engagement.exchange)
+
+    def _abandon(self, contact: Contact, exchange: bytes) -> None:
+        """Tell the partner not to wait for us; whether it hears makes no difference."""
+        self._background(self._say_abandon, contact, exchange)
+
+    async def _say_abandon(self, contact: Contact, exchange: bytes) -> None:
+        with suppress(TransportError, ProtocolError, RefusedError):
+            await ask(self._transport, contact, self._run_id, Abandon(exchange=exchange), Noted)
+
+    def _background(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(work, *arguments)
 
     def statistics(self) -> MatchStatistics:
         """Counters since the start."""

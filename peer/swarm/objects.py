@@ -35,7 +35,7 @@ class ObjectStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._held: dict[bytes, _Held] = {}
-        self._incoming = 0
+        self._incoming = self._lent = 0
 
     def add(self, ref: ObjectRef, file: str) -> None:
         """Serve `file` of the spool folder as `ref`; the store owns it from now on."""
@@ -78,6 +78,17 @@ class ObjectStore:
         held.reads += 1
         with held.path.open("rb") as file:
             return os.pread(file.fileno(), min(length, held.size - offset), offset)
+
+    def lend(self, sha256: bytes) -> str:
+        """Return another name of an object's file, which its reader owns and deletes.
+
+        Raises:
+            KeyError: the object is not here.
+        """
+        self._lent += 1
+        name = f"lent-{self._lent}"
+        (self.folder / name).hardlink_to(self._held[sha256].path)
+        return name
 
     def reads(self, sha256: bytes) -> int:
         """Return how often an object has been read: whether somebody is pulling it shows in its growth."""

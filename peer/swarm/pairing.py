@@ -1,16 +1,20 @@
 """Who lines up with whom: the decisions of one peer, without any I/O.
 
-Pairing is symmetric by construction. A peer is in one exchange at a time. If two peers offer to each
-other at once, the offer of the smaller PeerID stands: the other is told so, and accepts. A peer whose
-offer to a third is under way answers busy for a moment, so no circle of waiting peers can close.
+Pairing is symmetric by construction. A peer is in one exchange at a time, of whichever fragment. If two peers
+offer to each other at once, the offer of the smaller PeerID stands: the other is told so, and accepts. A peer
+whose offer to a third is under way answers busy for a moment, so no circle of waiting peers can close.
 """
 
 import secrets
-from collections import deque
-from dataclasses import dataclass, field
+import statistics
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from itertools import pairwise
 
 import trio
 
+from peer.swarm.engagement import Engagement, OwnShare
+from peer.swarm.share_sizes import ShareSizes
 from protocol.messages import Accepted, Busy, ObjectRef, Offer, Refused
 
 MOMENT = 0.1
@@ -19,175 +23,257 @@ MOMENT = 0.1
 LONGEST_BUSY = 30.0
 """Most seconds that we send a partner away for: our own estimate may be wrong."""
 
+KEPT = 2
+"""Shares of a fragment that the trainer keeps open: the newest, and the one before it whose mix is late."""
+
+NO_LONGER_KEPT = "our share is no longer kept"
+
 
 @dataclass(frozen=True, slots=True)
-class OwnShare:
-    """What this peer shares at present, as the trainer announced it."""
+class _Offering:
+    """An offer of ours that is under way."""
 
-    share: int
-    outer_step: int
-    ref: ObjectRef
-    codec: str
-    fresh: bool
-    """Made at a boundary, rather than refreshed by a mix."""
-    final: bool = False
-    """Made at the trainer's last boundary."""
-
-
-@dataclass(slots=True)
-class Engagement:
-    """One exchange that both sides have agreed to."""
-
-    exchange: bytes
     partner: str
-    initiated: bool
+    offer: Offer
     mine: OwnShare
-    theirs: ObjectRef
-    their_codec: str
-    their_outer_step: int
-    pulled: trio.Event = field(default_factory=trio.Event)
-    """Set once our pull has ended, well or not."""
-    holds: bool = False
-    """Our pull ended well."""
-    settled: trio.Event = field(default_factory=trio.Event)
-    """Set once the initiator has said that both hold everything."""
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Around the transfer, so that a partner that gives up can end it."""
 
 
 class Pairing:
-    """The state of one fragment's pairing."""
+    """What a peer shares, fragment by fragment, and with whom it is engaged.
 
-    def __init__(self, own_id: str, *, decodes: tuple[str, ...]) -> None:
+    Args:
+        own_id: our PeerID, which settles offers that cross.
+        decodes: codecs that we can decode and the run allows.
+        on_demand: codecs in which a share is written for its receiver when it asks.
+        sizes: what the bytes of a share may be.
+        seeks: mixes of an outer step that are sought.
+    """
+
+    def __init__(
+        self,
+        own_id: str,
+        *,
+        decodes: tuple[str, ...],
+        on_demand: tuple[str, ...],
+        sizes: ShareSizes,
+        seeks: int = 1,
+    ) -> None:
         self._own_id = own_id
         self._decodes = decodes
-        self._share: OwnShare | None = None
-        self._offering_to: str | None = None
-        self._offered: OwnShare | None = None
+        self._on_demand = on_demand
+        self._sizes = sizes
+        self._seeks = seeks
+        self._shares: dict[int, OwnShare] = {}
+        self._kept: defaultdict[int, deque[int]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._waiting: list[OwnShare] = []
+        self._mixed: deque[OwnShare] = deque(maxlen=64)
+        self._missed: defaultdict[int, int] = defaultdict(int)
+        self._offering: _Offering | None = None
         self._changed = trio.Event()
+        self._boundaries: deque[float] = deque(maxlen=9)
         self.engagement: Engagement | None = None
-        self._mixed: deque[int] = deque(maxlen=64)
         self.next_boundary = 1.0
         """Seconds to our next outer step, for the answer `Busy`."""
-        self.largest_share = 0
-        """Most bytes that a share can have; told by the daemon once the model's size is known."""
 
-    @property
-    def share(self) -> OwnShare | None:
-        """What we share, or None while there is nothing to share or it has been spent."""
-        return self._share
+    # ---- what we share
+
+    def share(self, fragment: int = 0) -> OwnShare | None:
+        """Return what we share of a fragment, or None while there is nothing or it has been spent."""
+        return self._shares.get(fragment)
 
     def new_share(self, share: OwnShare) -> None:
-        """Share this from now on."""
-        self._share = share
+        """Share this from now on, and the share of its fragment before it no more.
+
+        An exchange whose share the trainer closes with this one is given up: the partner must not mix alone.
+        """
+        self._shares[share.fragment] = share
+        self._kept[share.fragment].append(share.share)
+        if share.mixed < self._seeks:
+            self._waiting.append(share)
+        if share.fresh:
+            self._boundaries.append(trio.current_time())
+        if self.engagement is not None and not self._is_kept(self.engagement.mine):
+            self.engagement.give_up("void", NO_LONGER_KEPT)
         self._notify()
 
     def withdraw(self) -> None:
-        """Share nothing: the last share has had its time."""
-        self._share = None
+        """Share nothing: the shares have had their time."""
+        self._shares.clear()
         self._notify()
 
     def forget(self) -> None:
         """Share nothing, and forget what was mixed: the trainer is gone, and will repeat its outer steps."""
+        self._kept.clear()
+        self._waiting.clear()
         self._mixed.clear()
+        self._boundaries.clear()
+        if self.engagement is not None:
+            self.engagement.give_up("void", "our trainer died")
         self.withdraw()
 
+    @property
+    def waiting(self) -> tuple[OwnShare, ...]:
+        """Shares for which a mix is sought that have neither been mixed nor given up, oldest first."""
+        return tuple(self._waiting)
+
     def wants_partner(self, share: OwnShare) -> bool:
-        """Whether `share` still waits for the exchange of its outer step."""
-        return self._share is share and share.fresh
+        """Whether a waiting share is still the one that we share of its fragment."""
+        return self._shares.get(share.fragment) is share and share in self._waiting
 
-    def has_mixed(self, outer_step: int) -> bool:
-        """Whether one of our last outer steps had an exchange."""
-        return outer_step in self._mixed
+    def urgency(self, share: OwnShare) -> tuple[int, int]:
+        """Return a key by which waiting shares are sought, the highest first.
 
-    def begin_offer(self, partner: str) -> Offer:
-        """Make an offer of our present share to `partner`. `end_offer` must follow."""
-        if self._share is None or self.engagement or self._offering_to:
-            raise RuntimeError("nothing to offer, or another exchange is under way")
-        self._offering_to, self._offered = partner, self._share
-        return Offer(
+        The newest first, for a late mix is worth less. But a fragment that missed its last mixes goes before
+        the others, so that none starves where the link cannot carry them all.
+        """
+        return self._missed[share.fragment], self._waiting.index(share)
+
+    def has_mixed(self, share: OwnShare) -> bool:
+        """Whether a share was mixed, not long ago."""
+        return share in self._mixed
+
+    def miss(self, share: OwnShare) -> None:
+        """Give a waiting share up: its outer step goes without another mix."""
+        self._waiting.remove(share)
+        self._missed[share.fragment] += share.fresh
+        if self._shares.get(share.fragment) is share:
+            del self._shares[share.fragment]
+        self._notify()
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two outer steps, of whichever fragments: the median of the last ones."""
+        seen = [late - early for early, late in pairwise(self._boundaries)]
+        return statistics.median(seen) if seen else self.next_boundary
+
+    # ---- offers
+
+    def begin_offer(self, partner: str, share: OwnShare) -> Offer:
+        """Make an offer of `share`, which we share at present, to `partner`. `end_offer` must follow."""
+        if self._shares.get(share.fragment) is not share or self.engagement or self._offering:
+            raise RuntimeError("not what we share, or another exchange is under way")
+        offer = Offer(
             exchange=secrets.token_bytes(16),
-            fragment=0,
-            outer_step=self._share.outer_step,
-            share=self._share.ref,
-            codec=self._share.codec,
+            fragment=share.fragment,
+            outer_step=share.outer_step,
+            tokens=share.tokens,
+            share=share.ref,
+            codec=share.codec,
+            bounds=share.bounds,
             decodes=self._decodes,
         )
+        self._offering = _Offering(partner, offer, share)
+        return offer
 
-    def end_offer(self, offer: Offer, answer: Accepted | None) -> Engagement | str | None:
+    def is_offering(self, exchange: bytes) -> bool:
+        """Whether our offer of this exchange is under way: the answer may be overtaken by what follows it."""
+        return self._offering is not None and self._offering.offer.exchange == exchange
+
+    def end_offer(self, answer: Accepted | None) -> Engagement | str | None:
         """Take the answer to our offer, None where there was no acceptance.
 
         Returns:
             The engagement, a reason why the acceptance is no good, or None.
         """
-        partner, self._offering_to = self._offering_to, None
-        # What was offered counts, though a newer share may have come meanwhile: the partner has agreed.
-        mine, self._offered = self._offered, None
-        if answer is None or partner is None or mine is None:
+        offering, self._offering = self._offering, None
+        self._notify()
+        if answer is None or offering is None:
             return None
         if self.engagement is not None:
             return "another exchange began meanwhile"
-        if (reason := self._unfit(answer.share, answer.codec)) is not None:
+        # What was offered counts, though a newer share may have come meanwhile: the partner has agreed.
+        if not self._is_kept(offering.mine):
+            return NO_LONGER_KEPT
+        if (reason := self._unfit(offering.offer.fragment, answer)) is not None:
             return reason
-        return self._engage(partner, offer.exchange, mine, answer, initiated=True)
+        return self._engage(offering.partner, offering.offer, offering.mine, answer, initiated=True)
 
     def answer(self, caller: str, offer: Offer) -> tuple[Accepted | Busy | Refused, Engagement | None]:
         """Answer an offer; with `Accepted` comes the engagement to run."""
-        if (reason := self._unfit(offer.share, offer.codec)) is not None:
+        if offer.fragment >= self._sizes.fragments:
+            beyond = f"there is no fragment {offer.fragment}: this run has {self._sizes.fragments}"
+            return Refused(reason=beyond), None
+        if (reason := self._unfit(offer.fragment, offer)) is not None:
             return Refused(reason=reason), None
         if self.engagement is not None:
             return Busy(seconds=MOMENT), None
-        if self._offering_to == caller and self._own_id < caller:
-            return Busy(seconds=MOMENT, crossed=True), None
-        if self._offering_to not in (None, caller):
+        if self._offering is not None and self._offering.partner != caller:
             return Busy(seconds=MOMENT), None
-        mine = self._share
+        if self._offering is not None and self._own_id < caller:
+            return Busy(seconds=MOMENT, crossed=True), None
+        mine = self._shares.get(offer.fragment)
         if mine is None:
             return Busy(seconds=min(max(self.next_boundary, MOMENT), LONGEST_BUSY)), None
-        if mine.codec not in offer.decodes:
+        if mine.ref is not None and mine.codec not in offer.decodes:
             return Refused(reason=f"my share is in {mine.codec}, which you do not decode"), None
-        accepted = Accepted(outer_step=mine.outer_step, share=mine.ref, codec=mine.codec)
-        theirs = Accepted(outer_step=offer.outer_step, share=offer.share, codec=offer.codec)
-        return accepted, self._engage(caller, offer.exchange, mine, theirs, initiated=False)
+        accepted = Accepted(
+            outer_step=mine.outer_step,
+            tokens=mine.tokens,
+            share=mine.ref,
+            codec=mine.codec,
+            bounds=mine.bounds,
+        )
+        return accepted, self._engage(caller, offer, mine, offer, initiated=False)
 
     def disengage(self, engagement: Engagement, *, mixed: bool) -> None:
         """End an exchange. One that mixed spends the share; one that failed leaves it as it was."""
         if self.engagement is not engagement:
             return
         self.engagement = None
+        mine = engagement.mine
         if mixed:
-            if self._share is engagement.mine:
-                self._share = None
-            self._mixed.append(engagement.mine.outer_step)
+            if self._shares.get(mine.fragment) is mine:
+                del self._shares[mine.fragment]
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            self._missed[mine.fragment] = 0
+            self._mixed.append(mine)
         self._notify()
 
     async def wait_change(self) -> None:
-        """Wait until the share or the engagement changes."""
+        """Wait until a share, an offer of ours or the engagement changes."""
         await self._changed.wait()
 
     def _engage(
-        self, partner: str, exchange: bytes, mine: OwnShare, theirs: Accepted, *, initiated: bool
+        self, partner: str, offer: Offer, mine: OwnShare, theirs: Offer | Accepted, *, initiated: bool
     ) -> Engagement:
         self.engagement = Engagement(
-            exchange=exchange,
+            exchange=offer.exchange,
             partner=partner,
             initiated=initiated,
             mine=mine,
-            theirs=theirs.share,
-            their_codec=theirs.codec,
-            their_outer_step=theirs.outer_step,
+            theirs=theirs,
+            # Who accepts says nothing of what it decodes: that both allow what the run does is its contract.
+            decodes=self._decodes if initiated else offer.decodes,
         )
         self._notify()
         return self.engagement
 
-    def _unfit(self, share: ObjectRef, codec: str) -> str | None:
+    def _is_kept(self, share: OwnShare) -> bool:
+        return share.share in self._kept[share.fragment]
+
+    def _unfit(self, fragment: int, theirs: Offer | Accepted) -> str | None:
+        """Return why what a partner announces is of no use to us, before a byte of it comes."""
+        largest = self._sizes.bounds(fragment)
+        if theirs.bounds is not None and theirs.bounds.size > largest:
+            return f"your bounds have {theirs.bounds.size} bytes, at most {largest} make sense here"
+        if theirs.share is None:
+            if theirs.codec in self._on_demand:
+                return None
+            return f"your share is in {theirs.codec}, which is not written on demand in this run"
+        return self._unfit_body(fragment, theirs.codec, theirs.share)
+
+    def _unfit_body(self, fragment: int, codec: str, share: ObjectRef) -> str | None:
         if codec not in self._decodes:
             return f"your share is in {codec}; this run decodes {', '.join(self._decodes)}"
-        mine = self._share
-        if mine is not None and codec == mine.codec and share.size != mine.ref.size:
+        if codec in self._on_demand:
+            return f"a share in {codec} is written for its receiver, and yours is for anybody"
+        mine = self._shares.get(fragment)
+        if mine is not None and mine.ref is not None and codec == mine.codec and share.size != mine.ref.size:
             return f"your share has {share.size} bytes, shares of this run have {mine.ref.size}"
-        if share.size > self.largest_share:
-            return f"your share has {share.size} bytes, at most {self.largest_share} make sense here"
+        largest = self._sizes.body(fragment, codec)
+        if share.size > largest:
+            return f"your share has {share.size} bytes, at most {largest} make sense here"
         return None
 
     def _notify(self) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import trio
 
 from peer.swarm.calls import Conversation, conversation
+from peer.swarm.goodput import Goodput
 from peer.swarm.objects import Incoming, ObjectStore
 from peer.swarm.service import PieceOf, Reply
 from peer.swarm.transport import Contact, Transport, TransportError
@@ -26,8 +27,13 @@ async def pull(
 ) -> None:
     """Fetch what `incoming` still misses of `ref`. Raises as `Conversation.ask`; what came is kept."""
     async with conversation(transport, contact, run_id) as talk:
-        while incoming.missing:
-            incoming.write(await _pull_piece(talk, ref, incoming))
+        await pull_through(talk, ref, incoming)
+
+
+async def pull_through(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
+    """Fetch what `incoming` still misses of `ref` over a stream that is open, like `pull`."""
+    while incoming.missing:
+        incoming.write(await _pull_piece(talk, ref, incoming))
 
 
 async def _pull_piece(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> bytes:
@@ -42,12 +48,14 @@ async def _pull_piece(talk: Conversation, ref: ObjectRef, incoming: Incoming) ->
 
 
 class PieceServer:
-    """Answers `Pull` from the object store, and counts what went out."""
+    """Answers `Pull` from the object store, and counts what went out and how fast."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._watched: tuple[str, trio.CancelScope, float] | None = None
         self._last_pull = ("", float("-inf"))
+        self._pulling: tuple[str, bytes, float] = ("", b"", 0.0)
+        self.goodput = Goodput()
         self.bytes_out = 0
 
     @contextmanager
@@ -77,7 +85,19 @@ class PieceServer:
             return Refused(reason="this object is not here (any more)")
         self.bytes_out += len(data)
         self._last_pull = (peer_id, trio.current_time())
+        self._measure(peer_id, call, last=len(data) < PIECE)
         if self._watched is not None and self._watched[0] == peer_id:
             _, scope, seconds = self._watched
             scope.deadline = trio.current_time() + seconds
         return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)
+
+    def _measure(self, peer_id: str, call: Pull, *, last: bool) -> None:
+        """Time an object from its first piece to its last: the call for a piece says that the last one came.
+
+        Of two peers that pull at once neither is timed.
+        """
+        now = trio.current_time()
+        if call.offset == 0:
+            self._pulling = (peer_id, call.sha256, now)
+        elif last and self._pulling[:2] == (peer_id, call.sha256):
+            self.goodput.sent(peer_id, call.offset, now - self._pulling[2])

@@ -1,27 +1,43 @@
 """One peer's whole network side: puts the parts together and runs them."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
+from peer.swarm.choice import ON_DEMAND, decodable
+from peer.swarm.chooser import Chooser
+from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.discovery import Discovery, DiscoveryStatistics
+from peer.swarm.engagement import OwnShare
 from peer.swarm.exchange import Exchanger, ExchangeStatistics, Outcome
+from peer.swarm.fetcher import Fetcher
+from peer.swarm.gatherer import Gatherer
 from peer.swarm.learner import Learner
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
 from peer.swarm.membership import Membership
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pairing import OwnShare, Pairing
+from peer.swarm.pairing import KEPT, Pairing
+from peer.swarm.part_fetcher import PartFetcher
+from peer.swarm.partner_calls import PartnerCalls
 from peer.swarm.pull import PieceServer
+from peer.swarm.reader import Reader
+from peer.swarm.reducer import Reducer
+from peer.swarm.reduction import Tools
 from peer.swarm.service import Reply, Service, ServiceStatistics
+from peer.swarm.share_sizes import ShareSizes
 from peer.swarm.state_sync import Donor, StateStatistics
 from peer.swarm.transport import Contact, Transport, TransportStatistics
 from peer.swarm.view import View, ViewStatistics
-from protocol import messages, sizes
+from peer.swarm.writer import Writer
+from protocol import messages
+from protocol.group_calls import Invite, Ready
 from protocol.identity import Identity
 from protocol.manifest import Manifest, SignedManifest, differences, open_manifest
+from protocol.rules import PAIR
 
 
 class Observer(Protocol):
@@ -95,7 +111,12 @@ class Swarm:
         self._learner = learner
         self.store = store
         self._observer = observer
-        run_id, outer = run.run_id, run.manifest.outer
+        self.pairing: Pairing | Gatherer
+        """Takes our shares."""
+        self._matchmaker: Matchmaker | Gatherer
+        self._exchanger: Exchanger | Reducer
+        self._partner_calls: PartnerCalls | Gatherer
+        run_id = run.run_id
         # One source of chance for all parts, so that a simulation can be run again from its seed.
         self._rng = rng or random.Random()
         self.view = View(identity.peer_id, run_id, rng=self._rng)
@@ -110,36 +131,76 @@ class Swarm:
             cached=run.cached,
             rng=self._rng,
         )
-        self.pairing = Pairing(identity.peer_id, decodes=run.manifest.codecs)
-        self.pairing.largest_share = sizes.largest_share(run.manifest)
         self._pieces = PieceServer(store)
-        self._exchanger = Exchanger(transport, run_id, store, self._pieces, learner, observer.exchange_ended)
-        self._matchmaker = Matchmaker(
-            transport,
-            run_id,
-            self.view,
-            self.pairing,
-            self._exchanger,
-            learner,
-            waits=not outer.overlap,
-            on_skip=observer.skipped,
-        )
+        if run.manifest.outer.group > PAIR:
+            self._gather()
+        else:
+            self._pair(identity.peer_id)
         self.service = Service(run_id)
         self._donor: Donor | None = None
         self.serving = trio.Event()
         """Set once calls are answered."""
-        self._previous: list[messages.ObjectRef] = []
+        self._kept: defaultdict[int, deque[OwnShare]] = defaultdict(deque)
+
+    def _pair(self, own_id: str) -> None:
+        """Put together what finds partners, two by two, and exchanges with them."""
+        manifest, learner = self._run.manifest, self._learner
+        sizes, decodes = ShareSizes(manifest), decodable(manifest)
+        on_demand = tuple(codec for codec in manifest.codecs if codec in ON_DEMAND)
+        seeks = manifest.outer.seeks
+        pairing = Pairing(own_id, decodes=decodes, on_demand=on_demand, sizes=sizes, seeks=seeks)
+        # How long a trainer may take for an answer, ours or a partner's: it looks up between inner steps.
+        thinking = AdaptiveDeadline(first=10.0, floor=5.0, ceiling=120.0)
+        goodput = self._pieces.goodput
+        chooser = Chooser(manifest, sizes, goodput, lambda: pairing.pace)
+        fetcher = Fetcher(self._transport, self._run.run_id, self.store, goodput)
+        writer = Writer(fetcher, learner, sizes, chooser, thinking)
+        reader = Reader(fetcher, learner, sizes, thinking, decodes=decodes)
+        exchanger = Exchanger(
+            fetcher, self._pieces, learner, reader, writer, thinking, self._observer.exchange_ended
+        )
+        matchmaker = Matchmaker(
+            self._transport,
+            self._run.run_id,
+            self.view,
+            pairing,
+            exchanger,
+            learner,
+            waits=not manifest.outer.overlap,
+            on_skip=self._observer.skipped,
+        )
+        self.pairing, self._exchanger, self._matchmaker = pairing, exchanger, matchmaker
+        self._partner_calls = PartnerCalls(self.view, pairing, writer, matchmaker.start)
+
+    def _gather(self) -> None:
+        """Put together what finds groups of more than two, and averages with them."""
+        transport, run_id, learner = self._transport, self._run.run_id, self._learner
+        fetcher = PartFetcher(transport, run_id, self.view, self.store)
+        tools = Tools(transport, run_id, self.view, self.store, fetcher, learner)
+        manifest, observer = self._run.manifest, self._observer
+        self._exchanger = Reducer(tools, self._pieces, manifest, observer.exchange_ended)
+        self.pairing = self._matchmaker = self._partner_calls = Gatherer(
+            transport,
+            run_id,
+            self.view,
+            self._exchanger,
+            learner,
+            manifest.outer,
+            on_skip=observer.skipped,
+        )
 
     async def run(self) -> None:
         """Serve, find peers and line up with them until cancelled."""
         async with trio.open_nursery() as nursery:
             self._donor = Donor(self.store, self._learner, nursery, self._observer.state_served)
+            # Two sets of stubs are about that disagree on the type of what `start` hands over.
+            start: Callable[..., Awaitable[None]] = self._matchmaker.run
+            await nursery.start(start)
             self._serve(self._donor)
             self._transport.handle(messages.STREAM_PROTOCOL, self.service.handle)
             self.serving.set()
             nursery.start_soon(self.membership.run)
             nursery.start_soon(self._discovery.run)
-            nursery.start_soon(self._matchmaker.run)
 
     def _serve(self, donor: Donor) -> None:
         serve = self.service.serve
@@ -147,11 +208,8 @@ class Swarm:
         serve(messages.AskPeers, self.membership.serve_peers)
         serve(messages.Goodbye, self.membership.serve_goodbye)
         serve(messages.AskState, donor.serve)
-        serve(messages.Offer, self._matchmaker.serve_offer)
-        serve(messages.Confirm, self._matchmaker.serve_confirm)
-        serve(messages.Settle, self._matchmaker.serve_settle)
-        serve(messages.Abandon, self._matchmaker.serve_abandon)
         serve(messages.Pull, self._pieces.serve)
+        self._partner_calls.register(self.service)
 
     async def _serve_manifest(self, caller: str, call: messages.AskManifest) -> Reply:
         if call.mine is not None and call.mine.run_id != self._run.run_id:
@@ -164,18 +222,29 @@ class Swarm:
         await self._discovery.bootstrap()
         return bool(self.view.live())
 
-    def new_share(self, share: OwnShare, file: str) -> None:
-        """Offer this share, which lies in `file` of the spool, from now on."""
-        self.store.add(share.ref, file)
-        self._previous.append(share.ref)
+    def new_share(self, share: OwnShare, files: Sequence[str]) -> None:
+        """Offer this share from now on.
+
+        Args:
+            share: what the trainer announced.
+            files: those of `share.ref` and `share.bounds`, in this order, as far as there are such. The
+                store owns them from now on.
+        """
+        for ref, file in zip(_objects(share), files, strict=True):
+            self.store.add(ref, file)
+        kept = self._kept[share.fragment]
+        kept.append(share)
         # The share before this one may be on its way to a partner that has just been promised it.
-        while len(self._previous) > 2:
-            self._retire(self._previous.pop(0))
+        while len(kept) > KEPT:
+            self._retire(kept.popleft())
         self.pairing.new_share(share)
 
-    def _retire(self, ref: messages.ObjectRef) -> None:
-        if ref not in self._previous:
-            self.store.retire(ref.sha256)
+    def _retire(self, share: OwnShare) -> None:
+        # Two shares may have the same bytes: bounds stay as they are where nothing was mixed between.
+        needed = {ref for shares in self._kept.values() for kept in shares for ref in _objects(kept)}
+        for ref in _objects(share):
+            if ref not in needed:
+                self.store.retire(ref.sha256)
 
     def free_shard(self, shards: int) -> int:
         """Return a shard of the data that no known peer reads, or any where all are taken."""
@@ -185,7 +254,7 @@ class Swarm:
 
     async def leave(self) -> None:
         """Say goodbye to the peers in view, and begin nothing new with anybody."""
-        for kind in (messages.AskPeers, messages.AskState, messages.Offer):
+        for kind in (messages.AskPeers, messages.AskState, messages.Offer, Ready, Invite):
             self.service.serve(kind, _refuse_leaving)
         await self.membership.say_goodbye()
 
@@ -206,3 +275,8 @@ class Swarm:
 async def _refuse_leaving(caller: str, call: object) -> Reply:
     del caller, call
     return messages.Refused(reason="I am leaving")
+
+
+def _objects(share: OwnShare) -> list[messages.ObjectRef]:
+    """Return what partners may pull of a share."""
+    return [ref for ref in (share.ref, share.bounds) if ref is not None]

@@ -185,6 +185,19 @@ class View:
         """Return the peers that have answered."""
         return [_contact(entry.record) for entry in self._entries.values() if entry.answered]
 
+    def willing(self) -> list[Contact]:
+        """Return the peers that have answered, but those that owe an answer or are avoided."""
+        now = trio.current_time()
+        return [
+            _contact(entry.record)
+            for entry in self._entries.values()
+            if entry.answered and not entry.missed and entry.avoided_until <= now
+        ]
+
+    def records(self, peer_ids: Iterable[str]) -> list[SignedRecord]:
+        """Return the records of those of the peers that are known."""
+        return [entry.sealed for peer_id in peer_ids if (entry := self._entries.get(peer_id))]
+
     def known(self) -> list[Contact]:
         """Return every peer with a good record, proved alive or not."""
         return [_contact(entry.record) for entry in self._entries.values()]

@@ -155,9 +155,12 @@ class ShareReady(Event, frozen=True, kw_only=True):
     inner_step: int
     codec: str
     size: int
+    """0 where the share is written for each partner when it asks."""
+    fragment: int = 0
 
     def _words(self) -> str:
-        return f"outer step {self.outer_step}: shares {format_bytes(self.size)} as {self.codec}"
+        what = format_bytes(self.size) if self.size else "weights"
+        return f"outer step {self.outer_step}: shares {what} as {self.codec}"
 
 
 class ExchangeDone(Event, frozen=True, kw_only=True):
@@ -172,6 +175,11 @@ class ExchangeDone(Event, frozen=True, kw_only=True):
     relative_distance: float
     outer_step: int
     initiated: bool
+    fragment: int = 0
+    late_by: int = 0
+    """Inner steps between our boundary and the mix."""
+    choice: str = ""
+    """Why our share was written in the codec that it was; empty where all partners get the same bytes."""
 
     def _words(self) -> str:
         size = format_bytes(self.bytes_in + self.bytes_out)
@@ -243,6 +251,17 @@ class NoDonor(Event, frozen=True, kw_only=True):
         return "nobody has a state to give; training starts from the run's seed"
 
 
+class VotesEqual(Event, frozen=True, kw_only=True):
+    """`onebyte`: we and another peer hold the same votes."""
+
+    partner: str
+    votes: int
+    voters: int
+
+    def _words(self) -> str:
+        return f"the same {self.votes:,} votes of {self.voters} voters as {short_peer(self.partner)}"
+
+
 class Stopped(Event, frozen=True, kw_only=True):
     """The daemon ends; the last event of its life, unless it was killed."""
 
@@ -274,6 +293,7 @@ AnyEvent = (
     | StateServed
     | StateFetched
     | NoDonor
+    | VotesEqual
     | Stopped
 )
 """What a line of the log may hold."""

@@ -14,6 +14,7 @@ from peer.trainer import checkpoint, data
 from peer.trainer.device import choose
 from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
 from protocol.codec import digest, encode
 from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused
@@ -23,13 +24,16 @@ def train(link: Link, begin: Begin) -> None:
     """Build what `begin` asks for, say `Ready`, and train until the end.
 
     Raises:
-        PeerError: something that a person can mend: data, device, disk, a run that diverged.
+        PeerError: something that a person can mend: data, first weights, device, disk, a run that diverged.
         RefusedStateError: the donor's state is of no use.
     """
+    if begin.manifest.outer.preset == "onebyte":
+        onebyte.train(link, begin)
+        return
     manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
     device = choose(begin.device)
     corpus = data.load(manifest, _path(begin.data_path), _path(begin.tokenizer_path))
-    replica = Replica(manifest, corpus, begin.shard, device)
+    replica = Replica(manifest, corpus, begin.shard, device, begin.batch)
     folder, run_id = home / "checkpoints", digest(encode(manifest))
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None
@@ -43,6 +47,8 @@ def train(link: Link, begin: Begin) -> None:
         link.send(checkpoints.write())
     elif (saved := checkpoint.newest(folder, run_id)) is not None:
         replica.restore(saved)
+    else:
+        replica.begin(_path(begin.weights_path))
     link.send(
         Ready(
             device=str(device),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from peer.trainer import checkpoint, data, sources, tokenizer
+from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten
 from peer.trainer.model import Transformer, build
 from protocol.manifest import Manifest
@@ -23,7 +24,7 @@ class Losses:
     """Losses in nats a token, all over the same windows.
 
     Attributes:
-        start: of the first weights, which the manifest's seed gives.
+        start: of the first weights, from the manifest's seed or its file.
         replicas: of each peer's weights, in the order given.
         average: of the mean of the peers' weights: the swarm's model.
     """
@@ -48,21 +49,27 @@ def held_out_loss(net: Transformer, tokens: Tensor, context: int, windows: int =
 
 
 def evaluate_replicas(
-    checkpoints: Sequence[Path], manifest: Manifest, tokens: Tensor, windows: int = WINDOWS
+    checkpoints: Sequence[Path],
+    manifest: Manifest,
+    tokens: Tensor,
+    windows: int = WINDOWS,
+    first_weights: Path | None = None,
 ) -> Losses:
-    """Evaluate the seed's weights, each checkpoint's, and the mean of the checkpoints', on the CPU.
+    """Evaluate the first weights, each checkpoint's, and the mean of the checkpoints', on the CPU.
 
     Args:
         checkpoints: folders of single checkpoints, such as `home/checkpoints/step-00000200`; at least one.
         manifest: the run that they are of.
         tokens: 1-D, from `held_out_tokens` or `austen_tokens`.
         windows: how many evenly spaced windows of `tokens` to average over.
+        first_weights: the file that the manifest names, if it names one.
 
     Raises:
         CheckpointError: one is damaged, or of another model.
     """
     context = manifest.model.context
     net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+    load_first_weights(manifest.model, first_weights, net)
     flat = flatten(net)
     first = held_out_loss(net, tokens, context, windows)
     mean = torch.zeros_like(flat)

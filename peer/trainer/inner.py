@@ -1,15 +1,19 @@
-"""The inner optimiser: AdamW with warm-up, cosine and clipping, and the precision it computes in."""
+"""The inner optimiser: AdamW, Muon or SGD with warm-up, cosine and clipping, and the losses' precision."""
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
-from peer.trainer.flat import pieces
+from peer.trainer.muon import Muon
 from protocol.manifest import Inner
 
 EPSILON = 1e-8
+
+Parameters = Sequence[nn.Parameter]
 
 
 def learning_rate(inner: Inner, step: int, own_step: int) -> float:
@@ -25,15 +29,19 @@ def learning_rate(inner: Inner, step: int, own_step: int) -> float:
     return inner.learning_rate * ramp * (inner.final_ratio + (1 - inner.final_ratio) * cosine)
 
 
-def adamw(module: nn.Module, inner: Inner) -> torch.optim.AdamW:
-    """Return AdamW (arXiv 1711.05101) over `module`; only matrices decay."""
-    matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
+def for_batch(inner: Inner, batch: int) -> Inner:
+    """Return `inner` for a host whose inner steps take `batch` sequences instead of the manifest's.
+
+    beta2' = beta2^(B'/B), so that the second moment forgets after as many tokens as everybody's; beta1 and
+    the learning rate stay (arXiv 2507.07101, section 3).
+    """
+    return replace(inner, beta2=inner.beta2 ** (batch / inner.batch))
+
+
+def adamw(parameters: Parameters, inner: Inner) -> torch.optim.AdamW:
+    """Return AdamW (arXiv 1711.05101) over `parameters`; only matrices decay."""
     return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": inner.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
+        _decaying(parameters, inner),
         lr=inner.learning_rate,
         betas=(inner.beta1, inner.beta2),
         eps=EPSILON,
@@ -41,44 +49,86 @@ def adamw(module: nn.Module, inner: Inner) -> torch.optim.AdamW:
     )
 
 
+def _decaying(parameters: Parameters, inner: Inner) -> list[dict[str, object]]:
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": inner.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
+    """Return the matrices that are no embedding: those that Muon's orthogonal updates are made for."""
+    embeddings = {part.weight for part in module.modules() if isinstance(part, nn.Embedding)}
+    return [each for each in module.parameters() if each.ndim > 1 and each not in embeddings]
+
+
 class InnerOptimiser:
-    """AdamW over a flattened module, its two moments flat as well, so that they are saved as they lie.
+    """The manifest's optimiser over a flattened module; its moments are flat too, and are saved as they lie.
 
     Attributes:
-        first: running mean of the gradients, 1-D fp32, parameters in the order of the flat weights.
-        second: running mean of their squares, likewise.
+        first: running means of the gradients, 1-D fp32, in the order of the flat weights; empty for `sgd`.
+        second: running means of their squares, likewise, of those parameters that AdamW trains.
     """
 
     def __init__(self, module: nn.Module, flat: Tensor, inner: Inner) -> None:
         self._inner = inner
         self._parameters = list(module.parameters())
-        self._adamw = adamw(module, inner)
+        hidden = hidden_matrices(module) if inner.kind == "muon" else []
+        apart = set(hidden)
+        rest = [parameter for parameter in self._parameters if parameter not in apart]
+        self._optimisers: list[torch.optim.Optimizer] = []
+        self._steps: list[Tensor] = []
+        """AdamW's counts of its steps."""
+        self.first = self.second = flat.new_empty(0)
+        if inner.kind == "sgd":
+            self._optimisers.append(torch.optim.SGD(_decaying(rest, inner), inner.learning_rate))
+            return
         self.first = torch.zeros_like(flat)
-        self.second = torch.zeros_like(flat)
-        views = zip(pieces(module, self.first).values(), pieces(module, self.second).values(), strict=True)
-        for parameter, (first, second) in zip(self._parameters, views, strict=True):
-            self._adamw.state[parameter] = {
-                "step": torch.zeros((), device=flat.device),
-                "exp_avg": first,
+        self.second = flat.new_zeros(sum(parameter.numel() for parameter in rest))
+        first = _views(self._parameters, self.first)
+        if hidden:
+            # Its updates are as large as AdamW's, so one rate serves both.
+            muon = Muon(hidden, inner.learning_rate, inner.beta1, inner.weight_decay)
+            muon.state |= {parameter: {"momentum_buffer": first[parameter]} for parameter in hidden}
+            self._optimisers.append(muon)
+        self._optimisers.append(self._adamw(rest, first))
+
+    def _adamw(self, parameters: Parameters, first: dict[nn.Parameter, Tensor]) -> torch.optim.AdamW:
+        made = adamw(parameters, self._inner)
+        for parameter, second in _views(parameters, self.second).items():
+            self._steps.append(torch.zeros((), device=second.device))
+            made.state[parameter] = {
+                "step": self._steps[-1],
+                "exp_avg": first[parameter],
                 "exp_avg_sq": second,
             }
+        return made
 
     def step(self, step: int, own_step: int) -> None:
         """Clip the gradients, take the step at the schedule's rate, and free the gradients."""
         rate = learning_rate(self._inner, step, own_step)
-        for group in self._adamw.param_groups:
-            group["lr"] = rate
         torch.nn.utils.clip_grad_norm_(self._parameters, self._inner.clip)
-        self._adamw.step()
-        self._adamw.zero_grad()
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad()
 
     @torch.no_grad()
     def restore(self, first: Tensor, second: Tensor, own_steps: int) -> None:
         """Take over saved moments and the number of steps that they have seen."""
         self.first.copy_(first)
         self.second.copy_(second)
-        for state in self._adamw.state.values():
-            state["step"].fill_(own_steps)
+        for count in self._steps:
+            count.fill_(own_steps)
+
+
+def _views(parameters: Parameters, flat: Tensor) -> dict[nn.Parameter, Tensor]:
+    """Return a view of `flat` in the shape of each parameter, one after the other."""
+    parts = torch.split(flat, [parameter.numel() for parameter in parameters])
+    return {each: part.view(each.shape) for each, part in zip(parameters, parts, strict=True)}
 
 
 def precision(inner: Inner, device: torch.device) -> AbstractContextManager[object]:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -12,7 +13,8 @@ from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
 from peer.trainer.replica import Replica
-from peer.trainer.sharing import Sharing
+from peer.trainer.sharing import Question, Sharing
+from protocol.fragments import Fragment
 from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
@@ -24,7 +26,6 @@ from protocol.trainer import (
     NoMix,
     Progress,
     State,
-    Theirs,
     ToTrainer,
 )
 
@@ -35,10 +36,19 @@ CHECKPOINT_SHARE = 20.0
 """Where writing is slow, checkpoints are at least so many times further apart than one takes."""
 
 
+class Saveable(Protocol):
+    """What has checkpoints: a replica, or a voter of `onebyte`."""
+
+    counters: checkpoint.Counters
+
+    def contents(self) -> checkpoint.Contents:
+        """Return what a checkpoint holds."""
+
+
 class Checkpoints:
     """Writes a replica's checkpoints to `folder` when the last one is old, or when told to."""
 
-    def __init__(self, replica: Replica, folder: Path, run_id: bytes) -> None:
+    def __init__(self, replica: Saveable, folder: Path, run_id: bytes) -> None:
         self._replica = replica
         self._folder = folder
         self._run_id = run_id
@@ -107,13 +117,15 @@ class Loop:
         """
         while not self._stopping and not self._reached_stop():
             self._meter.count(self._replica.take_inner_step())
-            if self._replica.at_boundary:
-                self._cross_boundary()
+            if (fragment := self._replica.due) is not None:
+                self._cross_boundary(fragment)
             while (message := self._link.poll()) is not None:
                 self._answer(message)
             if self._meter.due:
                 self._report()
         self._wait_for_mixes()
+        for fragment in self._replica.fragments:
+            self._replica.settle(fragment)
         self._report()
         self._link.send(self._checkpoints.write())
         inner_step = self._replica.counters.inner_step
@@ -122,10 +134,10 @@ class Loop:
     def _reached_stop(self) -> bool:
         return self._stop_at is not None and self._replica.counters.inner_step >= self._stop_at
 
-    def _cross_boundary(self) -> None:
-        shared = self._replica.take_outer_step()
-        if shared:
-            self._link.send(self._sharing.publish(shared))
+    def _cross_boundary(self, fragment: Fragment) -> None:
+        boundary = self._replica.take_outer_step(fragment)
+        if boundary is not None:
+            self._link.send(self._sharing.publish(boundary))
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
@@ -137,11 +149,9 @@ class Loop:
             self._answer(self._link.wait())
 
     def _answer(self, message: ToTrainer | Closed) -> None:
-        if isinstance(message, Theirs):
-            mixed, refreshed = self._sharing.land(message)
-            self._link.send(mixed)
-            if refreshed is not None:
-                self._link.send(refreshed)
+        if isinstance(message, Question):
+            for answer in self._sharing.answer(message):
+                self._link.send(answer)
         elif isinstance(message, NoMix):
             self._sharing.drop(message.share)
         elif isinstance(message, Capture):
@@ -150,17 +160,20 @@ class Loop:
             self._stopping = True
 
     def _capture(self) -> Captured:
-        """Write φ and m, with the progress that φ stands for: that of the last boundary."""
+        """Write φ and m, with the progress that φ stands for: that of the last boundary of any fragment.
+
+        The other fragments of φ are as old as their own last boundaries: up to H inner steps older.
+        """
         replica, now = self._replica, self._replica.counters
         phi = replica.theta if replica.outer is None else replica.outer.phi
         momentum = torch.zeros_like(phi) if replica.outer is None else replica.outer.momentum
-        since = 0 if replica.outer is None else now.inner_step % self._manifest.outer.every
+        since = 0 if replica.outer is None else min(map(replica.steps_since, replica.fragments))
         written = spool.write(spool.fresh(self._spool, "state"), get("fp32"), (phi, momentum))
         state = State(
-            file=written.name,
+            file=written.file,
             inner_step=now.inner_step - since,
             outer_step=now.outer_step,
-            tokens=now.tokens - since * self._manifest.inner.batch * self._manifest.model.context,
+            tokens=now.tokens - since * replica.batch * self._manifest.model.context,
         )
         return Captured(state=state, size=written.size, sha256=written.sha256)
 
@@ -169,8 +182,9 @@ class Loop:
         if reading is None:
             return
         now, manifest = self._replica.counters, self._manifest
-        to_boundary = manifest.outer.every - now.inner_step % manifest.outer.every
-        tokens_per_step = manifest.inner.batch * manifest.model.context
+        every = manifest.outer.every
+        to_boundary = min(every - self._replica.steps_since(part) for part in self._replica.fragments)
+        tokens_per_step = self._replica.batch * manifest.model.context
         self._link.send(
             Progress(
                 inner_step=now.inner_step,

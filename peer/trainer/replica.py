@@ -1,5 +1,6 @@
 """One peer's copy of the model, with everything that its training goes on from."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,17 +9,29 @@ from torch import Tensor
 from peer.codec.base import CodecError
 from peer.codec.registry import get
 from peer.errors import TrainerError
+from peer.outer import mix
+from peer.outer.ranges import Ranges, gather
 from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
 from peer.trainer import data, spool
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
+from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
-from peer.trainer.inner import InnerOptimiser, precision
+from peer.trainer.inner import InnerOptimiser, for_batch, precision
 from peer.trainer.model import build
 from peer.trainer.order import Order
+from protocol.fragments import Fragment, due, fragments
 from protocol.manifest import Manifest, Outer
 from protocol.trainer import State
+
+PAIR = 2
+
+BLEND = 0.5
+"""How much of the fast weights stays where a mix is blended in: Streaming DiLoCo's alpha (2501.18512)."""
+
+FEEDBACK_CODEC = "topk"
+"""It leaves so much out that it must be remembered (SparseLoCo, 2508.15706)."""
 
 MAX_COUNT = 1 << 53
 """The most steps or tokens that a donor is believed: enough for ever, and far from overflowing."""
@@ -30,7 +43,38 @@ class RefusedStateError(Exception):
 
 def rule_of(outer: Outer) -> Rule:
     """Return the outer rule that a manifest asks for."""
-    return derive(outer.preset, alpha=outer.alpha, beta=outer.beta, overlap=outer.overlap, mixes=outer.mixes)
+    return derive(
+        outer.preset,
+        alpha=outer.alpha,
+        beta=outer.beta,
+        overlap=outer.overlap,
+        mixes=outer.mixes,
+        group=outer.group,
+        fragments=outer.fragments,
+        keep=BLEND if outer.landing == "blend" else None,
+        weights=outer.weights,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """An outer step that was just taken, with what a mix needs of it; all tensors are the fragment's.
+
+    Attributes:
+        fragment: whose step it was.
+        where: its place in the flat weights; None where it is the whole model.
+        shared: what the rule shares with a partner; empty where a group mixes.
+        before: slow weights and momentum before the step; None where pairs mix.
+        theta: the fast weights that the step was taken with; None where pairs mix.
+        tokens: trained since the fragment's outer step before.
+    """
+
+    fragment: Fragment
+    where: Ranges | None
+    shared: Shared
+    before: OuterState | None
+    theta: Tensor | None
+    tokens: int
 
 
 class Replica:
@@ -38,13 +82,23 @@ class Replica:
 
     Attributes:
         rule: the run's outer rule.
+        fragments: the parts of the model that take their outer steps apart.
+        batch: sequences of one inner step.
         net: the model on its device; its parameters are views of `theta`.
         theta: the fast weights, flat fp32.
         outer: slow weights and outer momentum, flat fp32; None where the rule has no outer optimiser.
+        residual: what lossy shares have left out so far, flat fp32; None without error feedback.
         counters: how far it has come.
     """
 
-    def __init__(self, manifest: Manifest, corpus: data.Corpus, shard: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        corpus: data.Corpus,
+        shard: int,
+        device: torch.device,
+        batch: int | None = None,
+    ) -> None:
         self._manifest = manifest
         self._training = corpus.training
         self._precision = precision(manifest.inner, device)
@@ -52,21 +106,35 @@ class Replica:
         windows = data.window_count(corpus.training, manifest.model.context)
         self._order = Order(windows, manifest.data.shards, shard, manifest.seed)
         self.rule = rule_of(manifest.outer)
+        self.fragments = fragments(manifest)
+        self.batch = batch or manifest.inner.batch
         self.net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed).to(device)
         self.theta = flatten(self.net)
-        self._inner = InnerOptimiser(self.net, self.theta, manifest.inner)
+        self._inner = InnerOptimiser(self.net, self.theta, for_batch(manifest.inner, self.batch))
         self.outer = None if self.rule.optimiser == "none" else OuterState.create(self.theta)
+        self.residual = torch.zeros_like(self.theta) if manifest.codecs[0] == FEEDBACK_CODEC else None
         self.counters = Counters()
+        self._stepped_at = [0] * len(self.fragments)
+        """Tokens at each fragment's last outer step."""
+        self._unsettled: set[int] = set()
 
     @property
-    def at_boundary(self) -> bool:
-        """Whether the last inner step was the H-th since the last boundary."""
-        return self.counters.inner_step % self._manifest.outer.every == 0
+    def due(self) -> Fragment | None:
+        """The fragment whose outer step follows the last inner step, if any."""
+        return due(self.fragments, self._manifest.outer.every, self.counters.inner_step)
+
+    def steps_since(self, fragment: Fragment) -> int:
+        """Return the inner steps since the fragment's outer step was due last."""
+        return (self.counters.inner_step - fragment.offset) % self._manifest.outer.every
+
+    def where(self, fragment: Fragment) -> Ranges | None:
+        """Return the fragment's place in the flat weights; None for the whole model."""
+        return fragment.ranges if len(self.fragments) > 1 else None
 
     def take_inner_step(self) -> Tensor:
         """Train on the next batch and return its loss, nats a token, an fp32 scalar on the device."""
         now, context = self.counters, self._manifest.model.context
-        windows, position = self._order.take(now.position, self._manifest.inner.batch)
+        windows, position = self._order.take(now.position, self.batch)
         tokens = upload(data.batch(self._training, windows, context), self._device)
         with self._precision:
             loss: Tensor = self.net(tokens)
@@ -81,14 +149,30 @@ class Replica:
         )
         return loss.detach()
 
-    def take_outer_step(self) -> Shared:
-        """Take the outer step of a boundary and return snapshots of what the rule shares, if anything."""
+    def take_outer_step(self, fragment: Fragment) -> Boundary | None:
+        """Take the outer step of a fragment; None where the rule has none."""
         if self.outer is None:
-            return ()
-        shared = take_outer_step(self.rule, self.outer, self.theta)
+            return None
+        # Blended only now, where the exchange of the step before has still not ended.
+        self.settle(fragment)
+        where, before, theta = self.where(fragment), None, None
+        if self.rule.group > PAIR:
+            before = OuterState(gather(self.outer.phi, where), gather(self.outer.momentum, where))
+            theta = gather(self.theta, where)
+        shared = take_outer_step(self.rule, self.outer, self.theta, where)
         now = self.counters
         self.counters = Counters(now.inner_step, now.outer_step + 1, now.tokens, now.own_steps, now.position)
-        return shared
+        tokens = now.tokens - self._stepped_at[fragment.index]
+        self._stepped_at[fragment.index] = now.tokens
+        if self.rule.keep is not None:
+            self._unsettled.add(fragment.index)
+        return Boundary(fragment, where, () if before else shared, before, theta, tokens)
+
+    def settle(self, fragment: Fragment) -> None:
+        """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now."""
+        if self.outer is not None and fragment.index in self._unsettled:
+            self._unsettled.discard(fragment.index)
+            mix.settle(self.rule, self.outer, self.theta, self.where(fragment))
 
     def contents(self) -> Contents:
         """Return what a checkpoint holds; the tensors are the live ones.
@@ -105,7 +189,22 @@ class Replica:
         }
         if self.outer is not None:
             state |= {"outer.phi": self.outer.phi, "outer.momentum": self.outer.momentum}
+        if self.residual is not None:
+            state["outer.residual"] = self.residual
+        if self.rule.keep is not None:
+            state["outer.unsettled"] = torch.tensor(sorted(self._unsettled), dtype=torch.int64)
         return Contents(self.counters, pieces(self.net, self.theta), state)
+
+    @torch.no_grad()
+    def begin(self, weights: Path | None) -> None:
+        """Start with the run's first weights: from the file `weights` where the manifest names one.
+
+        Raises:
+            CheckpointError: the file is missing, or not what the manifest names.
+        """
+        load_first_weights(self._manifest.model, weights, self.net)
+        if self.outer is not None:
+            self.outer.phi.copy_(self.theta)
 
     @torch.no_grad()
     def restore(self, contents: Contents) -> None:
@@ -117,8 +216,14 @@ class Replica:
         if self.outer is not None:
             self.outer.phi.copy_(state["outer.phi"])
             self.outer.momentum.copy_(state["outer.momentum"])
+        if self.residual is not None and "outer.residual" in state:
+            self.residual.copy_(state["outer.residual"])
+        self._unsettled = set(state["outer.unsettled"].tolist()) if self.rule.keep is not None else set()
         torch.set_rng_state(state["random"])
-        self.counters = contents.counters
+        self._stand_at(contents.counters)
+        # Exchanges that were under way when this was saved will not end any more.
+        for fragment in self.fragments:
+            self.settle(fragment)
 
     @torch.no_grad()
     def adopt(self, state: State, file: Path) -> None:
@@ -137,7 +242,15 @@ class Replica:
             raise RefusedStateError(f"the donor's state is of no use: {error}") from error
         if self.outer is not None:
             self.outer.phi.copy_(self.theta)
-        self.counters = Counters(state.inner_step, state.outer_step, state.tokens)
+        self._stand_at(Counters(state.inner_step, state.outer_step, state.tokens))
+
+    def _stand_at(self, counters: Counters) -> None:
+        self.counters = counters
+        a_step = self.batch * self._manifest.model.context
+        self._stepped_at = [
+            counters.tokens - min(self.steps_since(fragment), counters.own_steps) * a_step
+            for fragment in self.fragments
+        ]
 
     def diverged(self) -> TrainerError:
         """Return the error that says that the weights are of no use any more."""

@@ -3,22 +3,13 @@
 import hashlib
 import mmap
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from peer.codec.base import Codec, CodecError
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the daemon needs to offer a file to others."""
-
-    name: str
-    size: int
-    sha256: bytes
+from protocol.trainer import Blob
 
 
 def fresh(folder: Path, kind: str) -> Path:
@@ -26,20 +17,35 @@ def fresh(folder: Path, kind: str) -> Path:
     return folder / f"{kind}-{secrets.token_hex(8)}"
 
 
-def write(file: Path, codec: Codec, tensors: Sequence[Tensor]) -> Written:
+def write(file: Path, codec: Codec, tensors: Sequence[Tensor]) -> Blob:
     """Encode flat fp32 tensors into a new file.
 
     Raises:
         CodecError: a value is not finite, or beyond what the codec carries.
+        OSError: the disk refused.
+    """
+    return write_bytes(file, (codec.encode(tensor) for tensor in tensors))
+
+
+def write_bytes(file: Path, parts: Iterable[bytes]) -> Blob:
+    """Write some bytes after others into a new file; one that fails half way is not left behind.
+
+    Raises:
+        OSError: the disk refused.
     """
     size, digest = 0, hashlib.sha256()
-    with file.open("xb") as stream:
-        for tensor in tensors:
-            encoded = codec.encode(tensor)
-            stream.write(encoded)
-            digest.update(encoded)
-            size += len(encoded)
-    return Written(file.name, size, digest.digest())
+    try:
+        with file.open("xb") as stream:
+            for part in parts:
+                stream.write(part)
+                digest.update(part)
+                size += len(part)
+    except FileExistsError:
+        raise
+    except (OSError, CodecError):
+        file.unlink(missing_ok=True)
+        raise
+    return Blob(file=file.name, size=size, sha256=digest.digest())
 
 
 def read(file: Path, codec: Codec, out: Sequence[Tensor]) -> None:
@@ -48,15 +54,34 @@ def read(file: Path, codec: Codec, out: Sequence[Tensor]) -> None:
     Raises:
         CodecError: the file has another length, or holds a value that is not finite; `out` is then undefined.
         OSError: it cannot be read.
+        ValueError: several tensors in a codec whose bytes do not say where one ends.
     """
-    lengths = [codec.format.encoded_size(tensor.numel()) for tensor in out]
+    sizes = [codec.format.encoded_size(tensor.numel()) for tensor in out]
+    if codec.format.exact_size:
+        parts = read_bytes(file, sizes, codec.format.name)
+    elif len(sizes) > 1:
+        raise ValueError(f"a file of {len(sizes)} tensors in {codec.format.name} cannot be told apart")
+    else:
+        parts = read_bytes(file, [min(sizes[0], file.stat().st_size)], codec.format.name)
+    for part, tensor in zip(parts, out, strict=True):
+        codec.decode_into(part, tensor)
+
+
+def read_bytes(file: Path, sizes: Sequence[int], name: str) -> list[memoryview]:
+    """Return parts of known sizes of a file of any content, mapped into memory.
+
+    Raises:
+        CodecError: the file is empty, or longer or shorter than the parts; `name` says as what.
+        OSError: it cannot be read.
+    """
     size = file.stat().st_size
-    if size != sum(lengths):
-        raise CodecError(f"it has {size} bytes as {codec.format.name}, {sum(lengths)} are right")
+    if size != sum(sizes) or not size:
+        raise CodecError(f"it has {size} bytes as {name}, {sum(sizes)} are right")
     with file.open("rb") as stream:
         # Not closed by hand: the traceback of a codec's error still refers to it.
         mapped = memoryview(mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ))
-    start = 0
-    for tensor, length in zip(out, lengths, strict=True):
-        codec.decode_into(mapped[start : start + length], tensor)
+    parts, start = [], 0
+    for length in sizes:
+        parts.append(mapped[start : start + length])
         start += length
+    return parts

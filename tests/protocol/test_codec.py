@@ -9,7 +9,16 @@ from protocol.limits import MAX_CHUNK, MAX_MESSAGE
 from protocol.messages import AskState, Call, ObjectRef, Offer, Pull
 
 REF = ObjectRef(sha256=bytes(32), size=8)
-OFFER = Offer(exchange=bytes(16), fragment=0, outer_step=3, share=REF, codec="int8", decodes=("int8", "fp32"))
+OFFER = Offer(
+    exchange=bytes(16),
+    fragment=0,
+    outer_step=3,
+    tokens=1024,
+    share=REF,
+    codec="int8",
+    bounds=None,
+    decodes=("int8", "fp32"),
+)
 
 
 @pytest.mark.parametrize("body", [AskState(), OFFER, Pull(sha256=bytes(32), offset=0, length=1)])

@@ -13,17 +13,24 @@ def test_every_preset_of_the_manifest_has_constants():
     assert set(PRESETS) == set(get_args(get_type_hints(Outer)["preset"]))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_but_onebyte_is_an_outer_rule():
+    assert set(PRESETS) == {*rule.PRESETS, "onebyte"}
+
+
+@pytest.mark.parametrize("name", rule.PRESETS)
 def test_they_are_the_constants_of_the_outer_rule(name):
     ours, theirs = PRESETS[name], rule.PRESETS[name]
     assert ours.optimiser == theirs.optimiser
-    assert ours.mixes_momentum == ("momentum" in theirs.shares)
+    assert theirs.shares == (() if ours.optimiser == "none" else ("theta",))
     assert (ours.alpha, ours.beta) == (theirs.alpha, theirs.beta)
     # The manifest's least number of mixes is 1; a rule that shares nothing ignores it.
     assert ours.mixes == max(1, theirs.mixes)
+    assert ours.group == theirs.group
+    if theirs.shares:
+        assert ours.overlap == theirs.overlap
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", rule.PRESETS)
 def test_the_outer_rule_accepts_them(name):
     preset = PRESETS[name]
     derived = rule.derive(name, alpha=preset.alpha, beta=preset.beta, mixes=preset.mixes)

@@ -3,6 +3,7 @@ from msgspec.structs import replace
 
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
+from protocol.limits import MAX_VOTES
 from protocol.manifest import PROTOCOL_VERSION, Data, Inner, Manifest, Model, Outer, Tokenizer, sign
 from protocol.presets import PRESETS
 from protocol.rules import admit, draft_violations, violations
@@ -65,14 +66,15 @@ def test_a_hash_that_nobody_would_check_is_refused(change):
     assert violation.path[1] == "sha256"
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "solo"])
+@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].optimiser != "none"])
 def test_beta_may_come_near_the_end_of_its_stable_range_and_not_reach_it(name):
     preset = PRESETS[name]
     assert preset.optimiser != "none"
-    low, high = allowed_beta(preset.optimiser, preset.mixes_momentum, preset.alpha, mixes=1)
+    averages_momentum = preset.group > 2
+    low, high = allowed_beta(preset.optimiser, averages_momentum, preset.alpha, mixes=1)
     assert low < preset.beta < high
     inside = min(high, 2.0) * (1 - 1e-6)
-    outer = Outer(preset=name, alpha=preset.alpha, beta=inside, mixes=preset.mixes)
+    outer = Outer(preset=name, alpha=preset.alpha, beta=inside, mixes=preset.mixes, group=preset.group)
     assert violations(replace(GOOD, outer=outer)) == []
     if high <= 2.0:
         (violation,) = violations(replace(GOOD, outer=replace(outer, beta=high)))
@@ -81,7 +83,50 @@ def test_beta_may_come_near_the_end_of_its_stable_range_and_not_reach_it(name):
 
 
 def test_solo_mixes_with_nobody_so_its_constants_are_free():
-    assert violations(replace(GOOD, outer=Outer(preset="solo", alpha=0.99, beta=2.0))) == []
+    assert violations(replace(GOOD, outer=Outer(preset="solo", alpha=0.99, beta=2.0, group=1))) == []
+
+
+@pytest.mark.parametrize(
+    ("outer", "allowed"),
+    [
+        (Outer(group=3), "2 where outer.preset is 'noloco'"),
+        (Outer(preset="solo"), "1 where outer.preset is 'solo'"),
+        (Outer(preset="diloco", group=2), "above 2 where outer.preset is 'diloco'"),
+    ],
+)
+def test_the_group_is_one_that_the_preset_can_form(outer, allowed):
+    (violation,) = violations(replace(GOOD, outer=outer))
+    assert (violation.path, violation.allowed) == (("outer", "group"), allowed)
+
+
+@pytest.mark.parametrize(
+    ("outer", "why"),
+    [
+        (Outer(preset="streaming-gossip", fragments=3), "of whole layers"),
+        (Outer(preset="streaming-gossip", fragments=2, every=1), "an inner step of its own"),
+    ],
+)
+def test_fragments_are_whole_layers_with_a_step_each(outer, why):
+    (violation,) = violations(replace(GOOD, outer=outer))
+    assert violation.path == ("outer", "fragments")
+    assert why in violation.allowed
+
+
+@pytest.mark.parametrize(
+    ("codecs", "group", "why"),
+    [
+        (("int8", "int8"), 2, "names no codec twice"),
+        (("auto", "fp32"), 2, "alone"),
+        (("topk",), 2, "began it alike"),
+        (("modulo", "int8"), 8, "made for one receiver"),
+        (("auto",), 8, "the link between two peers"),
+    ],
+)
+def test_codecs_are_those_that_the_group_can_use(codecs, group, why):
+    outer = Outer() if group == 2 else Outer(preset="diloco", group=group)
+    (violation,) = violations(replace(GOOD, outer=outer, codecs=codecs))
+    assert violation.path == ("codecs",)
+    assert why in violation.allowed
 
 
 def test_a_strangers_manifest_is_refused_with_every_reason():
@@ -100,3 +145,12 @@ def test_a_run_of_another_protocol_is_refused_with_both_versions():
 
 def test_a_strangers_sound_manifest_is_opened():
     assert admit(sign(GOOD, FOUNDER)) == GOOD
+
+
+def test_a_voter_has_room_for_its_votes():
+    most = MAX_VOTES // 4
+    outer = Outer(preset="onebyte", group=1)
+    assert violations(replace(GOOD, outer=outer, inner=Inner(steps=most))) == []
+    (violation,) = violations(replace(GOOD, outer=outer, inner=Inner(steps=most + 1)))
+    assert violation.path == ("inner", "steps")
+    assert violations(replace(GOOD, inner=Inner(steps=most + 1))) == []

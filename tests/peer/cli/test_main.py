@@ -58,7 +58,7 @@ def test_the_version_is_that_of_the_package(invoke):
         ["swarm", "--peers", "0"],
         ["swarm", "--peers", "65"],
         ["swarm", "--steps", "0"],
-        ["swarm", "--preset", "diloco"],
+        ["swarm", "--preset", "dialog"],
         ["swarm", "--codec", "int3"],
     ],
 )

@@ -1,5 +1,8 @@
 """`peer swarm`: what its options mean."""
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 from typer.testing import CliRunner
 
@@ -7,6 +10,7 @@ from peer.cli.main import app
 from peer.cli.swarm import Codec, Preset
 from peer.errors import Exit, HomeError, RunFileError, UsageError
 from peer.local.run import Order
+from protocol.manifest import CodecName
 from protocol.presets import PRESETS
 
 
@@ -35,13 +39,15 @@ def test_without_options_it_is_the_readmes_swarm(parse):
 def test_each_option_asks_for_one_thing(parse, tmp_path):
     order, _ = parse("--peers", "2", "--preset", "gossip", "--codec", "bf16", "--folder", str(tmp_path))
     assert order == Order(**{**USUAL, "peers": 2, "preset": "gossip", "codec": "bf16", "folder": tmp_path})
+    order, _ = parse("--weights", "base.safetensors")
+    assert order == Order(**USUAL, weights=Path("base.safetensors"))
     order, _ = parse("--run", str(tmp_path / "run.toml"))
     assert order == Order(**{**USUAL, "run_file": tmp_path / "run.toml"})
 
 
 def test_it_offers_every_preset_and_every_codec_of_a_manifest():
     assert {preset.value for preset in Preset} == set(PRESETS)
-    assert {codec.value for codec in Codec} == {"fp32", "bf16", "int8"}
+    assert {codec.value for codec in Codec} == set(get_args(CodecName))
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def invoke(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, ["swarm", *arguments]).exception
 
 
-@pytest.mark.parametrize("option", [("--preset", "gossip"), ("--codec", "fp32")])
+@pytest.mark.parametrize("option", [("--preset", "gossip"), ("--codec", "fp32"), ("--weights", "w")])
 def test_a_run_file_and_an_option_that_it_holds_conflict_before_anything_is_made(invoke, tmp_path, option):
     (tmp_path / "run.toml").write_text("")
     error = invoke("--run", "run.toml", *option)

@@ -53,9 +53,13 @@ def test_data_may_be_given_by_its_source_alone(read, source):
 @pytest.mark.parametrize(
     ("text", "outer"),
     [
-        ('preset = "gossip"', Outer(preset="gossip", alpha=0.9, beta=0.7, mixes=4)),
-        ('preset = "gossip"\nmixes = 1', Outer(preset="gossip", alpha=0.9, beta=0.7, mixes=1)),
-        ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1)),
+        ('preset = "gossip"', Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=8, seeks=3)),
+        ('preset = "gossip"\nmixes = 1', Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=1, seeks=3)),
+        ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1, group=1)),
+        (
+            'preset = "diloco"',
+            Outer(preset="diloco", alpha=0.9, beta=0.7, mixes=1, group=64, overlap=False),
+        ),
         ("alpha = 0.4", Outer(preset="noloco", alpha=0.4, beta=0.7, mixes=4)),
     ],
 )
@@ -95,7 +99,7 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ),
         (
             "nmae = 1",
-            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, [model], [tokenizer]",
+            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, modulo_bits, [model], [",
         ),
         (
             "\n[modle]\nlayers = 1",
@@ -110,10 +114,10 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ("inner = {clip = 1,\n batch = 0}" , "1: not TOML: "),
         ("inner = {clip = 1, batch = 0}", "1: inner.batch = 0 must be a whole number from 1 to 65536"),
         ("[inner]\nclip = nan", "2: inner.clip = NaN must be a number above 0 and at most 1000000"),
-        ('outer.preset = "diloco"', '1: outer.preset = "diloco" must be one of "gossip", "noloco", "solo"'),
+        ('outer.preset = "dialog"', '1: outer.preset = "dialog" must be one of "diloco", "gossip", "noloco"'),
         (
             'codecs = [\n"int4"]',
-            '1: codecs = ["int4"] must be a list of 1 to 8, each one of "bf16", "fp32", "int8"',
+            '1: codecs = ["int4"] must be a list of 1 to 8, each one of "auto", "bf16", "e3m0"',
         ),
         ("founder = 1", "1: founder is not set by hand: it is the key of the peer that makes"),
         ("[model.deep]\nx = 1", "1: model.deep is not a key of [model]; allowed: layers, width"),

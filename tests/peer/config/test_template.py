@@ -34,7 +34,7 @@ def test_every_key_stands_in_it(path):
 
 def test_the_constants_of_the_preset_change_with_it(tmp_path):
     run = _read(tmp_path, template().replace('preset = "noloco"', 'preset = "gossip"'))
-    assert (run.draft.outer.alpha, run.draft.outer.mixes) == (0.9, 4)
+    assert (run.draft.outer.alpha, run.draft.outer.mixes) == (0.8, 8)
 
 
 def test_what_is_commented_out_can_be_put_in(tmp_path):

@@ -69,9 +69,27 @@ def answers(daemon: Daemon) -> int:
     begin = daemon.begin()
     while (message := daemon.hear()) is not None:
         match message:
-            case ipc.Theirs():
-                (Path(begin.spool) / message.file).unlink()
+            case ipc.Theirs() | ipc.Assemble():
+                _delete(begin, *(message.parts if isinstance(message, ipc.Assemble) else (message.file,)))
                 daemon.tell(_mixed(message.share))
+            case ipc.Encode() | ipc.EncodeAgain():
+                named = message.bounds if isinstance(message, ipc.Encode) else message.failed
+                _delete(begin, named)
+                daemon.tell(ipc.Encoded(share=message.share, body=_blob(begin, f"body-{message.share}")))
+            case ipc.Open() | ipc.OpenAgain():
+                _delete(begin, message.file)
+                failed = _blob(begin, f"failed-{message.share}") if isinstance(message, ipc.Open) else None
+                count = 0 if failed is None else 1
+                daemon.tell(
+                    ipc.Opened(share=message.share, failed=failed, failed_blocks=count, blocks=9, reason="")
+                )
+            case ipc.Split():
+                parts = tuple(_blob(begin, f"part-{number}") for number in range(message.parts))
+                daemon.tell(ipc.Parts(share=message.share, parts=parts))
+            case ipc.Reduce():
+                _delete(begin, *(member.file for member in message.members))
+                body = _blob(begin, f"mean-{message.part}")
+                daemon.tell(ipc.Reduced(share=message.share, part=message.part, body=body, refused=()))
             case ipc.NoMix():
                 daemon.tell(PROGRESS)
             case ipc.Capture():
@@ -83,10 +101,34 @@ def answers(daemon: Daemon) -> int:
     return 0
 
 
+def _delete(begin: ipc.Begin, *names: str | None) -> None:
+    for name in names:
+        if name is not None:
+            (Path(begin.spool) / name).unlink()
+
+
+def _blob(begin: ipc.Begin, name: str) -> ipc.Blob:
+    (Path(begin.spool) / name).write_text(name)
+    return ipc.Blob(file=name, size=len(name), sha256=bytes(32))
+
+
 def _mixed(share: int) -> ipc.Mixed:
     return ipc.Mixed(
         share=share, accepted=True, reason="", distance=0.1, relative_distance=0.01, late_by=share
     )
+
+
+def answers_late(daemon: Daemon) -> int:
+    """Answer nothing until a share is given up; then everything, in order."""
+    begin = daemon.begin()
+    asked = []
+    while not isinstance(message := daemon.hear(), ipc.NoMix):
+        asked.append(message)
+    for message in asked:
+        if isinstance(message, ipc.Encode):
+            daemon.tell(ipc.Encoded(share=message.share, body=_blob(begin, f"body-{message.bits}")))
+    daemon.tell(PROGRESS)
+    return answers_to_the_end(daemon)
 
 
 def refuses_once(daemon: Daemon) -> int:

@@ -17,13 +17,16 @@ from tests.peer.daemon.fake_trainer import FINISHED, PROGRESS
 READY = ipc.Ready(device="cpu", parameters=1000, inner_step=7, outer_step=1, tokens=70, resumed=True)
 SHARE = ipc.Share(
     share=3,
+    fragment=1,
     outer_step=2,
     inner_step=40,
+    tokens=64,
     fresh=True,
-    file="share",
-    size=8,
-    sha256=bytes(32),
+    mixed=0,
     codec="int8",
+    body=ipc.Blob(file="share", size=8, sha256=bytes(32)),
+    bounds=None,
+    reference=None,
 )
 MIXED = ipc.Mixed(share=3, accepted=True, reason="", distance=0.5, relative_distance=0.1, late_by=2)
 DONE = Outcome(
@@ -75,6 +78,9 @@ def test_an_exchange_is_told_and_measured(reporter, events):
         "relative_distance": 0.1,
         "outer_step": 2,
         "initiated": True,
+        "fragment": 0,
+        "late_by": 2,
+        "choice": "",
     }
     assert reporter.exchange_seconds.statistics().total == 1.5
     assert reporter.last_mix == MIXED
@@ -145,7 +151,7 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
     reporter.heard(PROGRESS)
     assert (reporter.inner_step, reporter.outer_step, reporter.tokens) == (20, 1, 640)
     reporter.heard(SHARE)
-    reporter.heard(replace(SHARE, fresh=False))
+    reporter.heard(replace(SHARE, fresh=False, mixed=1))
     reporter.heard(ipc.Checkpointed(inner_step=20, path="/home/step-20", seconds=0.5))
     reporter.heard(MIXED)
     reporter.heard(FINISHED)
@@ -157,7 +163,14 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
             "inner_step": 7,
             "resumed": True,
         },
-        {"event": "share_ready", "outer_step": 2, "inner_step": 40, "codec": "int8", "size": 8},
+        {
+            "event": "share_ready",
+            "outer_step": 2,
+            "inner_step": 40,
+            "codec": "int8",
+            "size": 8,
+            "fragment": 1,
+        },
         {"event": "checkpointed", "inner_step": 20, "path": "/home/step-20", "seconds": 0.5},
     ]
     assert reporter.codec == "int8"

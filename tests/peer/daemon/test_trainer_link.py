@@ -62,6 +62,8 @@ class Daemon:
             stop_at=None,
             data_path=None,
             tokenizer_path=None,
+            weights_path=None,
+            batch=None,
             state=None,
         )
 
@@ -109,7 +111,7 @@ async def test_each_answer_finds_who_asked(daemon):
 
         async def mix(share):
             (one.folder / f"in-{share}").touch()
-            mixed[share] = await one.link.mix(share, f"in-{share}", "int8")
+            mixed[share] = await one.link.mix(share, f"in-{share}", "int8", 64)
 
         async with trio.open_nursery() as mixes:
             for share in (3, 1, 2):
@@ -130,6 +132,59 @@ async def test_each_answer_finds_who_asked(daemon):
         await one.hear_a(ipc.Finished)
     assert one.ended == [FINISHED]
     assert one.link.statistics().restarts == 0
+
+
+@pytest.mark.anyio
+async def test_every_question_of_an_exchange_has_its_answer(daemon):
+    one = daemon("answers")
+    async with _running(one):
+        await one.hear_a(ipc.Ready)
+        for name in ("bounds", "theirs", "failed", "again", "a", "b", "c", "d"):
+            (one.folder / name).touch()
+        encoded = await one.link.encode(3, "modulo", 4, "bounds")
+        assert encoded.body is not None
+        assert (one.folder / encoded.body.file).read_text() == "body-3"
+        opened = await one.link.open(3, "theirs", "modulo")
+        assert opened.failed is not None
+        assert (await one.link.encode_again(3, "failed")).body == encoded.body
+        assert (await one.link.open_again(3, "again")).failed is None
+        assert (await one.link.mix(3, None, "modulo", 64)).share == 3
+        parts = await one.link.split(4, 2, "int8", together=True)
+        assert [blob.file for blob in parts.parts] == ["part-0", "part-1"]
+        members = [ipc.Member(file="a", weight=1.0), ipc.Member(file="b", weight=2.0)]
+        assert (await one.link.reduce(4, 1, members)).part == 1
+        assert (await one.link.assemble(4, ["c", "d"], 0.5)).share == 4
+        left = {"body-3", "failed-3", "part-0", "part-1", "mean-1", "life-0", "trainer.log"}
+        assert {path.name for path in one.folder.iterdir()} == left
+
+
+@pytest.mark.anyio
+async def test_who_asks_and_leaves_takes_nobodys_answer_and_leaves_no_file(daemon):
+    one = daemon("answers_late")
+    async with _running(one):
+        await one.hear_a(ipc.Ready)
+        async with trio.open_nursery() as impatient:
+            impatient.start_soon(one.link.encode, 3, "modulo", 1, None)
+            await trio.testing.wait_all_tasks_blocked()
+            impatient.cancel_scope.cancel()
+        with trio.CancelScope() as at_once:
+            at_once.cancel()
+            (one.folder / "bounds").touch()
+            await one.link.encode(3, "modulo", 2, "bounds")
+        assert not (one.folder / "bounds").exists()
+        bodies = []
+
+        async def encode():
+            bodies.append((await one.link.encode(3, "modulo", 3, None)).body)
+
+        async with trio.open_nursery() as patient:
+            patient.start_soon(encode)
+            await trio.testing.wait_all_tasks_blocked()
+            await one.link.no_mix(3)
+        assert [body.file for body in bodies if body] == ["body-3"]
+        await one.hear_a(ipc.Progress)
+        assert not (one.folder / "body-1").exists()
+        assert (one.folder / "body-3").exists()
 
 
 @pytest.mark.anyio
@@ -178,12 +233,16 @@ async def test_nothing_reaches_a_trainer_before_its_orders(daemon):
         await trio.testing.wait_all_tasks_blocked()
         (one.folder / "in-1").touch()
         with pytest.raises(LearnerGoneError):
-            await one.link.mix(1, "in-1", "int8")
+            await one.link.mix(1, "in-1", "int8", 64)
         assert not (one.folder / "in-1").exists()
         with pytest.raises(LearnerGoneError):
             await one.link.capture()
         with pytest.raises(LearnerGoneError):
             await one.link.no_mix(1)
+        (one.folder / "a").touch()
+        with pytest.raises(LearnerGoneError):
+            await one.link.reduce(1, 0, [ipc.Member(file="a", weight=1.0)])
+        assert not (one.folder / "a").exists()
         release.set()
         assert (await one.hear_a(ipc.Ready)).inner_step == 0
         assert (await one.link.capture()).size == 8
@@ -261,7 +320,7 @@ async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon):
         await one.hear_a(ipc.Progress)
         (one.folder / "in-7").touch()
         with pytest.raises(LearnerGoneError):
-            await one.link.mix(7, "in-7", "int8")
+            await one.link.mix(7, "in-7", "int8", 64)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
         assert not (one.folder / "in-7").exists()
         assert not one.link.statistics().alive

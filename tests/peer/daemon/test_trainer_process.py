@@ -52,6 +52,8 @@ def _begin(folder, spool=""):
         stop_at=None,
         data_path=None,
         tokenizer_path=None,
+        weights_path=None,
+        batch=None,
         state=None,
     )
 

@@ -85,7 +85,7 @@ def test_a_run_file_is_taken_as_it_is(tmp_path):
     assert _given_run(_order()) is None
 
 
-@pytest.mark.parametrize("option", [{"preset": "solo"}, {"codec": "fp32"}])
+@pytest.mark.parametrize("option", [{"preset": "solo"}, {"codec": "fp32"}, {"weights": Path("w")}])
 def test_a_run_file_and_an_option_that_it_holds_conflict(tmp_path, option):
     (tmp_path / "mine.toml").write_text("")
     with pytest.raises(UsageError, match="Set them in the run file"):

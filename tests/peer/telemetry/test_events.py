@@ -27,6 +27,7 @@ from peer.telemetry.events import (
     Stopped,
     TrainerDied,
     TrainerStarted,
+    VotesEqual,
 )
 
 PEER = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6aB3f"
@@ -63,6 +64,10 @@ LINES = [
         "checkpoint of step 40 in 0.2 s: /home/x/checkpoints/40",
     ),
     (NoDonor(), "nobody has a state to give; training starts from the run's seed"),
+    (
+        VotesEqual(partner=PEER, votes=1200, voters=3),
+        "the same 1,200 votes of 3 voters as 12D3..aB3f",
+    ),
     (CheckpointFailed(inner_step=40, reason="disk full"), "NO CHECKPOINT of step 40: disk full"),
     (
         ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000),

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peer.trainer.flat import flatten
-from peer.trainer.inner import InnerOptimiser, adamw, learning_rate, precision
+from peer.trainer.inner import (
+    InnerOptimiser,
+    adamw,
+    for_batch,
+    hidden_matrices,
+    learning_rate,
+    precision,
+)
 from peer.trainer.model import build
+from peer.trainer.muon import Muon
 from protocol.manifest import Inner
 from tests.peer.trainer.tiny import INNER, MODEL
 
@@ -37,17 +45,16 @@ def test_only_matrices_decay():
     net = build(MODEL, 256, seed=0)
     decays = {
         group["weight_decay"]: [parameter.ndim for parameter in group["params"]]
-        for group in adamw(net, INNER).param_groups
+        for group in adamw(list(net.parameters()), INNER).param_groups
     }
     assert set(decays[INNER.weight_decay]) == {2}
     assert set(decays[0.0]) == {1}
 
 
 def test_the_flat_moments_are_those_of_plain_adamw():
-    batches = torch.randint(256, (3, 2, 33), generator=torch.Generator().manual_seed(0))
     plain, ours = build(MODEL, 256, seed=0), build(MODEL, 256, seed=0)
-    reference, optimiser = adamw(plain, INNER), InnerOptimiser(ours, flatten(ours), INNER)
-    for step, tokens in enumerate(batches):
+    reference, optimiser = adamw(list(plain.parameters()), INNER), InnerOptimiser(ours, flatten(ours), INNER)
+    for step, tokens in enumerate(batches(3)):
         plain(tokens).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), INNER.clip)
         for group in reference.param_groups:
@@ -60,6 +67,75 @@ def test_the_flat_moments_are_those_of_plain_adamw():
         wanted = torch.cat([reference.state[parameter][name].flatten() for parameter in plain.parameters()])
         assert torch.equal(wanted, optimiser.first if name == "exp_avg" else optimiser.second)
     assert all(torch.equal(p, q) for p, q in zip(plain.parameters(), ours.parameters(), strict=True))
+
+
+def batches(count: int) -> torch.Tensor:
+    return torch.randint(256, (count, 2, 33), generator=torch.Generator().manual_seed(0))
+
+
+def trained(inner: Inner, steps: int = 3):
+    """A model after some steps, with its optimiser."""
+    net = build(MODEL, 256, seed=0)
+    optimiser = InnerOptimiser(net, flatten(net), inner)
+    for step, tokens in enumerate(batches(steps)):
+        net(tokens).backward()
+        optimiser.step(step, step)
+    return net, optimiser
+
+
+def test_muon_trains_the_hidden_matrices_and_adamw_the_rest():
+    inner = msgspec.structs.replace(INNER, kind="muon")
+    ours, optimiser = trained(inner)
+    plain = build(MODEL, 256, seed=0)
+    hidden = hidden_matrices(plain)
+    assert sorted(map(tuple, {each.shape for each in hidden})) == [(32, 32), (32, 64), (64, 32)]
+    rest = [each for each in plain.parameters() if each not in set(hidden)]
+    muon = Muon(hidden, 0.0, INNER.beta1, INNER.weight_decay)
+    others = adamw(rest, inner)
+    for step, tokens in enumerate(batches(3)):
+        plain(tokens).backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), INNER.clip)
+        for group in muon.param_groups + others.param_groups:
+            group["lr"] = learning_rate(INNER, step, step)
+        muon.step()
+        others.step()
+        muon.zero_grad()
+        others.zero_grad()
+    assert all(torch.equal(p, q) for p, q in zip(plain.parameters(), ours.parameters(), strict=True))
+    assert optimiser.second.numel() == sum(each.numel() for each in rest)
+
+
+def test_sgd_is_plain_and_keeps_nothing():
+    inner = msgspec.structs.replace(INNER, kind="sgd", clip=1e6, weight_decay=0.0)
+    net, optimiser = trained(inner, steps=1)
+    plain = build(MODEL, 256, seed=0)
+    plain(batches(1)[0]).backward()
+    for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
+        assert theirs.grad is not None
+        torch.testing.assert_close(ours, theirs - learning_rate(inner, 0, 0) * theirs.grad)
+    assert optimiser.first.numel() == optimiser.second.numel() == 0
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon", "sgd"])
+def test_restored_moments_go_on_bit_for_bit(kind):
+    inner = msgspec.structs.replace(INNER, kind=kind)
+    net, optimiser = trained(inner)
+    again = build(MODEL, 256, seed=0)
+    flat = flatten(again)
+    flat.copy_(torch.cat([parameter.detach().flatten() for parameter in net.parameters()]))
+    resumed = InnerOptimiser(again, flat, inner)
+    resumed.restore(optimiser.first, optimiser.second, 3)
+    for one, its in ((net, optimiser), (again, resumed)):
+        one(batches(4)[3]).backward()
+        its.step(3, 3)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_a_small_batch_forgets_squares_after_as_many_tokens():
+    inner = for_batch(Inner(batch=8, beta1=0.9, beta2=0.96), 2)
+    assert inner.beta2 == pytest.approx(0.96**0.25)
+    assert inner.beta1 == 0.9
+    assert for_batch(INNER, INNER.batch) == INNER
 
 
 def test_gradients_are_clipped():

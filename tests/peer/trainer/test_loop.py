@@ -16,10 +16,14 @@ from protocol.trainer import (
     Captured,
     Checkpointed,
     CheckpointFailed,
+    Encode,
+    Encoded,
     Finish,
     Finished,
     Mixed,
     NoMix,
+    Open,
+    Opened,
     Progress,
     Share,
     Theirs,
@@ -54,11 +58,12 @@ class Trainer:
 
     def theirs(self, share: Share, values: torch.Tensor, name: str = "theirs") -> Theirs:
         spool.write(self.spool / name, get("fp32"), (values,))
-        return Theirs(share=share.share, file=name, codec="fp32")
+        return Theirs(share=share.share, file=name, codec="fp32", tokens=share.tokens)
 
     def own(self, share: Share) -> torch.Tensor:
         values = torch.empty_like(self.replica.theta)
-        spool.read(self.spool / share.file, get("fp32"), (values,))
+        assert share.body is not None
+        spool.read(self.spool / share.body.file, get("fp32"), (values,))
         return values
 
 
@@ -160,7 +165,7 @@ def test_hostile_shares_are_answered_and_training_goes_on(start):
         "far": (own * 50).numpy().tobytes(),
     }.items():
         (trainer.spool / name).write_bytes(content)
-        trainer.daemon.send(Theirs(share=share.share, file=name, codec="fp32"))
+        trainer.daemon.send(Theirs(share=share.share, file=name, codec="fp32", tokens=0))
         mixed = trainer.daemon.hear_a(Mixed)
         assert (mixed.accepted, mixed.share) == (False, share.share)
         assert mixed.reason
@@ -173,6 +178,68 @@ def test_hostile_shares_are_answered_and_training_goes_on(start):
     alone = replica(manifest(every=4))
     train(alone, 8)
     assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_fragments_share_at_offsets_of_their_own_and_all_are_waited_for(start):
+    run = manifest("streaming-gossip", every=4, mixes=1)
+    trainer = start(run, stop_at=8)
+    shares = [trainer.daemon.hear_a(Share) for _ in range(4)]
+    assert [(share.inner_step, share.fragment, share.outer_step) for share in shares] == [
+        (2, 0, 1),
+        (4, 1, 2),
+        (6, 0, 3),
+        (8, 1, 4),
+    ]
+    for share in (shares[3], shares[2]):
+        trainer.daemon.send(NoMix(share=share.share))
+    heard = trainer.daemon.hear_out()
+    assert heard[-1] == Finished(inner_step=8, reached_stop=True)
+    assert said(heard, Progress)[-1].outer_step == 4
+    alone = replica(run)
+    train(alone, 8)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_a_capture_between_fragments_stands_for_the_last_boundary_of_any(start):
+    run = manifest("streaming-gossip", every=4, overlap=False, mixes=1)
+    trainer = start(run, stop_at=7)
+    for inner_step in (2, 4, 6):
+        share = trainer.daemon.hear_a(Share)
+        trainer.daemon.send(Capture())
+        captured = trainer.daemon.hear_a(Captured)
+        assert captured.state.inner_step == share.inner_step == inner_step
+        assert captured.state.outer_step == share.outer_step
+        trainer.daemon.send(NoMix(share=share.share))
+    trainer.daemon.hear_out()
+    newcomer = replica(run, shard=1)
+    newcomer.adopt(captured.state, trainer.spool / captured.state.file)
+    assert newcomer.counters.inner_step == 6
+
+
+def test_a_blend_lands_at_the_end_though_nobody_says_how_its_exchange_went(start):
+    run = manifest(every=4, landing="blend")
+    trainer = start(run)
+    trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Finish())
+    trainer.daemon.hear_out()
+    saved = checkpoint.newest(trainer.home, run_id(run))
+    assert saved is not None
+    assert saved.state["outer.unsettled"].numel() == 0
+
+
+def test_everything_an_exchange_asks_for_is_answered(start):
+    run = manifest("gossip", every=4, codecs=("modulo",), overlap=False, mixes=1)
+    trainer = start(run, stop_at=4)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Encode(share=share.share, codec="int8", bits=0, bounds=None))
+    encoded = trainer.daemon.hear_a(Encoded)
+    assert encoded.body is not None
+    (trainer.spool / "theirs").write_bytes((trainer.spool / encoded.body.file).read_bytes())
+    trainer.daemon.send(Open(share=share.share, file="theirs", codec="int8"))
+    assert trainer.daemon.hear_a(Opened).reason == ""
+    trainer.daemon.send(Theirs(share=share.share, file=None, codec="int8", tokens=0))
+    assert trainer.daemon.hear_a(Mixed).accepted
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=True)
 
 
 def test_finish_ends_training_wherever_it_stands(start):

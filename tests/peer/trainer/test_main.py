@@ -1,5 +1,6 @@
 """The real trainer process over a socket pair; the test plays the daemon."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -11,10 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from peer.codec.registry import get
 from peer.errors import Exit
 from peer.trainer import checkpoint, spool
+from peer.trainer.replica import Replica
 from protocol.manifest import Data, Manifest
 from protocol.trainer import (
     Begin,
@@ -33,7 +36,7 @@ from protocol.trainer import (
     Theirs,
 )
 from tests.peer.trainer.daemon import Daemon
-from tests.peer.trainer.tiny import manifest, replica, run_id, train
+from tests.peer.trainer.tiny import corpus, manifest, replica, run_id, train
 
 pytestmark = pytest.mark.processes
 
@@ -70,6 +73,8 @@ class Process:
             "stop_at": stop_at,
             "data_path": None,
             "tokenizer_path": None,
+            "weights_path": None,
+            "batch": None,
             "state": None,
         }
         self.daemon.send(Begin(**asked | changes))
@@ -109,13 +114,14 @@ def test_a_run_with_a_mix_a_skip_a_hostile_share_and_a_resumption(start):
     assert (ready.resumed, ready.inner_step, ready.parameters) == (False, 0, replica(run).theta.numel())
 
     share = first.daemon.hear_a(Share)
-    count = len((first.spool / share.file).read_bytes())
-    (first.spool / "hostile").write_bytes(b"\xff" * count)
-    first.daemon.send(Theirs(share=share.share, file="hostile", codec="int8"))
+    assert share.body is not None
+    own = (first.spool / share.body.file).read_bytes()
+    (first.spool / "hostile").write_bytes(b"\xff" * len(own))
+    first.daemon.send(Theirs(share=share.share, file="hostile", codec="int8", tokens=0))
     refused = first.daemon.hear_a(Mixed)
     assert not refused.accepted
-    (first.spool / "fine").write_bytes((first.spool / share.file).read_bytes())
-    first.daemon.send(Theirs(share=share.share, file="fine", codec="int8"))
+    (first.spool / "fine").write_bytes(own)
+    first.daemon.send(Theirs(share=share.share, file="fine", codec="int8", tokens=0))
     assert first.daemon.hear_a(Mixed).accepted
     for _ in range(2):
         first.daemon.send(NoMix(share=first.daemon.hear_a(Share).share))
@@ -205,12 +211,38 @@ def test_missing_data_is_said(start):
     assert failure(process).code == Exit.DATA_INVALID
 
 
+def test_first_weights_and_a_batch_of_its_own(start):
+    donor = replica(manifest("solo"))
+    train(donor, 2)
+    process = start()
+    file = process.home / "weights.safetensors"
+    save_file(dict(donor.net.named_parameters()), file)
+    model = msgspec.structs.replace(manifest().model, sha256=hashlib.sha256(file.read_bytes()).digest())
+    run = msgspec.structs.replace(manifest("solo"), model=model)
+    process.begin(run, stop_at=2, weights_path=str(file), batch=3)
+    process.daemon.hear_out()
+    assert process.ended()[0] == Exit.DONE
+    alone = Replica(run, corpus(), 0, torch.device("cpu"), batch=3)
+    alone.begin(file)
+    train(alone, 2)
+    found = process.saved(run)
+    assert found.counters.tokens == 2 * 3 * 32
+    assert all(torch.equal(found.weights[name], wanted) for name, wanted in alone.contents().weights.items())
+
+
+def test_first_weights_that_are_missing_are_said(start):
+    process = start()
+    model = msgspec.structs.replace(manifest().model, sha256=bytes(32))
+    process.begin(msgspec.structs.replace(manifest(), model=model))
+    assert "first weights" in failure(process).message
+
+
 def test_a_run_that_diverges_is_said(start):
     process = start()
     count = replica().theta.numel()
     huge = (torch.full((count,), 1e30), torch.zeros(count))  # finite weights whose loss is not
     written = spool.write(process.spool / "state", get("fp32"), huge)
-    process.begin(manifest(), state=State(file=written.name, inner_step=0, outer_step=0, tokens=0))
+    process.begin(manifest(), state=State(file=written.file, inner_step=0, outer_step=0, tokens=0))
     assert failure(process).code == Exit.TRAINER_FAILED
 
 

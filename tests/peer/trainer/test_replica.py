@@ -1,10 +1,13 @@
+import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from peer.codec.registry import get
-from peer.errors import TrainerError
+from peer.errors import PeerError, TrainerError
 from peer.outer import mix
 from peer.trainer import checkpoint, data, spool
 from peer.trainer.checkpoint import Counters
@@ -16,7 +19,7 @@ from protocol.manifest import Manifest
 from protocol.trainer import State
 from tests.peer.trainer.tiny import INNER, MODEL, corpus, manifest, replica, run_id, train
 
-PRESETS = ["solo", "noloco", "gossip"]
+PRESETS = ["solo", "noloco", "gossip", "streaming-gossip", "streaming-diloco", "diloco"]
 
 
 def test_solo_is_a_plain_pytorch_loop_bit_for_bit():
@@ -24,7 +27,7 @@ def test_solo_is_a_plain_pytorch_loop_bit_for_bit():
     losses = train(one, 10)
 
     net = build(MODEL, 256, seed=0)
-    optimiser = adamw(net, INNER)
+    optimiser = adamw(list(net.parameters()), INNER)
     order, position = Order(data.window_count(corpus().training, 32), 64, 3, seed=0), Position()
     for step in range(10):
         windows, position = order.take(position, INNER.batch)
@@ -41,9 +44,10 @@ def test_solo_is_a_plain_pytorch_loop_bit_for_bit():
 
 def mix_with(one: Replica, partner: Replica) -> None:
     """Take both outer steps and land the partner's share on `one`."""
-    ours, theirs = one.take_outer_step(), partner.take_outer_step()
-    if one.outer is not None:
-        mix.apply(one.rule, one.outer, one.theta, mix.correction(ours, theirs))
+    fragment = one.fragments[0]
+    ours, theirs = one.take_outer_step(fragment), partner.take_outer_step(fragment)
+    if one.outer is not None and ours is not None and theirs is not None and ours.shared:
+        mix.apply(one.rule, one.outer, one.theta, mix.correction(ours.shared, theirs.shared), ours.where)
 
 
 def journey(run: Manifest, folder: Path | None) -> Replica:
@@ -89,7 +93,104 @@ def test_counters():
     assert one.counters == Counters(
         inner_step=9, outer_step=2, tokens=9 * 2 * 32, own_steps=9, position=Position(0, 18)
     )
-    assert not one.at_boundary
+    assert one.due is None
+
+
+def test_one_fragment_is_the_whole_model():
+    one = replica(manifest("gossip"))
+    assert [one.where(fragment) for fragment in one.fragments] == [None]
+    whole = replica(manifest("streaming-gossip"))
+    assert len(whole.fragments) == 2
+    train(one, 8)
+    train(whole, 8)
+    assert one.counters.outer_step == 2
+    assert whole.counters.outer_step == 4
+    assert not torch.equal(one.theta, whole.theta)
+
+
+def test_a_fragments_step_leaves_the_others_alone():
+    one = replica(manifest("streaming-gossip"))
+    one.take_inner_step()
+    one.take_inner_step()
+    assert one.due is one.fragments[0]
+    before = one.theta.clone()
+    one.take_outer_step(one.fragments[0])
+    assert one.outer is not None
+    for fragment, moved in zip(one.fragments, (True, False), strict=True):
+        for start, stop in fragment.ranges:
+            assert torch.equal(one.theta[start:stop], before[start:stop]) is not moved
+            assert bool(one.outer.momentum[start:stop].any()) is moved
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "sgd"])
+def test_every_inner_optimiser_is_resumed_bit_for_bit(tmp_path, optimiser):
+    run = msgspec.structs.replace(manifest(), inner=msgspec.structs.replace(INNER, kind=optimiser))
+    straight, resumed = journey(run, None), journey(run, tmp_path)
+    assert torch.equal(resumed.theta, straight.theta)
+
+
+def test_a_host_with_a_batch_of_its_own_counts_its_own_tokens():
+    one = Replica(manifest(), corpus(), 0, torch.device("cpu"), batch=5)
+    for _ in range(4):
+        one.take_inner_step()
+    assert one.counters.tokens == 4 * 5 * 32
+    fragment = one.due
+    assert fragment is not None
+    boundary = one.take_outer_step(fragment)
+    assert boundary is not None
+    assert boundary.tokens == 4 * 5 * 32
+
+
+def test_a_blend_that_was_under_way_lands_when_a_checkpoint_is_resumed(tmp_path):
+    run = manifest("noloco", landing="blend")
+    one = replica(run)
+    for _ in range(4):
+        one.take_inner_step()
+    one.take_outer_step(one.fragments[0])
+    checkpoint.save(tmp_path, run_id(run), one.contents())
+    again = replica(run)
+    saved = checkpoint.newest(tmp_path, run_id(run))
+    assert saved is not None
+    again.restore(saved)
+    assert not torch.equal(again.theta, one.theta)
+    one.settle(one.fragments[0])
+    assert torch.equal(again.theta, one.theta)
+    one.settle(one.fragments[0])
+    assert torch.equal(again.theta, one.theta)
+
+
+def test_tokens_of_a_share_are_known_again_after_a_restart(tmp_path):
+    run = manifest("streaming-gossip")
+    one = replica(run)
+    train(one, 7)
+    checkpoint.save(tmp_path, run_id(run), one.contents())
+    again = replica(run)
+    saved = checkpoint.newest(tmp_path, run_id(run))
+    assert saved is not None
+    again.restore(saved)
+    for each in (one, again):
+        each.take_inner_step()
+        assert each.due is each.fragments[1]
+        boundary = each.take_outer_step(each.fragments[1])
+        assert boundary is not None
+        assert boundary.tokens == 4 * 64
+
+
+def test_first_weights_come_from_the_file_that_the_manifest_names(tmp_path):
+    donor = replica(manifest("solo"))
+    train(donor, 3)
+    save_file(dict(donor.net.named_parameters()), tmp_path / "weights")
+    digest = hashlib.sha256((tmp_path / "weights").read_bytes()).digest()
+    run = manifest()
+    run = msgspec.structs.replace(run, model=msgspec.structs.replace(run.model, sha256=digest))
+    one = replica(run)
+    one.begin(tmp_path / "weights")
+    assert one.outer is not None
+    assert torch.equal(one.theta, donor.theta)
+    assert torch.equal(one.outer.phi, donor.theta)
+    for path in (None, tmp_path / "absent", Path(__file__)):
+        with pytest.raises(PeerError):
+            replica(run).begin(path)
 
 
 def test_training_learns():
@@ -99,7 +200,7 @@ def test_training_learns():
 
 def donated(folder: Path, values: torch.Tensor, **changes: int) -> tuple[State, Path]:
     written = spool.write(folder / "state", get("fp32"), (values,))
-    return State(file=written.name, **({"inner_step": 8, "outer_step": 2, "tokens": 512} | changes)), (
+    return State(file=written.file, **({"inner_step": 8, "outer_step": 2, "tokens": 512} | changes)), (
         folder / "state"
     )
 

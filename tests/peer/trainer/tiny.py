@@ -10,13 +10,21 @@ from peer.trainer import data
 from peer.trainer.replica import Replica
 from protocol.codec import digest, encode
 from protocol.manifest import Inner, Manifest, Model, Outer
+from protocol.presets import PRESETS
 
 MODEL = Model(layers=2, width=32, heads=2, hidden=64, context=32)
+CONSTANTS = ("alpha", "beta", "overlap", "mixes", "group", "fragments")
 INNER = Inner(batch=2, warmup=4, steps=40, learning_rate=1e-2)
 
 
 def manifest(preset: Any = "noloco", *, codecs: Any = ("fp32",), **outer: Any) -> Manifest:
-    settings = {"every": 4} | ({"alpha": 0.9, "mixes": 2} if preset == "gossip" else {}) | outer
+    """A manifest with the preset's constants, but two mixes, two fragments where it streams, and H = 4."""
+    preset_ = PRESETS[preset]
+    settings: dict[str, Any] = (
+        {name: preset_.value(name, MODEL.layers) for name in CONSTANTS} | {"every": 4} | outer
+    )
+    if "mixes" not in outer and preset_.mixes > 1:
+        settings["mixes"] = 2
     return Manifest(
         founder=bytes(32), model=MODEL, inner=INNER, outer=Outer(preset=preset, **settings), codecs=codecs
     )
@@ -40,8 +48,9 @@ def train(one: Replica, steps: int) -> list[float]:
     losses = []
     for _ in range(steps):
         losses.append(float(one.take_inner_step()))
-        if one.at_boundary:
-            one.take_outer_step()
+        if (fragment := one.due) is not None:
+            one.take_outer_step(fragment)
+            one.settle(fragment)
     return losses
 
 

@@ -1,0 +1,51 @@
+"""Puts a `onebyte` trainer together from what the daemon says."""
+
+from pathlib import Path
+
+from peer.trainer import checkpoint, data
+from peer.trainer.device import choose
+from peer.trainer.first_weights import load_first_weights
+from peer.trainer.link import Link
+from peer.trainer.loop import Checkpoints
+from peer.trainer.model import build
+from peer.trainer.onebyte.loop import Loop, read_logs
+from peer.trainer.onebyte.voter import Voter
+from protocol.codec import digest, encode
+from protocol.identity import public_key_of
+from protocol.trainer import Begin, Ready
+
+
+def train(link: Link, begin: Begin) -> None:
+    """Build what `begin` asks for, say `Ready`, and vote until the end.
+
+    Raises:
+        PeerError: something that a person can mend: data, first weights, device, disk, a run that diverged.
+    """
+    manifest, spool = begin.manifest, Path(begin.spool)
+    device = choose(begin.device)
+    corpus = data.load(manifest, _path(begin.data_path), _path(begin.tokenizer_path))
+    net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+    load_first_weights(manifest.model, _path(begin.weights_path), net)
+    batch = begin.batch or manifest.inner.batch
+    voter = Voter(manifest, corpus, begin.shard, public_key_of(begin.peer_id), net.to(device), batch)
+    folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
+    if (saved := checkpoint.newest(folder, run_id)) is not None:
+        voter.restore(saved)
+    if begin.votes is not None:
+        voter.count_exactly(read_logs(spool / begin.votes))
+    now = voter.counters
+    link.send(
+        Ready(
+            device=str(device),
+            parameters=voter.theta.numel(),
+            inner_step=now.inner_step,
+            outer_step=now.outer_step,
+            tokens=now.tokens,
+            resumed=saved is not None,
+        )
+    )
+    Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at).run()
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)

@@ -1,0 +1,166 @@
+"""One peer's model in a `onebyte` run: measures slopes, casts them as votes, and counts everybody's."""
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from peer.errors import TrainerError
+from peer.trainer import data
+from peer.trainer.checkpoint import Contents, Counters
+from peer.trainer.device import upload
+from peer.trainer.flat import flatten, pieces
+from peer.trainer.model import Transformer
+from peer.trainer.onebyte.slopes import measure
+from peer.trainer.onebyte.tally import Tally
+from peer.trainer.order import Order
+from protocol.manifest import Manifest
+from protocol.trainer import Log
+from protocol.votes import direction_key, longest_log, to_byte
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The votes of one step.
+
+    Attributes:
+        start: their position in our log.
+        votes: a byte each; zeros in front where the log before ends within a step.
+        loss: nats a token, an fp32 scalar on the device.
+    """
+
+    start: int
+    votes: bytes
+    loss: Tensor
+
+
+class Voter:
+    """Stands at the first weights, which `net` holds; `restore` and `count` move it.
+
+    Attributes:
+        net: the model on its device; its parameters are views of `theta`.
+        theta: the weights that all counted votes make, flat fp32.
+        counters: how far it has come; its inner steps are those of its own log.
+    """
+
+    def __init__(
+        self, manifest: Manifest, corpus: data.Corpus, shard: int, voter: bytes, net: Transformer, batch: int
+    ) -> None:
+        self._manifest = manifest
+        self._training = corpus.training
+        self._voter = voter
+        self._batch = batch
+        self.net = net
+        self.theta = flatten(net)
+        windows = data.window_count(corpus.training, manifest.model.context)
+        self._order = Order(windows, manifest.data.shards, shard, manifest.seed)
+        self._tally = Tally(manifest, self.theta.clone())
+        self.counters = Counters()
+
+    @property
+    def last_step(self) -> int:
+        """Steps for which our log has room."""
+        return longest_log(self._manifest.inner, self._manifest.onebyte.samples) // self._samples
+
+    @property
+    def votes(self) -> int:
+        """Votes that are in the weights."""
+        return sum(map(len, self._tally.logs.values()))
+
+    @property
+    def own_log(self) -> bytes:
+        """The votes that we have cast."""
+        return self._tally.logs.get(self._voter, b"")
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one batch, on which all directions of a step are measured."""
+        return self._batch * self._manifest.model.context
+
+    @property
+    def _samples(self) -> int:
+        return self._manifest.onebyte.samples
+
+    def cast(self) -> Ballot:
+        """Take one step on the next batch: measure along our next directions, and count what we find.
+
+        Raises:
+            TrainerError: the losses are not finite.
+        """
+        manifest, now = self._manifest, self.counters
+        windows, position = self._order.take(now.position, self._batch)
+        tokens = upload(data.batch(self._training, windows, manifest.model.context), self.theta.device)
+        start = now.inner_step * self._samples
+        keys = [direction_key(manifest.seed, self._voter, start + i) for i in range(self._samples)]
+        # Two losses often differ by less than bf16 resolves: only a manifest that asks for it gets it.
+        coarse = manifest.inner.precision == "bf16"
+        precision = torch.autocast(self.theta.device.type, torch.bfloat16) if coarse else nullcontext()
+        slopes = measure(self.net, self.theta, tokens, keys, manifest.onebyte.epsilon, precision)
+        if not slopes.loss.isfinite():
+            raise TrainerError(
+                f"training diverged: at step {now.inner_step} the loss is not finite",
+                "Start a run with a lower onebyte.learning_rate",
+            )
+        self.counters = Counters(
+            inner_step=now.inner_step + 1,
+            tokens=now.tokens + len(windows) * manifest.model.context,
+            own_steps=now.own_steps + 1,
+            position=position,
+        )
+        votes = bytes(to_byte(slope, manifest.inner.clip) for slope in slopes.slopes)
+        held = len(self.own_log)
+        ballot = Ballot(held, bytes(start - held) + votes, slopes.loss)
+        self._count([Log(voter=self._voter, start=ballot.start, votes=ballot.votes)])
+        return ballot
+
+    def count(self, news: Iterable[Log]) -> None:
+        """Count others' votes, or ours from before a restart, and stand where our log ends."""
+        self._count(news)
+        steps = -(-len(self.own_log) // self._samples)
+        now = self.counters
+        self.counters = Counters(
+            inner_step=steps, tokens=now.tokens, own_steps=now.own_steps, position=now.position
+        )
+
+    def count_exactly(self, ledger: Iterable[Log]) -> None:
+        """Count these whole logs, and withdraw every vote that is not among them."""
+        logs = tuple(ledger)
+        named = {log.voter for log in logs}
+        gone = (Log(voter=voter, start=0, votes=b"") for voter in self._tally.logs if voter not in named)
+        self.count([*logs, *gone])
+
+    def _count(self, news: Iterable[Log]) -> None:
+        self._tally.take(news)
+        self._tally.write_weights(self.theta)
+
+    def contents(self) -> Contents:
+        """Return what a checkpoint holds; the tensors are the live ones."""
+        logs = self._tally.logs
+        state = {
+            "votes.total": self._tally.total,
+            "votes.voters": _bytes(b"".join(logs)),
+            "votes.lengths": torch.tensor([len(votes) for votes in logs.values()], dtype=torch.int64),
+            "votes.logs": _bytes(b"".join(logs.values())),
+        }
+        return Contents(self.counters, pieces(self.net, self.theta), state)
+
+    def restore(self, contents: Contents) -> None:
+        """Go on from a checkpoint of the same run."""
+        state, start = contents.state, 0
+        voters = bytes(state["votes.voters"].tolist())
+        logs = bytes(state["votes.logs"].tolist())
+        self._tally.total.copy_(state["votes.total"])
+        self._tally.logs.clear()
+        for i, length in enumerate(state["votes.lengths"].tolist()):
+            self._tally.logs[voters[i * KEY_BYTES : (i + 1) * KEY_BYTES]] = logs[start : start + length]
+            start += length
+        self._tally.write_weights(self.theta)
+        self.counters = contents.counters
+
+
+def _bytes(data: bytes) -> Tensor:
+    return torch.tensor(list(data), dtype=torch.uint8)
