@@ -1,0 +1,182 @@
+"""A swarm of replicas in one process, on a clock of inner steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from benchmarks.convergence.arm import Arm
+from benchmarks.convergence.learner import Learner, Loss, Snapshot, Stream
+from benchmarks.convergence.partners import Group, groups
+from benchmarks.convergence.setting import Setting
+from benchmarks.convergence.wire import Wire
+from peer.outer import mix
+from peer.outer.ranges import Ranges, gather
+from peer.outer.step import OuterState, Shared, take_outer_step
+from protocol.fragments import fragments
+
+SHARDS = 64
+
+
+@dataclass
+class Member:
+    """One replica with its outer state, and its share of each fragment that may still be mixed."""
+
+    learner: Learner
+    stream: Stream
+    speed: float
+    state: OuterState
+    steps: int = 0
+    open: dict[int, Shared] = field(default_factory=dict)
+    references: dict[int, Shared] = field(default_factory=dict)
+    mixes_left: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A correction under way, or, without one, the end of an outer step's exchange."""
+
+    due: int
+    member: int
+    fragment: int
+    correction: mix.Correction | None
+
+
+class Swarm:
+    """The replicas of one arm.
+
+    Attributes:
+        members: the replicas.
+        wire: what their shares have gone through.
+        ticks: length of the run on the clock: inner steps of the fastest replica.
+    """
+
+    def __init__(
+        self, arm: Arm, setting: Setting, start: Snapshot, texts: list[Tensor], loss: Loss | None
+    ) -> None:
+        self._arm, self._setting = arm, setting
+        self._random = Random(f"{setting.seed} partners")
+        self._drops = Random(f"{setting.seed} drops")
+        self.wire = Wire(arm.codec, setting.seed)
+        self._fragments = self._cut()
+        self._flying: list[Landing] = []
+        self._number = 0
+        speeds = arm.speeds or (1.0,) * arm.replicas
+        self.members = []
+        for i, speed in enumerate(speeds):
+            learner = Learner(setting.manifest, loss)
+            learner.restore(start)
+            mine = [texts[i * len(texts) // arm.replicas]] if arm.shards == "by source" else texts
+            stream = Stream(mine, SHARDS, i, setting.seed, setting.context)
+            self.members.append(Member(learner, stream, speed, OuterState.create(learner.theta)))
+        self._mean_speed = sum(speeds) / len(speeds)
+        self.ticks = round(setting.steps / self._mean_speed)
+        self.tick = 0
+
+    def advance(self) -> None:
+        """Let the clock tick once: train, land what is due, take the outer steps that are due, and mix."""
+        self.tick += 1
+        before = [member.steps for member in self.members]
+        for member in self.members:
+            self._train(member)
+        self._land()
+        for fragment, (offset, _) in enumerate(self._fragments):
+            ready = [
+                i
+                for i, member in enumerate(self.members)
+                if member.steps > before[i] and (member.steps - offset) % self._arm.every == 0
+            ]
+            if ready and self._arm.rule.shares:
+                self._outer_step(fragment, ready)
+        self._land()
+
+    def finish(self) -> None:
+        """Land everything that is under way."""
+        self.tick += 10**9
+        self._land()
+
+    def spread(self) -> float:
+        """Return the root mean square distance of the replicas' weights from their mean."""
+        weights = torch.stack([member.learner.theta for member in self.members])
+        return float((weights - weights.mean(0)).square().mean().sqrt())
+
+    def average(self, *, slow: bool = False) -> Tensor:
+        """Return the mean of the replicas' fast, or slow, weights."""
+        weights = [member.state.phi if slow else member.learner.theta for member in self.members]
+        return torch.stack(weights).mean(0)
+
+    def _cut(self) -> list[tuple[int, Ranges | None]]:
+        rule, setting = self._arm.rule, self._setting
+        if rule.fragments == 1:
+            return [(0, None)]
+        outer = replace(setting.manifest.outer, every=self._arm.every, fragments=rule.fragments or 2)
+        cut = fragments(replace(setting.manifest, outer=outer))
+        return [(fragment.offset, fragment.ranges) for fragment in cut]
+
+    def _train(self, member: Member) -> None:
+        setting = self._setting
+        while member.steps < int(self.tick * member.speed + 1e-9):
+            step = setting.warm + int(member.steps / member.speed * self._mean_speed)
+            member.learner.take_step(member.stream.take(setting.batch), step)
+            member.steps += 1
+
+    def _land(self) -> None:
+        due = [landing for landing in self._flying if landing.due <= self.tick]
+        self._flying = [landing for landing in self._flying if landing.due > self.tick]
+        for landing in due:
+            member, where = self.members[landing.member], self._fragments[landing.fragment][1]
+            rule, theta = self._arm.rule, member.learner.theta
+            if landing.correction is None:
+                mix.settle(rule, member.state, theta, where)
+            else:
+                mix.apply(rule, member.state, theta, landing.correction, where)
+
+    def _outer_step(self, fragment: int, ready: Sequence[int]) -> None:
+        arm, where = self._arm, self._fragments[fragment][1]
+        for i in ready:
+            member = self.members[i]
+            if self.wire.codes_updates:
+                member.references[fragment] = (gather(member.state.phi, where),)
+            member.open[fragment] = take_outer_step(arm.rule, member.state, member.learner.theta, where)
+            member.mixes_left[fragment] = arm.rule.mixes
+            self._flying.append(Landing(self.tick + arm.delay, i, fragment, None))
+        self.wire.next_outer_step(fragment, ready)
+        formed = groups(arm.partners, ready, arm.replicas, self._number, arm.rounds, self._random)
+        self._number += 1
+        for group in formed:
+            if all(self.members[i].mixes_left.get(fragment, 0) > 0 for i in group):
+                self._mix(fragment, group)
+
+    def _mix(self, fragment: int, group: Group) -> None:
+        present = self._present(group)
+        if len(present) < 2:
+            return
+        members = [self.members[i] for i in present]
+        shares = [member.open[fragment] for member in members]
+        if len(group) == 2:
+            one, other = present
+            first, second = self.wire.pair(one, other, shares[0], shares[1], fragment)
+            exact = self._arm.own == "exact"
+            corrections = [
+                mix.correction(shares[0] if exact else first, second),
+                mix.correction(shares[1] if exact else second, first),
+            ]
+        else:
+            references = [member.references[fragment] for member in members if member.references]
+            mean = self.wire.reduce(present, shares, references or None)
+            corrections = [mix.correction(share, mean, weight=1.0) for share in shares]
+        for i, member, correction in zip(present, members, corrections, strict=True):
+            mix.refresh(member.open[fragment], correction)
+            member.mixes_left[fragment] -= 1
+            self._flying.append(Landing(self.tick + self._arm.delay, i, fragment, correction))
+
+    def _present(self, group: Group) -> Group:
+        """Leave out those whose part fails; a pair fails as a whole."""
+        if not self._arm.drop:
+            return group
+        if len(group) == 2:
+            return group if self._drops.random() >= self._arm.drop else ()
+        return tuple(i for i in group if self._drops.random() >= self._arm.drop)

@@ -1,0 +1,60 @@
+"""Tiny arms of every kind: that the harness measures what it says, not what comes of it."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.convergence.arm import Arm
+from benchmarks.convergence.run import run
+from benchmarks.convergence.setting import Setting
+from benchmarks.convergence.tables import DILOCO, GOSSIP, NOLOCO, STREAMING_DILOCO, STREAMING_GOSSIP, TABLES
+from peer.outer.rule import PRESETS
+
+TINY = Setting(
+    layers=2, width=16, heads=1, hidden=32, context=16, warm=4, warm_batch=2, warmup=2, steps=12, batch=2
+)
+TINY = replace(TINY, eval_windows=64)
+BLENDED = replace(STREAMING_DILOCO, keep=0.5)
+
+ARMS = [
+    Arm("data-parallel", replicas=4, every=4, together=True),
+    Arm("solo", PRESETS["solo"], replicas=4, every=4),
+    Arm("diloco", DILOCO, replicas=4, every=4, partners="everybody"),
+    Arm("diloco, coded", DILOCO, replicas=4, every=4, partners="everybody", codec="ecsq"),
+    Arm("diloco, dropped", DILOCO, replicas=4, every=4, partners="everybody", drop=0.5),
+    Arm("gossip", GOSSIP, replicas=4, every=4, rounds=2, delay=2, codec="modulo4"),
+    Arm("gossip, own quantised", GOSSIP, replicas=4, every=4, codec="modulo3", own="quantised"),
+    Arm("gossip, uneven", GOSSIP, replicas=4, every=4, partners="view", speeds=(1, 1, 0.5, 0.5)),
+    Arm("noloco, by source", NOLOCO, replicas=4, every=4, shards="by source"),
+    Arm("streaming-gossip", STREAMING_GOSSIP, replicas=4, every=4, delay=1),
+    Arm("streaming-diloco", BLENDED, replicas=4, every=4, delay=1, partners="everybody"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("warm")
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_an_arm_learns_and_runs_again_alike(arm: Arm, cache: Path) -> None:
+    first, second = (run(arm, TINY, cache, None, singles=1) for _ in range(2))
+    assert math.isfinite(first["average"])
+    assert first["average"] < first["curve"][0]["average"]
+    assert first["average"] == second["average"]
+
+
+def test_bits_are_counted_each_way(cache: Path) -> None:
+    one = run(Arm("", GOSSIP, replicas=4, every=4), TINY, cache, None, 0)
+    two = run(Arm("", GOSSIP, replicas=4, every=4, rounds=2), TINY, cache, None, 0)
+    everybody = run(Arm("", DILOCO, replicas=4, every=4, partners="everybody"), TINY, cache, None, 0)
+    assert (one["bits"] * 4, two["bits"] * 4) == (32, 64)
+    assert everybody["bits"] * 4 == pytest.approx(2 * 32 * 3 / 4)
+
+
+def test_arms_have_names_of_their_own() -> None:
+    for table in TABLES.values():
+        names = [case.name for case in table.cases(range(3))]
+        assert len(set(names)) == len(names)
