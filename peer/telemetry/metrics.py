@@ -176,6 +176,15 @@ def _exchanges(exchange: ExchangeStatistics, match: MatchStatistics, bytes_out: 
         "Seconds after which an exchange that began now would be given up.",
         exchange.deadline,
     )
+    yield _labelled(
+        "blocks",
+        "Increments when a block of a partner's share decodes right by its checksum, or fails and is sent again.",
+        "result",
+        {
+            "right": exchange.reading.blocks - exchange.reading.failed_blocks,
+            "failed": exchange.reading.failed_blocks,
+        },
+    )
     yield _counter("offers", "Increments when we offer a share to a partner.", match.offers)
     yield _counter("busy_answers", "Increments when such an offer is answered with busy.", match.busy_answers)
 

@@ -1,6 +1,7 @@
 """The decisions of pairing, without I/O: every case of who meets whom."""
 
 import hashlib
+from dataclasses import replace as altered
 
 import pytest
 import trio
@@ -269,3 +270,22 @@ async def test_the_pace_is_the_median_time_between_boundaries():
         a.new_share(_share(number, fragment=number % 4))
         a.new_share(_share(100 + number, fragment=number % 4, fresh=False))
     assert a.pace == 2.0
+
+
+async def test_a_share_is_sought_until_it_has_been_in_as_many_mixes_as_are_wanted():
+    pairing = Pairing("a", decodes=("int8",), on_demand=(), sizes=SIZES, seeks=2)
+    pairing.new_share(_share(1))
+    (first,) = pairing.waiting
+    engagement = pairing.end_offer(_accepting(pairing))
+    assert isinstance(engagement, Engagement)
+    pairing.disengage(engagement, mixed=True)
+    assert pairing.waiting == ()
+    pairing.new_share(altered(first, share=2, mixed=1))
+    assert [share.share for share in pairing.waiting] == [2]
+    pairing.new_share(altered(first, share=3, mixed=2))
+    assert [share.share for share in pairing.waiting if pairing.wants_partner(share)] == []
+
+
+def _accepting(pairing: Pairing) -> Accepted:
+    offer = _offer(pairing, "b")
+    return Accepted(outer_step=1, tokens=10, share=offer.share, codec=offer.codec, bounds=None)
