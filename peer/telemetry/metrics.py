@@ -178,7 +178,7 @@ def _exchanges(exchange: ExchangeStatistics, match: MatchStatistics, bytes_out: 
     )
     yield _labelled(
         "blocks",
-        "Increments when a block of a partner's share decodes right by its checksum, or fails and is sent again.",
+        "Increments when a block of a partner's share decodes right by its checksum, or does not.",
         "result",
         {
             "right": exchange.reading.blocks - exchange.reading.failed_blocks,
