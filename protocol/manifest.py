@@ -134,8 +134,9 @@ class Manifest(Message, frozen=True, kw_only=True):
     onebyte: OneByte = OneByte()
     codecs: Annotated[tuple[CodecName, ...], Meta(min_length=1, max_length=8)] = ("int8",)
     """Codecs allowed in exchanges, the preferred one first; `auto` chooses for each link."""
-    modulo_bits: Annotated[int, Meta(ge=1, le=8)] = 4
-    """Bits a value that the codec `modulo` sends."""
+    modulo_bits: Annotated[int, Meta(ge=3, le=8)] = 4
+    """Bits a value that the codec `modulo` sends. With fewer than 3 the rounding is more than the distance
+    between partners, and mixing drives them apart."""
     founder: Annotated[bytes, Meta(min_length=32, max_length=32)]
     """The founder's Ed25519 public key."""
 

@@ -88,6 +88,7 @@ def draft_violations(manifest: Manifest) -> list[Violation]:
         *_warmup(manifest),
         *_stability(manifest),
         *_group(manifest.outer),
+        *_seeks(manifest.outer),
         *_fragments(manifest),
         *_codecs(manifest),
         *_votes(manifest),
@@ -145,6 +146,15 @@ def _group(outer: Outer) -> Iterator[Violation]:
         yield Violation(("outer", "group"), outer.group, f"{usual} {named}")
     elif usual > PAIR >= outer.group:
         yield Violation(("outer", "group"), outer.group, f"above {PAIR} {named}")
+
+
+def _seeks(outer: Outer) -> Iterator[Violation]:
+    path = ("outer", "seeks")
+    if outer.seeks > outer.mixes:
+        yield Violation(path, outer.seeks, f"at most outer.mixes, which is {outer.mixes}")
+    elif outer.seeks > 1 and not outer.overlap:
+        allowed = "1 where outer.overlap is false: the trainer waits for one mix of each outer step"
+        yield Violation(path, outer.seeks, allowed)
 
 
 def _fragments(manifest: Manifest) -> Iterator[Violation]:

@@ -241,10 +241,14 @@ class Share(Message, frozen=True, tag="share"):
 
 
 class Encoded(Message, frozen=True, tag="encoded"):
-    """The answer to `Encode` and `EncodeAgain`. No body: our share is no longer kept."""
+    """The answer to `Encode` and `EncodeAgain`."""
 
     share: int
     body: Blob | None
+    reason: str = ""
+    """Why there is no body."""
+    ours: bool = True
+    """There is none through no fault of the partner's."""
 
 
 class Opened(Message, frozen=True, tag="opened"):

@@ -15,7 +15,7 @@ KEY_MEANINGS: dict[str, str] = {
     "codecs": (
         'How tensors may be written in an exchange, the preferred first. "auto" alone chooses for each link.'
     ),
-    "modulo_bits": 'Bits a value that the codec "modulo" sends.',
+    "modulo_bits": 'Bits a value that the codec "modulo" sends. With fewer than 3, mixes drive peers apart.',
     "model.layers": "Transformer blocks.",
     "model.width": "Channels of the residual stream; an even multiple of heads.",
     "model.heads": "Attention heads of a block.",

@@ -193,7 +193,7 @@ class ToyLearner:
         await self._think()
         ours = self._open.get(share)
         if ours is None:
-            return Encoded(share=share, body=None)
+            return Encoded(share=share, body=None, reason="our share is no longer kept")
         ours.sent = round(ours.value * GRID) / GRID if codec == "modulo" else ours.value
         padding = self.padding * PLAIN_BITS.get(codec, bits) // 32
         return Encoded(share=share, body=self._write(_pack(share, ours.sent, padding)))
@@ -216,7 +216,7 @@ class ToyLearner:
         await self._think()
         ours = self._open.get(share)
         if ours is None:
-            return Encoded(share=share, body=None)
+            return Encoded(share=share, body=None, reason="our share is no longer kept")
         ours.sent = ours.value
         return Encoded(share=share, body=self._write(_pack(share, ours.value, 0)))
 

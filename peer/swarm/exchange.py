@@ -220,6 +220,8 @@ class Exchanger:
 
     async def _settle(self, engagement: Engagement, talk: Conversation) -> bool:
         """Say `Settle` once; return whether it was heard. From now on the partner may mix: no giving up."""
+        if engagement.scope.cancel_called:  # in this very instant: nothing has been said yet
+            await trio.lowlevel.checkpoint()
         engagement.agree()
         try:
             await talk.ask(Settle(exchange=engagement.exchange), Noted)

@@ -119,7 +119,8 @@ class Matchmaker:
             if share not in known:
                 limited = self._waits or share.final
                 until = now + self._patience.seconds if limited else float("inf")
-                self._searches.append(_Search(share, now, until))
+                met = self._pairing.met(share)
+                self._searches.append(_Search(share, now, until, tried=met))
 
     def _has_ended(self, search: _Search) -> bool:
         share, engagement = search.share, self._pairing.engagement

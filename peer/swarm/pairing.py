@@ -67,6 +67,7 @@ class Pairing:
         self._kept: defaultdict[int, deque[int]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._waiting: list[OwnShare] = []
         self._mixed: deque[OwnShare] = deque(maxlen=64)
+        self._partners: dict[int, tuple[int, set[str]]] = {}
         self._missed: defaultdict[int, int] = defaultdict(int)
         self._offering: _Offering | None = None
         self._changed = trio.Event()
@@ -131,6 +132,11 @@ class Pairing:
     def has_mixed(self, share: OwnShare) -> bool:
         """Whether a share was mixed, not long ago."""
         return share in self._mixed
+
+    def met(self, share: OwnShare) -> set[str]:
+        """Return the partners that a share's outer step was mixed with: with the last one it is equal."""
+        outer_step, partners = self._partners.get(share.fragment, (0, set()))
+        return set(partners) if outer_step == share.outer_step else set()
 
     def miss(self, share: OwnShare) -> None:
         """Give a waiting share up: its outer step goes without another mix."""
@@ -228,6 +234,7 @@ class Pairing:
                 self._waiting.remove(mine)
             self._missed[mine.fragment] = 0
             self._mixed.append(mine)
+            self._partners[mine.fragment] = (mine.outer_step, {*self.met(mine), engagement.partner})
         self._notify()
 
     async def wait_change(self) -> None:

@@ -10,7 +10,6 @@ from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.engagement import EndedError, Engagement
 from peer.swarm.fetcher import Fetcher
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.pairing import NO_LONGER_KEPT
 from peer.swarm.service import Reply
 from peer.swarm.share_sizes import ShareSizes
 from peer.swarm.transport import Contact
@@ -90,7 +89,7 @@ class Writer:
     def _offer(self, engagement: Engagement, encoded: Encoded, codec: str) -> BodyIs:
         """Let the partner pull what was written, until the exchange is over."""
         if encoded.body is None:
-            raise EndedError("void", NO_LONGER_KEPT)
+            raise EndedError("void" if encoded.ours else "refused", encoded.reason)
         ref = ObjectRef(sha256=encoded.body.sha256, size=encoded.body.size)
         self._fetcher.store.add(ref, encoded.body.file)
         if engagement.over:

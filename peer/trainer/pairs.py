@@ -9,6 +9,10 @@ from peer.trainer.shares import OpenShare, RefusalError
 from peer.trainer.shelf import Shelf
 from protocol.trainer import Encode, EncodeAgain, Encoded, Mixed, Open, OpenAgain, Opened, Share, Theirs
 
+MOST_TOKENS = 9
+"""Times our own tokens that a partner's claim counts for in a refreshed share, as in its weight, 0.9 at most.
+One liar's claim would else be every later partner's."""
+
 
 class Pairs:
     """Answers questions about one exchange with one partner.
@@ -63,14 +67,16 @@ class Pairs:
         if shelf.groups:
             raise RefusalError("this run mixes in groups", ours=True)
         values = self._values(theirs, share)
-        if (reason := check(rule, share.values, values)) is not None:
-            raise RefusalError(reason)
         # Mixed is theirs minus what they have of ours: a stranger's bounds are as strong as its share.
         if share.sent is not None and (reason := check(rule, share.values, share.sent)) is not None:
             raise RefusalError(f"under its bounds our own share is no share any more: {reason}")
+        # What both have of each other, so that both find the same: one must not mix where the other refuses.
+        mine = share.sent or share.values
+        if (reason := check(rule, mine, values)) is not None:
+            raise RefusalError(reason)
         apart = distance(share.values[0], values[0])
         weight = recode.weight(rule, share.tokens, theirs.tokens)
-        correction = mix.correction(share.sent or share.values, values, weight)
+        correction = mix.correction(mine, values, weight)
         shelf.settle(share)
         mix.apply(rule, outer, shelf.replica.theta, correction, share.where)
         standing = shelf.of(share)
@@ -83,7 +89,9 @@ class Pairs:
         if theirs.share != standing.newest or share.mixes_left <= 1:
             return mixed, None
         mix.refresh(share.values, correction)
-        return mixed, shelf.offer(share.refreshed(theirs.tokens), fresh=False)
+        return mixed, shelf.offer(
+            share.refreshed(min(theirs.tokens, MOST_TOKENS * share.tokens)), fresh=False
+        )
 
     def _values(self, theirs: Theirs, share: OpenShare) -> Shared:
         if theirs.file is not None:

@@ -127,7 +127,7 @@ def _refusal(question: Question, error: Exception) -> Answer:
     ours = isinstance(error, OSError) or (isinstance(error, RefusalError) and error.ours)
     match question:
         case Encode() | EncodeAgain():
-            return Encoded(share=share, body=None)
+            return Encoded(share=share, body=None, reason=reason, ours=ours)
         case Open() | OpenAgain():
             return Opened(share=share, failed=None, failed_blocks=0, blocks=0, reason=reason, ours=ours)
         case Split():

@@ -154,3 +154,16 @@ def test_a_voter_has_room_for_its_votes():
     (violation,) = violations(replace(GOOD, outer=outer, inner=Inner(steps=most + 1)))
     assert violation.path == ("inner", "steps")
     assert violations(replace(GOOD, inner=Inner(steps=most + 1))) == []
+
+
+@pytest.mark.parametrize(
+    ("outer", "allowed"),
+    [
+        (Outer(seeks=5), "at most outer.mixes, which is 4"),
+        (Outer(seeks=2, overlap=False), "1 where outer.overlap is false"),
+    ],
+)
+def test_a_peer_seeks_no_more_than_it_may_mix_or_wait_for(outer, allowed):
+    (violation,) = violations(replace(GOOD, outer=outer))
+    assert violation.path == ("outer", "seeks")
+    assert violation.allowed.startswith(allowed)

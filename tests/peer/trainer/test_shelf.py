@@ -83,7 +83,7 @@ def test_bounds_shrink_with_the_outer_steps_and_not_with_each_mix(tmp_path):
     known.append(standing.bounds[0].largest())
     first, second, third, last = known
     assert (second <= first).all()
-    assert (second < 0.8 * first).any()
+    assert (second < 0.9 * first).any()
     torch.testing.assert_close(third, second, rtol=0.1, atol=0)
     torch.testing.assert_close(last, second, rtol=0.1, atol=0)
     assert (third >= second).all()
