@@ -26,9 +26,9 @@ steps = {steps}
 warmup = 20
 [outer]
 preset = "{preset}"
-every = 50
+every = 100
 """
-STEPS = 300
+STEPS = 1200
 
 
 def _swarm(folder, preset, codec):
