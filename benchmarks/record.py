@@ -20,7 +20,7 @@ def write_record(name: str, results: Mapping[str, object], seconds: float) -> Pa
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": _machine(),
-        "command": shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", f"benchmarks.{_module()}", *sys.argv[1:]]),
         "seconds": round(seconds, 1),
         "results": results,
     }
@@ -30,6 +30,11 @@ def write_record(name: str, results: Mapping[str, object], seconds: float) -> Pa
     path.write_text(text, encoding="utf-8")
     print(text, end="")
     return path
+
+
+def _module() -> str:
+    script = Path(sys.argv[0])
+    return script.parent.name if script.stem == "__main__" else script.stem
 
 
 def _commit() -> str:

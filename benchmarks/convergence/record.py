@@ -72,7 +72,6 @@ def _draw(found: dict[str, list[dict[str, Any]]], path: Path, title: str) -> Non
         )
     axes.set_xlabel("inner steps of each replica")
     axes.set_ylabel("held-out loss of the replicas' average, nats a token")
-    axes.set_yscale("log")
     axes.set_title(f"convergence, {title}")
     axes.legend(fontsize="small")
     axes.grid(visible=True, which="both", linewidth=0.3)

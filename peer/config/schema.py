@@ -24,7 +24,8 @@ LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"), ("model", "p
 """Keys that stay on this host and never enter the manifest."""
 
 BY_PRESET: tuple[Path, ...] = tuple(
-    ("outer", name) for name in ("alpha", "beta", "overlap", "seeks", "mixes", "group", "fragments")
+    ("outer", name)
+    for name in ("alpha", "beta", "overlap", "seeks", "mixes", "group", "fragments", "landing")
 )
 """Keys that follow the preset where they are left out."""
 

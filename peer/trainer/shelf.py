@@ -1,6 +1,7 @@
 """The shares of a replica that may still be mixed, fragment by fragment: how they come, and how they go."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class Shelf:
             self._allowed |= set(PLAIN)
         self._open: dict[int, OpenShare] = {}
         self._standing = [Standing() for _ in replica.fragments]
-        self._number = 0
+        # A daemon may still speak of the shares of a trainer that died: no number comes twice.
+        self._number = secrets.randbits(40)
 
     @property
     def waiting(self) -> bool:

@@ -28,6 +28,7 @@ def test_they_are_the_constants_of_the_outer_rule(name):
     assert ours.group == theirs.group
     if theirs.shares:
         assert ours.overlap == theirs.overlap
+        assert (ours.landing == "blend") == (theirs.keep is not None)
 
 
 @pytest.mark.parametrize("name", rule.PRESETS)
