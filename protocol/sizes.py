@@ -25,11 +25,6 @@ def state_bytes(manifest: Manifest) -> int:
     return 2 * FP32_BYTES * parameters(manifest)
 
 
-def largest_share(manifest: Manifest) -> int:
-    """Return the most bytes that a share can have: fp32 is the longest codec."""
-    return MOST_SHARED * (FP32_BYTES * parameters(manifest) + SLACK)
-
-
 def largest_weights(manifest: Manifest) -> int:
     """Return the most bytes that a file of first weights can have: 64-bit floats, and a long header."""
     return 2 * FP32_BYTES * parameters(manifest) + (1 << 20)

@@ -3,7 +3,6 @@
 import secrets
 from collections import Counter
 from contextlib import suppress
-from typing import Protocol
 
 import trio
 
@@ -13,7 +12,7 @@ from peer.swarm.engagement import OwnShare
 from peer.swarm.gathering import UNKNOWN, Gathering
 from peer.swarm.group import Group, open_group
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.matchmaker import MatchStatistics, SkipObserver
+from peer.swarm.matchmaker import MatchStatistics, SkipObserver, Started
 from peer.swarm.reducer import Reducer
 from peer.swarm.service import Reply, Service
 from peer.swarm.transport import Contact, Transport, TransportError
@@ -40,13 +39,6 @@ ATTEMPTS = 3
 
 PROMISED = 8.0
 """Seconds to wait for the list after an invitation: it comes once the slowest guest has answered."""
-
-
-class Started(Protocol):
-    """Is told that what was started is under way, by `trio.Nursery.start`."""
-
-    def started(self) -> None:
-        """Go on with what waits for it."""
 
 
 class Gatherer:
