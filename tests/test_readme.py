@@ -20,6 +20,8 @@ from peer.errors import Exit
 from peer.local.report import Report
 from peer.local.run import Order
 from protocol.control import Status
+from protocol.manifest import CodecName
+from protocol.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +36,11 @@ def _rows(text):
     """The cells of each row of a table, its head left out."""
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return rows[1:]
+
+
+def _tables(text):
+    """The rows of each table."""
+    return [_rows(part) for part in re.split(r"\n\n+", text) if part.startswith("| ")]
 
 
 def _marked(name):
@@ -88,10 +95,14 @@ def test_every_option_that_is_named_exists_and_where_it_is_named():
     assert set(re.findall(r"(?<=[`\s])--[a-z][a-z-]+", README)) <= known
 
 
-def test_the_keys_of_a_run_that_are_named_exist():
-    for key, *_ in _rows(_section("What a run is")):
+def test_the_keys_presets_and_codecs_of_a_run_are_those_that_exist():
+    keys, presets, codecs = _tables(_section("What a run is"))
+    for key, *_ in keys:
         path = tuple(key.strip("`").split("."))
         assert path in KEYS or path[0] in SECTIONS
+    assert {row[0].strip("`") for row in presets} == set(PRESETS)
+    named = [name for row in codecs for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted(get_args(CodecName))
 
 
 # ---- promises to programs
