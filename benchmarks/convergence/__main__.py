@@ -39,7 +39,7 @@ def main() -> None:
     cases = {table: TABLES[table].cases(range(wanted.seeds)) for table in wanted.tables}
     if wanted.record:
         for table, found in cases.items():
-            keep(table, found, wanted.folder / table)
+            keep(table, TABLES[table], found, wanted.folder / table)
         return
     loss: Loss | None = None
     if wanted.compile:
@@ -69,7 +69,8 @@ def _run(case: Case, folder: Path, loss: Loss | None) -> None:
     finally:
         claim.unlink()
     now = time.strftime("%H:%M:%S")
-    print(f"{now} {case.name}: {results['average']:.4f} nats, {results['seconds']:.0f} s", file=sys.stderr)
+    loss_now = "diverged" if results["average"] is None else f"{results['average']:.4f} nats"
+    print(f"{now} {case.name}: {loss_now}, {results['seconds']:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from benchmarks.convergence.partners import Partners
 from peer.outer.rule import PRESETS, Rule
 
 Own = Literal["exact", "quantised"]
+Boundaries = Literal["own", "clock"]
 Shards = Literal["shakespeare", "mixed", "by source"]
 
 
@@ -26,6 +27,9 @@ class Arm:
         codec: of the shares on the wire, as `link.make` knows them.
         own: whether the correction starts from one's own exact share, or from what the partner decodes.
         speeds: inner steps of each replica a tick, at most 1; empty where all are equally fast.
+        boundaries: after H inner steps of one's `own`, or by a common `clock`, however many each has taken.
+        normalise: a pseudo-gradient is scaled to the group's mean number of inner steps, as arXiv 2106.02305
+            asks of local adaptive methods.
         shards: what replicas read: Shakespeare; both texts mixed; or half of them each text.
         together: one model that trains on everybody's batches at once: data-parallel.
     """
@@ -41,5 +45,7 @@ class Arm:
     codec: str = "fp32"
     own: Own = "quantised"
     speeds: tuple[float, ...] = ()
+    boundaries: Boundaries = "own"
+    normalise: bool = False
     shards: Shards = "shakespeare"
     together: bool = False

@@ -1,6 +1,5 @@
 """Runs one arm, and says what came of it."""
 
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +96,7 @@ def _apart(swarm: Swarm, arm: Arm, setting: Setting, meter: Meter, singles: int)
         if (swarm.tick // arm.every) % 2 == 0 or last:
             point["average"] = meter.loss(swarm.average(), CURVE_WINDOWS)
             if not point["average"] < DIVERGED:
-                return {"diverged": True, "curve": curve, "average": math.inf}
+                return {"average": None, "singles": [], "bits": None, "wire": {}, "curve": curve}
         curve.append(point)
     swarm.finish()
     chosen = [member.learner.theta for member in swarm.members[:singles]]

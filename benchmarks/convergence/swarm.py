@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import fmean
 
 import torch
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from benchmarks.convergence.partners import Group, groups
 from benchmarks.convergence.setting import Setting
 from benchmarks.convergence.wire import Wire
 from peer.outer import mix
-from peer.outer.ranges import Ranges, gather
+from peer.outer.ranges import Ranges, gather, views
 from peer.outer.step import OuterState, Shared, take_outer_step
 from protocol.fragments import fragments
 
@@ -33,6 +34,9 @@ class Member:
     open: dict[int, Shared] = field(default_factory=dict)
     references: dict[int, Shared] = field(default_factory=dict)
     mixes_left: dict[int, int] = field(default_factory=dict)
+    stepped_at: dict[int, int] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
+    """Inner steps between the last two outer steps of each fragment."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,7 @@ class Swarm:
             self._train(member)
         self._land()
         for fragment, (offset, _) in enumerate(self._fragments):
-            ready = [
-                i
-                for i, member in enumerate(self.members)
-                if member.steps > before[i] and (member.steps - offset) % self._arm.every == 0
-            ]
+            ready = [i for i in range(len(self.members)) if self._is_due(i, before[i], offset)]
             if ready and self._arm.rule.shares:
                 self._outer_step(fragment, ready)
         self._land()
@@ -134,8 +134,15 @@ class Swarm:
             else:
                 mix.apply(rule, member.state, theta, landing.correction, where)
 
+    def _is_due(self, i: int, before: int, offset: int) -> bool:
+        steps = self.members[i].steps
+        if self._arm.boundaries == "clock":
+            return (self.tick - offset) % self._arm.every == 0
+        return steps > before and (steps - offset) % self._arm.every == 0
+
     def _outer_step(self, fragment: int, ready: Sequence[int]) -> None:
         arm, where = self._arm, self._fragments[fragment][1]
+        self._count_steps(fragment, ready)
         for i in ready:
             member = self.members[i]
             if self.wire.codes_updates:
@@ -150,8 +157,22 @@ class Swarm:
             if all(self.members[i].mixes_left.get(fragment, 0) > 0 for i in group):
                 self._mix(fragment, group)
 
+    def _count_steps(self, fragment: int, ready: Sequence[int]) -> None:
+        """Note how many inner steps led to this outer step; normalise what they did where the arm asks."""
+        members = [self.members[i] for i in ready]
+        for member in members:
+            member.taken[fragment] = member.steps - member.stepped_at.get(fragment, 0)
+            member.stepped_at[fragment] = member.steps
+        if not self._arm.normalise:
+            return
+        where, mean = self._fragments[fragment][1], fmean(member.taken[fragment] for member in members)
+        for member in members:
+            runs = zip(views(member.learner.theta, where), views(member.state.phi, where), strict=True)
+            for fast, slow in runs:
+                fast.sub_(slow).mul_(mean / member.taken[fragment]).add_(slow)
+
     def _mix(self, fragment: int, group: Group) -> None:
-        present = self._present(group)
+        arm, present = self._arm, self._present(group)
         if len(present) < 2:
             return
         members = [self.members[i] for i in present]
@@ -159,19 +180,21 @@ class Swarm:
         if len(group) == 2:
             one, other = present
             first, second = self.wire.pair(one, other, shares[0], shares[1], fragment)
-            exact = self._arm.own == "exact"
+            exact = arm.own == "exact"
             corrections = [
                 mix.correction(shares[0] if exact else first, second),
                 mix.correction(shares[1] if exact else second, first),
             ]
         else:
             references = [member.references[fragment] for member in members if member.references]
-            mean = self.wire.reduce(present, shares, references or None)
+            tokens = arm.rule.weights == "tokens"
+            weights = [member.taken[fragment] if tokens else 1.0 for member in members]
+            mean = self.wire.reduce(present, shares, references or None, weights, fragment)
             corrections = [mix.correction(share, mean, weight=1.0) for share in shares]
         for i, member, correction in zip(present, members, corrections, strict=True):
             mix.refresh(member.open[fragment], correction)
             member.mixes_left[fragment] -= 1
-            self._flying.append(Landing(self.tick + self._arm.delay, i, fragment, correction))
+            self._flying.append(Landing(self.tick + arm.delay, i, fragment, correction))
 
     def _present(self, group: Group) -> Group:
         """Leave out those whose part fails; a pair fails as a whole."""

@@ -40,12 +40,14 @@ class Table:
         setting: of all.
         seeds: the most that are of use.
         singles: replicas whose own loss is measured.
+        against: the arms' value that the picture's curves run over; None for inner steps.
     """
 
     arms: Sequence[Arm]
     setting: Setting = DEFAULT
     seeds: int = 3
     singles: int = 2
+    against: str | None = None
 
     def cases(self, seeds: Iterable[int]) -> list[Case]:
         """Return every arm with the first seed, then with the next."""

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from peer.codec import modulo
 from peer.codec.bounds import DECAY
+from peer.codec.feedback import Feedback
 from peer.codec.formats import FORMATS, blocks_size, bounds_size, failed_size, modulo_blocks
 from peer.codec.modulo import Bounds
 from peer.codec.registry import get
 from peer.outer.group import mean_share
 from peer.outer.step import Shared
+from peer.trainer.replica import FEEDBACK_CODEC
 
 FP32_BYTES = 4
 
@@ -26,7 +28,7 @@ class Blocks:
 
 
 Key = tuple[int, int, int]
-"""A receiver, a fragment, and the number of a tensor."""
+"""Whose it is, a fragment, and the number of a tensor."""
 
 
 class Wire:
@@ -42,6 +44,7 @@ class Wire:
         self.sent: Counter[int] = Counter()
         self._bits = int(codec.removeprefix("modulo")) if codec.startswith("modulo") else 0
         self._bounds: dict[Key, Bounds] = {}
+        self._feedback: dict[Key, Feedback] = {}
         self._turns: Counter[tuple[int, int]] = Counter()
         self._seed = seed << 32
         self._blocks: list[Blocks] = []
@@ -81,7 +84,12 @@ class Wire:
         return tuple(sent), tuple(answered)
 
     def reduce(
-        self, members: Sequence[int], shares: Sequence[Shared], references: Sequence[Shared] | None
+        self,
+        members: Sequence[int],
+        shares: Sequence[Shared],
+        references: Sequence[Shared] | None,
+        weights: Sequence[float],
+        fragment: int,
     ) -> Shared:
         """Return the mean that all members of a group end with: reduce-scatter, then all-gather.
 
@@ -91,15 +99,23 @@ class Wire:
             members: who takes part.
             shares: theirs.
             references: what is taken off each share before it is coded, and put back on the mean.
+            weights: what each counts for.
+            fragment: of which the shares are.
         """
         if references is not None:
             shares = [
                 tuple(tensor - base for tensor, base in zip(share, reference, strict=True))
                 for share, reference in zip(shares, references, strict=True)
             ]
-        decoded = [self._through(share) for share in shares]
-        weights = [1.0] * len(members)
-        mean, size = self._through(mean_share([share for share, _ in decoded], weights))
+        decoded = [
+            self._with_feedback(member, fragment, share)
+            if self.codec == FEEDBACK_CODEC
+            else _through(self.codec, share)
+            for member, share in zip(members, shares, strict=True)
+        ]
+        # As in the daemon: what loses much is not put upon a mean of what has lost as much already.
+        again = "int8" if self.codes_updates else self.codec
+        mean, size = _through(again, mean_share([share for share, _ in decoded], weights))
         n = len(members)
         for member, (_, own) in zip(members, decoded, strict=True):
             self.sent[member] += (own + size) * (n - 1) // n
@@ -140,14 +156,25 @@ class Wire:
         return decoded
 
     def _send(self, sender: int, share: Shared) -> Shared:
-        decoded, size = self._through(share)
+        decoded, size = _through(self.codec, share)
         self.sent[sender] += size
         return decoded
 
-    def _through(self, share: Shared) -> tuple[Shared, int]:
-        if self.codec == "fp32":
-            return tuple(tensor.clone() for tensor in share), sum(FP32_BYTES * t.numel() for t in share)
-        codec = get(self.codec)
-        encoded = [codec.encode(tensor) for tensor in share]
-        decoded = [codec.decode(data, tensor.numel()) for data, tensor in zip(encoded, share, strict=True)]
-        return tuple(decoded), sum(map(len, encoded))
+    def _with_feedback(self, member: int, fragment: int, share: Shared) -> tuple[Shared, int]:
+        sent: list[Tensor] = []
+        size = 0
+        for k, tensor in enumerate(share):
+            feedback = self._feedback.setdefault((member, fragment, k), Feedback(tensor.numel()))
+            data, decoded = feedback.encode(get(self.codec), tensor)
+            sent.append(decoded)
+            size += len(data)
+        return tuple(sent), size
+
+
+def _through(name: str, share: Shared) -> tuple[Shared, int]:
+    if name == "fp32":
+        return tuple(tensor.clone() for tensor in share), sum(FP32_BYTES * t.numel() for t in share)
+    codec = get(name)
+    encoded = [codec.encode(tensor) for tensor in share]
+    decoded = [codec.decode(data, tensor.numel()) for data, tensor in zip(encoded, share, strict=True)]
+    return tuple(decoded), sum(map(len, encoded))

@@ -186,6 +186,7 @@ class Replica:
             "inner.first": self._inner.first,
             "inner.second": self._inner.second,
             "random": torch.get_rng_state(),
+            "outer.stepped_at": torch.tensor(self._stepped_at, dtype=torch.int64),
         }
         if self.outer is not None:
             state |= {"outer.phi": self.outer.phi, "outer.momentum": self.outer.momentum}
@@ -220,7 +221,8 @@ class Replica:
             self.residual.copy_(state["outer.residual"])
         self._unsettled = set(state["outer.unsettled"].tolist()) if self.rule.keep is not None else set()
         torch.set_rng_state(state["random"])
-        self._stand_at(contents.counters)
+        self.counters = contents.counters
+        self._stepped_at = state["outer.stepped_at"].tolist()
         # Exchanges that were under way when this was saved will not end any more.
         for fragment in self.fragments:
             self.settle(fragment)
@@ -242,15 +244,8 @@ class Replica:
             raise RefusedStateError(f"the donor's state is of no use: {error}") from error
         if self.outer is not None:
             self.outer.phi.copy_(self.theta)
-        self._stand_at(Counters(state.inner_step, state.outer_step, state.tokens))
-
-    def _stand_at(self, counters: Counters) -> None:
-        self.counters = counters
-        a_step = self.batch * self._manifest.model.context
-        self._stepped_at = [
-            counters.tokens - min(self.steps_since(fragment), counters.own_steps) * a_step
-            for fragment in self.fragments
-        ]
+        self.counters = Counters(state.inner_step, state.outer_step, state.tokens)
+        self._stepped_at = [state.tokens] * len(self.fragments)
 
     def diverged(self) -> TrainerError:
         """Return the error that says that the weights are of no use any more."""

@@ -164,16 +164,18 @@ def test_tokens_of_a_share_are_known_again_after_a_restart(tmp_path):
     one = replica(run)
     train(one, 7)
     checkpoint.save(tmp_path, run_id(run), one.contents())
-    again = replica(run)
     saved = checkpoint.newest(tmp_path, run_id(run))
     assert saved is not None
-    again.restore(saved)
-    for each in (one, again):
+    again = replica(run)
+    smaller = Replica(run, corpus(), 0, torch.device("cpu"), batch=1)
+    for each in (again, smaller):
+        each.restore(saved)
+    for each, last in ((one, 64), (again, 64), (smaller, 32)):
         each.take_inner_step()
         assert each.due is each.fragments[1]
         boundary = each.take_outer_step(each.fragments[1])
         assert boundary is not None
-        assert boundary.tokens == 4 * 64
+        assert boundary.tokens == 3 * 64 + last
 
 
 def test_first_weights_come_from_the_file_that_the_manifest_names(tmp_path):
