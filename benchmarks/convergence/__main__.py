@@ -12,10 +12,13 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from benchmarks.convergence.arm import Arm
 from benchmarks.convergence.learner import Loss
 from benchmarks.convergence.record import keep
 from benchmarks.convergence.run import run
@@ -62,7 +65,7 @@ def _run(case: Case, folder: Path, loss: Loss | None) -> None:
     except FileExistsError:
         return
     try:
-        results = run(case.arm, case.setting, folder.parent, loss, case.singles)
+        results = _same(case, folder.parent) or run(case.arm, case.setting, folder.parent, loss, case.singles)
         partial = file.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(results), encoding="utf-8")
         partial.rename(file)
@@ -71,6 +74,17 @@ def _run(case: Case, folder: Path, loss: Loss | None) -> None:
     now = time.strftime("%H:%M:%S")
     loss_now = "diverged" if results["average"] is None else f"{results['average']:.4f} nats"
     print(f"{now} {case.name}: {loss_now}, {results['seconds']:.0f} s", file=sys.stderr)
+
+
+def _same(case: Case, folder: Path) -> dict[str, Any] | None:
+    """Return what came of the same arm under another name, in another table."""
+    wanted = json.loads(json.dumps({"arm": asdict(case.arm), "setting": asdict(case.setting)}))
+    for file in folder.glob("*/*.json"):
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        arm = asdict(Arm("")) | found["arm"] | {"name": case.arm.name}
+        if {"arm": json.loads(json.dumps(arm)), "setting": found["setting"]} == wanted:
+            return found | {"arm": wanted["arm"]}
+    return None
 
 
 if __name__ == "__main__":

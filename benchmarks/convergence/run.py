@@ -12,6 +12,7 @@ from benchmarks.convergence.arm import Arm
 from benchmarks.convergence.learner import Learner, Loss, Snapshot, Stream
 from benchmarks.convergence.setting import Setting
 from benchmarks.convergence.swarm import SHARDS, Swarm
+from peer.codec.base import CodecError
 from peer.trainer.data import Corpus
 from peer.trainer.evaluate import held_out_loss
 from peer.trainer.flat import flatten
@@ -89,14 +90,17 @@ def _apart(swarm: Swarm, arm: Arm, setting: Setting, meter: Meter, singles: int)
     shares = bool(arm.rule.shares)
     while swarm.tick < swarm.ticks:
         last = swarm.tick + 1 == swarm.ticks
-        swarm.advance()
+        try:
+            swarm.advance()
+        except CodecError:  # it carries no NaN
+            return _diverged(curve)
         if swarm.tick % arm.every and not last:
             continue
         point: dict[str, float] = {"step": swarm.tick, "spread": swarm.spread()}
         if (swarm.tick // arm.every) % 2 == 0 or last:
             point["average"] = meter.loss(swarm.average(), CURVE_WINDOWS)
             if not point["average"] < DIVERGED:
-                return {"average": None, "singles": [], "bits": None, "wire": {}, "curve": curve}
+                return _diverged(curve)
         curve.append(point)
     swarm.finish()
     chosen = [member.learner.theta for member in swarm.members[:singles]]
@@ -110,6 +114,10 @@ def _apart(swarm: Swarm, arm: Arm, setting: Setting, meter: Meter, singles: int)
         "wire": swarm.wire.statistics(),
         "curve": curve,
     }
+
+
+def _diverged(curve: list[dict[str, float]]) -> dict[str, Any]:
+    return {"average": None, "singles": [], "bits": None, "wire": {}, "curve": curve}
 
 
 def _together(

@@ -117,17 +117,23 @@ SIZES = Table(
 
 CODECS = Table(
     [
-        *(Arm(f"noloco, {codec}", NOLOCO, codec=codec) for codec in ("fp32", "modulo4")),
+        _pairs("gossip, fp32", GOSSIP),
         *(
             _pairs(f"gossip of phi and momentum, {codec}", TWO_TENSORS, codec=codec)
-            for codec in ("fp32", "modulo4")
+            for codec in ("fp32", "modulo4", "modulo2")
         ),
+        *(Arm(f"noloco, {codec}", NOLOCO, codec=codec) for codec in ("fp32", *MODULO)),
         *(
             _pairs(f"gossip, {codec}, own {own}", GOSSIP, codec=codec, own=own)
             for codec in MODULO
             for own in OWN
         ),
-        _group("diloco, ecsq", DILOCO, codec="ecsq"),
+        *(_pairs(f"gossip, {codec}", GOSSIP, codec=codec) for codec in ("bf16", "int8")),
+        *(
+            _pairs(f"streaming-gossip, {codec}", STREAMING_GOSSIP, codec=codec)
+            for codec in ("fp32", "modulo4")
+        ),
+        *(_group(f"diloco, {codec}", DILOCO, codec=codec) for codec in ("fp32", "ecsq", "e3m0", "topk")),
     ],
     seeds=1,
 )
@@ -164,6 +170,21 @@ FAULTS = Table(
         *(Arm(f"noloco, {round(100 * drop)}% dropped", NOLOCO, drop=drop) for drop in (0, 0.5)),
         *(_group(f"diloco, {round(100 * drop)}% dropped", DILOCO, drop=drop) for drop in (0, 0.5)),
         _pairs("gossip, unequal speeds", GOSSIP, speeds=UNEQUAL),
+        *(
+            _group(
+                f"diloco, unequal steps, {name}",
+                rule,
+                speeds=UNEQUAL,
+                boundaries="clock",
+                normalise=normalise,
+            )
+            for name, rule, normalise in (
+                ("equal weights", DILOCO, False),
+                ("weights by tokens", replace(DILOCO, weights="tokens"), False),
+                ("normalised", DILOCO, True),
+                ("normalised, weights by tokens", replace(DILOCO, weights="tokens"), True),
+            )
+        ),
         *(
             maker(f"{rule.name}, {shards} texts", rule, shards=shards)
             for maker, rule in ((_pairs, GOSSIP), (_group, DILOCO))
