@@ -104,7 +104,9 @@ class Outer(Message, frozen=True):
     """Parts of the model (strided layers), each with an outer step on an offset of its own."""
     landing: Literal["add", "blend"] = "add"
     """How a mix lands. `add`: onto the weights of the moment, which keeps what was learned in flight.
-    `blend`: half of the weights of the moment, half of the slow weights (Streaming DiLoCo)."""
+    `blend`: keep·θ + (1 - keep)·φ of the weights of the moment and the slow weights (Streaming DiLoCo)."""
+    keep: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
+    """What `blend` keeps of the weights of the moment; without it nothing follows from this."""
     weights: Literal["equal", "tokens"] = "equal"
     """What each share counts for: the same, or the tokens that were trained for it."""
 

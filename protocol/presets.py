@@ -23,6 +23,7 @@ class Preset:
     group: int = 2
     overlap: bool = True
     landing: Literal["add", "blend"] = "add"
+    keep: float = 0.5
     streams: bool = False
     """Whether the model is cut into fragments."""
 

@@ -148,6 +148,15 @@ class NoMix(Message, frozen=True, tag="no_mix"):
     share: int
 
 
+class Keep(Message, frozen=True, tag="keep"):
+    """The partner may mix with our share `share` from now on: keep it, however many boundaries pass.
+
+    One share at a time is kept so: the next `Keep` ends the one before.
+    """
+
+    share: int
+
+
 class Capture(Message, frozen=True, tag="capture"):
     """Write the current slow weights, momentum and progress to a file, for a newcomer."""
 
@@ -364,6 +373,7 @@ ToTrainer = (
     | Reduce
     | Assemble
     | NoMix
+    | Keep
     | Capture
     | Votes
     | Settled

@@ -72,9 +72,10 @@ KEY_MEANINGS: dict[str, str] = {
         "and at least 2."
     ),
     "outer.landing": (
-        '"add": a mix is added to the weights of the moment. "blend": at a mix these become the mean of '
-        "themselves and the slow weights (Streaming DiLoCo)."
+        '"add": a mix is added to the weights of the moment. "blend": at a mix these move towards the slow '
+        "weights (Streaming DiLoCo), as far as keep says."
     ),
+    "outer.keep": 'What "blend" keeps of the weights of the moment; the rest comes from the slow weights.',
     "outer.weights": "What each share counts for in an average: the same, or the tokens trained for it.",
     "onebyte.epsilon": "Size of a perturbation: each weight moves by so much, up or down.",
     "onebyte.learning_rate": "How far one perturbation moves the weights, for a slope of 1.",

@@ -218,6 +218,10 @@ class TrainerLink:
         """See `Learner`."""
         await self._send(ipc.NoMix(share=share))
 
+    async def keep(self, share: int) -> None:
+        """See `Learner`."""
+        await self._send(ipc.Keep(share=share))
+
     async def capture(self) -> ipc.Captured:
         """See `Learner`."""
         return await self._ask(ipc.Capture(), ipc.Captured)

@@ -73,6 +73,7 @@ class ToyLearner:
     _numbered: int = 0
     _files: int = 0
     _open: dict[int, "_Open"] = field(default_factory=dict)
+    _promised: int = 0
     _settled: trio.Event = field(default_factory=trio.Event)
     _near: set[int] = field(default_factory=set)
 
@@ -102,7 +103,8 @@ class ToyLearner:
         number, value = self._numbered, self.values[fragment]
         self._open[number] = _Open(fragment, step, mixes_left, value)
         for closed in self._of(fragment)[:-KEPT]:
-            del self._open[closed]
+            if closed != self._promised:
+                del self._open[closed]
         body = (
             None
             if self.grouped or self.codec in ON_DEMAND
@@ -176,6 +178,10 @@ class ToyLearner:
         self._open.pop(share, None)
         self.skips += 1
         self._settled.set()
+
+    async def keep(self, share: int) -> None:
+        """See `Learner`."""
+        self._promised = share
 
     async def capture(self) -> Captured:
         """See `Learner`."""

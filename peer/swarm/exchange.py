@@ -194,6 +194,8 @@ class Exchanger:
                 await self._writer.write(engagement, contact)
 
         await _together(read, write)
+        # The partner may mix as soon as it knows: then we must, too, also some outer steps later.
+        await self._learner.keep(engagement.mine.share)
         engagement.holds = True
         engagement.received.set()
         return arrived[0]

@@ -26,6 +26,12 @@ class Learner(Protocol):
     async def no_mix(self, share: int) -> None:
         """Say that nothing will be mixed with `share`."""
 
+    async def keep(self, share: int) -> None:
+        """Say that the partner may mix with `share`, so that it must not be closed before `mix`.
+
+        A peer is in one exchange at a time: the next call ends the promise.
+        """
+
     async def capture(self) -> Captured:
         """Ask for slow weights, momentum and progress, for a newcomer."""
 

@@ -23,6 +23,7 @@ from protocol.trainer import (
     CheckpointFailed,
     Finish,
     Finished,
+    Keep,
     NoMix,
     Progress,
     State,
@@ -117,10 +118,11 @@ class Loop:
         """
         while not self._stopping and not self._reached_stop():
             self._meter.count(self._replica.take_inner_step())
-            if (fragment := self._replica.due) is not None:
-                self._cross_boundary(fragment)
+            # Before the boundary, which closes a share that nobody has said to keep.
             while (message := self._link.poll()) is not None:
                 self._answer(message)
+            if (fragment := self._replica.due) is not None:
+                self._cross_boundary(fragment)
             if self._meter.due:
                 self._report()
         self._wait_for_mixes()
@@ -154,6 +156,8 @@ class Loop:
                 self._link.send(answer)
         elif isinstance(message, NoMix):
             self._sharing.drop(message.share)
+        elif isinstance(message, Keep):
+            self._sharing.keep(message.share)
         elif isinstance(message, Capture):
             self._link.send(self._capture())
         elif isinstance(message, Finish | Closed):

@@ -27,9 +27,6 @@ from protocol.trainer import State
 
 PAIR = 2
 
-BLEND = 0.5
-"""How much of the fast weights stays where a mix is blended in: Streaming DiLoCo's alpha (2501.18512)."""
-
 FEEDBACK_CODEC = "topk"
 """It leaves so much out that it must be remembered (SparseLoCo, 2508.15706)."""
 
@@ -51,7 +48,7 @@ def rule_of(outer: Outer) -> Rule:
         mixes=outer.mixes,
         group=outer.group,
         fragments=outer.fragments,
-        keep=BLEND if outer.landing == "blend" else None,
+        keep=outer.keep if outer.landing == "blend" else None,
         weights=outer.weights,
     )
 

@@ -56,6 +56,10 @@ class Sharing:
         """See `Shelf.drop`."""
         self._shelf.drop(share)
 
+    def keep(self, share: int) -> None:
+        """See `Shelf.keep`."""
+        self._shelf.keep(share)
+
     def answer(self, question: Question) -> tuple[Answer | Share, ...]:
         """Do what is asked of one of our shares; the files that came with it are gone then.
 

@@ -61,6 +61,7 @@ class Shelf:
         if self.per_receiver or self.groups:
             self._allowed |= set(PLAIN)
         self._open: dict[int, OpenShare] = {}
+        self._promised: int | None = None
         self._standing = [Standing() for _ in replica.fragments]
         # A daemon may still speak of the shares of a trainer that died: no number comes twice.
         self._number = secrets.randbits(40)
@@ -120,8 +121,13 @@ class Shelf:
         standing.boundary = message.share
         of_fragment = sorted(number for number, each in self._open.items() if each.fragment == share.fragment)
         for number in of_fragment[:-MAX_OPEN]:
-            del self._open[number]
+            if number != self._promised:
+                del self._open[number]
         return message
+
+    def keep(self, number: int) -> None:
+        """Let no boundary displace this share, as a partner may mix with it; the one kept so before may go."""
+        self._promised = number
 
     def offer(self, share: OpenShare, *, fresh: bool) -> Share:
         """Open a share, and write what its partners need to see of it.

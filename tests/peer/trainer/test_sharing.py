@@ -147,6 +147,21 @@ def test_no_more_than_two_shares_of_a_fragment_stay_open(tmp_path):
         assert one.mix_with(share, other, theirs[share.fragment])[0].accepted
 
 
+def test_a_share_that_a_partner_may_mix_with_outlives_its_time_and_no_other_does(tmp_path):
+    one, other = peers(tmp_path, manifest())
+    theirs = other.boundary()
+    promised = one.boundary()
+    one.sharing.keep(promised.share)
+    others = [one.boundary() for _ in range(2 * MAX_OPEN)]
+    one.sharing.keep(others[-1].share)
+    latest = [one.boundary() for _ in range(1)]
+    assert not one.mix_with(promised, other, theirs)[0].accepted, "the next promise ended the first"
+    one.sharing.keep(latest[0].share)
+    latest += [one.boundary() for _ in range(2 * MAX_OPEN)]
+    assert one.mix_with(latest[0], other, theirs)[0].accepted
+    assert not one.mix_with(latest[1], other, theirs)[0].accepted
+
+
 @pytest.mark.parametrize(("tokens", "weight"), [(0, 0.1), (256, 0.5), (768, 0.75), (2**60, 0.9)])
 def test_shares_count_by_the_tokens_trained_for_them(tmp_path, tokens, weight):
     one, other = peers(tmp_path, manifest("gossip", weights="tokens"))
