@@ -102,11 +102,12 @@ class Outer(Message, frozen=True):
     """The most peers in one mix. Above 2, all who are ready within a window, up to so many."""
     fragments: Annotated[int, Meta(ge=1, le=256)] = 1
     """Parts of the model (strided layers), each with an outer step on an offset of its own."""
-    landing: Literal["add", "blend"] = "add"
+    landing: Literal["add", "blend", "blend_by_delay"] = "add"
     """How a mix lands. `add`: onto the weights of the moment, which keeps what was learned in flight.
-    `blend`: keep·θ + (1 - keep)·φ of the weights of the moment and the slow weights (Streaming DiLoCo)."""
+    `blend`: keep·θ + (1 - keep)·φ of the weights of the moment and the slow weights (Streaming DiLoCo).
+    `blend_by_delay`: the same, but of the weights of the moment stays what part of H steps they are late."""
     keep: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
-    """What `blend` keeps of the weights of the moment; without it nothing follows from this."""
+    """What `blend` keeps of the weights of the moment, and `blend_by_delay` at most."""
     weights: Literal["equal", "tokens"] = "equal"
     """What each share counts for: the same, or the tokens that were trained for it."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from protocol.limits import MAX_GROUP
 
+Landing = Literal["add", "blend", "blend_by_delay"]
 Optimiser = Literal["none", "heavy_ball", "nesterov"]
 
 LAYERS_A_FRAGMENT = 3
@@ -22,7 +23,7 @@ class Preset:
     seeks: int = 1
     group: int = 2
     overlap: bool = True
-    landing: Literal["add", "blend"] = "add"
+    landing: Landing = "add"
     keep: float = 0.5
     streams: bool = False
     """Whether the model is cut into fragments."""
@@ -38,12 +39,14 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "noloco": Preset("heavy_ball", alpha=0.5, beta=0.7, mixes=4),
-    "gossip": Preset("nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3),
-    "streaming-gossip": Preset("nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, streams=True),
+    # Blending costs less than adding: benchmarks/records/convergence-landing.json.
+    "gossip": Preset("nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay"),
+    "streaming-gossip": Preset(
+        "nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay", streams=True
+    ),
     "diloco": Preset("nesterov", alpha=0.9, beta=0.7, mixes=1, group=MAX_GROUP, overlap=False),
-    # 12 of 25 steps late, "blend" costs less than "add": benchmarks/records/convergence-delay.json.
     "streaming-diloco": Preset(
-        "nesterov", alpha=0.9, beta=0.4, mixes=1, group=MAX_GROUP, landing="blend", streams=True
+        "nesterov", alpha=0.9, beta=0.4, mixes=1, group=MAX_GROUP, landing="blend_by_delay", streams=True
     ),
     "solo": Preset("none", alpha=0.0, beta=1.0, mixes=1, group=1),
     "onebyte": Preset("none", alpha=0.0, beta=1.0, mixes=1, group=1),

@@ -81,7 +81,9 @@ def _same(case: Case, folder: Path) -> dict[str, Any] | None:
     wanted = json.loads(json.dumps({"arm": asdict(case.arm), "setting": asdict(case.setting)}))
     for file in folder.glob("*/*.json"):
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        arm = asdict(Arm("")) | found["arm"] | {"name": case.arm.name}
+        plain = asdict(Arm(""))
+        rule = plain["rule"] | found["arm"]["rule"]
+        arm = plain | found["arm"] | {"name": case.arm.name, "rule": rule}
         if {"arm": json.loads(json.dumps(arm)), "setting": found["setting"]} == wanted:
             return found | {"arm": wanted["arm"]}
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_
 from random import Random
 from statistics import fmean
 
@@ -16,6 +17,7 @@ from benchmarks.convergence.setting import Setting
 from benchmarks.convergence.wire import Wire
 from peer.outer import mix
 from peer.outer.ranges import Ranges, gather, views
+from peer.outer.rule import Rule
 from peer.outer.step import OuterState, Shared, take_outer_step
 from protocol.fragments import fragments
 
@@ -37,6 +39,8 @@ class Member:
     stepped_at: dict[int, int] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     """Inner steps between the last two outer steps of each fragment."""
+    group: dict[int, int] = field(default_factory=dict)
+    """Number of the group whose average each fragment was in last; those who have it alike began alike."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Landing:
     due: int
     member: int
     fragment: int
+    rule: Rule
     correction: mix.Correction | None
 
 
@@ -67,7 +72,7 @@ class Swarm:
         self.wire = Wire(arm.codec, setting.seed)
         self._fragments = self._cut()
         self._flying: list[Landing] = []
-        self._number = 0
+        self._number = self._groups = 0
         speeds = arm.speeds or (1.0,) * arm.replicas
         self.members = []
         for i, speed in enumerate(speeds):
@@ -128,11 +133,11 @@ class Swarm:
         self._flying = [landing for landing in self._flying if landing.due > self.tick]
         for landing in due:
             member, where = self.members[landing.member], self._fragments[landing.fragment][1]
-            rule, theta = self._arm.rule, member.learner.theta
+            theta = member.learner.theta
             if landing.correction is None:
-                mix.settle(rule, member.state, theta, where)
+                mix.settle(landing.rule, member.state, theta, where)
             else:
-                mix.apply(rule, member.state, theta, landing.correction, where)
+                mix.apply(landing.rule, member.state, theta, landing.correction, where)
 
     def _is_due(self, i: int, before: int, offset: int) -> bool:
         steps = self.members[i].steps
@@ -149,7 +154,7 @@ class Swarm:
                 member.references[fragment] = (gather(member.state.phi, where),)
             member.open[fragment] = take_outer_step(arm.rule, member.state, member.learner.theta, where)
             member.mixes_left[fragment] = arm.rule.mixes
-            self._flying.append(Landing(self.tick + arm.delay, i, fragment, None))
+            self._flying.append(Landing(self.tick + arm.delay, i, fragment, self._late(arm.rule), None))
         self.wire.next_outer_step(fragment, ready)
         formed = groups(arm.partners, ready, arm.replicas, self._number, arm.rounds, self._random)
         self._number += 1
@@ -173,28 +178,57 @@ class Swarm:
 
     def _mix(self, fragment: int, group: Group) -> None:
         arm, present = self._arm, self._present(group)
+        for i in set(group) - set(present):
+            self.members[i].group[fragment] = self._new_group()
         if len(present) < 2:
             return
         members = [self.members[i] for i in present]
-        shares = [member.open[fragment] for member in members]
         if len(group) == 2:
-            one, other = present
-            first, second = self.wire.pair(one, other, shares[0], shares[1], fragment)
-            exact = arm.own == "exact"
-            corrections = [
-                mix.correction(shares[0] if exact else first, second),
-                mix.correction(shares[1] if exact else second, first),
-            ]
+            rule, corrections = arm.rule, self._mix_pair(fragment, present)
         else:
-            references = [member.references[fragment] for member in members if member.references]
-            tokens = arm.rule.weights == "tokens"
-            weights = [member.taken[fragment] if tokens else 1.0 for member in members]
-            mean = self.wire.reduce(present, shares, references or None, weights, fragment)
-            corrections = [mix.correction(share, mean, weight=1.0) for share in shares]
+            rule, corrections = self._mix_group(fragment, present)
         for i, member, correction in zip(present, members, corrections, strict=True):
-            mix.refresh(member.open[fragment], correction)
+            if rule is arm.rule:
+                mix.refresh(member.open[fragment], correction)
             member.mixes_left[fragment] -= 1
-            self._flying.append(Landing(self.tick + arm.delay, i, fragment, correction))
+            self._flying.append(Landing(self.tick + arm.delay, i, fragment, self._late(rule), correction))
+
+    def _late(self, rule: Rule) -> Rule:
+        return rule.landing_after(self._arm.delay / self._arm.every)
+
+    def _new_group(self) -> int:
+        self._groups += 1
+        return self._groups
+
+    def _mix_pair(self, fragment: int, pair: Group) -> list[mix.Correction]:
+        one, other = pair
+        shares = [self.members[i].open[fragment] for i in pair]
+        first, second = self.wire.pair(one, other, shares[0], shares[1], fragment)
+        exact = self._arm.own == "exact"
+        return [
+            mix.correction(shares[0] if exact else first, second),
+            mix.correction(shares[1] if exact else second, first),
+        ]
+
+    def _mix_group(self, fragment: int, group: Group) -> tuple[Rule, list[mix.Correction]]:
+        """Average θ where all began the outer step alike, else φ and m after it, as daemons do."""
+        rule, where = self._arm.rule, self._fragments[fragment][1]
+        members = [self.members[i] for i in group]
+        together = len({member.group.get(fragment, 0) for member in members}) == 1
+        if together:
+            shares = [member.open[fragment] for member in members]
+            references = [member.references[fragment] for member in members if member.references]
+        else:
+            rule, references = replace_(rule, shares=("phi", "momentum")), []
+            shares = [
+                (gather(member.state.phi, where), gather(member.state.momentum, where)) for member in members
+            ]
+        weights = [member.taken[fragment] if rule.weights == "tokens" else 1.0 for member in members]
+        mean = self.wire.reduce(group, shares, references or None, weights, fragment)
+        number = self._new_group()
+        for member in members:
+            member.group[fragment] = number
+        return rule, [mix.correction(share, mean, weight=1.0) for share in shares]
 
     def _present(self, group: Group) -> Group:
         """Leave out those whose part fails; a pair fails as a whole."""

@@ -107,10 +107,11 @@ class Wire:
                 tuple(tensor - base for tensor, base in zip(share, reference, strict=True))
                 for share, reference in zip(shares, references, strict=True)
             ]
+        codec = "int8" if self.codes_updates and references is None else self.codec
         decoded = [
             self._with_feedback(member, fragment, share)
-            if self.codec == FEEDBACK_CODEC
-            else _through(self.codec, share)
+            if codec == FEEDBACK_CODEC
+            else _through(codec, share)
             for member, share in zip(members, shares, strict=True)
         ]
         # As in the daemon: what loses much is not put upon a mean of what has lost as much already.

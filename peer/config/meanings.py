@@ -73,9 +73,9 @@ KEY_MEANINGS: dict[str, str] = {
     ),
     "outer.landing": (
         '"add": a mix is added to the weights of the moment. "blend": at a mix these move towards the slow '
-        "weights (Streaming DiLoCo), as far as keep says."
+        'weights (Streaming DiLoCo), as far as keep says. "blend_by_delay": the earlier, the further.'
     ),
-    "outer.keep": 'What "blend" keeps of the weights of the moment; the rest comes from the slow weights.',
+    "outer.keep": 'What "blend" keeps of the weights of the moment, and "blend_by_delay" at most.',
     "outer.weights": "What each share counts for in an average: the same, or the tokens trained for it.",
     "onebyte.epsilon": "Size of a perturbation: each weight moves by so much, up or down.",
     "onebyte.learning_rate": "How far one perturbation moves the weights, for a slope of 1.",

@@ -48,6 +48,7 @@ class Constants(TypedDict, total=False):
     group: int
     fragments: int
     keep: float | None
+    by_delay: bool
     weights: Weights
 
 
@@ -71,6 +72,9 @@ class Rule:
             land, so that what is learned in flight is kept. A number in [0, 1]: nowhere at the boundary, and
             to keep·θ + (1 - keep)·φ when the exchange has ended (`settle`), as in Streaming
             DiLoCo's algorithm 2 (arXiv 2501.18512).
+        by_delay: keep as much of θ as the delay of the landing is of the time between two outer steps, `keep`
+            at most: what has been learned in flight counts for as much as it took. A mix that lands at once
+            is then the same as one that is added.
         weights: what a member of a group counts for: as much as another, or by the tokens it trained on.
 
     Raises:
@@ -87,6 +91,7 @@ class Rule:
     group: int = 2
     fragments: int = 1
     keep: float | None = None
+    by_delay: bool = False
     weights: Weights = "equal"
 
     def __post_init__(self) -> None:
@@ -104,6 +109,12 @@ class Rule:
             raise ValueError(f"keep is {self.keep}; it must be absent, or from 0 to 1")
         if self.optimiser == "none" and self.shares:
             raise ValueError("a rule without an outer optimiser has nothing to share")
+
+    def landing_after(self, delay: float) -> "Rule":
+        """Return the rule for a mix that lands so many outer steps, or a part of one, after its boundary."""
+        if self.keep is None or not self.by_delay:
+            return self
+        return replace(self, keep=min(self.keep, delay), by_delay=False)
 
     @property
     def coefficients(self) -> Coefficients:
@@ -133,7 +144,9 @@ PRESETS: Mapping[str, Rule] = {
     # arXiv 2506.10911, table 1; `overlap=False` is the paper's own, which waits for its partner.
     "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=4),
     # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by a few random pairs.
-    "gossip": Rule("gossip", "nesterov", ("theta",), alpha=0.8, beta=0.7, overlap=True, mixes=8),
+    "gossip": Rule(
+        "gossip", "nesterov", ("theta",), alpha=0.8, beta=0.7, overlap=True, mixes=8, keep=0.5, by_delay=True
+    ),
     "streaming-gossip": Rule(
         "streaming-gossip",
         "nesterov",
@@ -143,6 +156,8 @@ PRESETS: Mapping[str, Rule] = {
         overlap=True,
         mixes=8,
         fragments=BY_DEPTH,
+        keep=0.5,
+        by_delay=True,
     ),
     # arXiv 2311.08105, with whoever is ready in place of everybody.
     "diloco": Rule(
@@ -160,6 +175,7 @@ PRESETS: Mapping[str, Rule] = {
         group=EVERYBODY,
         fragments=BY_DEPTH,
         keep=0.5,
+        by_delay=True,
     ),
     "solo": Rule("solo", "none", (), alpha=0.0, beta=1.0, overlap=False, mixes=0, group=1),
 }

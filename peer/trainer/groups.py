@@ -65,7 +65,7 @@ class Groups:
         files = [shelf.folder / name for name in asked.parts]
         agreed, mean = reduction.assemble(replica.rule, share, cut, files)
         shelf.settle(share)
-        redo.replace(replica.rule, outer, replica.theta, self._own_step(share), agreed, share.where)
+        redo.replace(shelf.landing(share), outer, replica.theta, self._own_step(share), agreed, share.where)
         if replica.residual is not None and cut.residual is not None:
             _scatter(cut.residual, replica.residual, share)
         apart = distance(cut.mine[0], mean)

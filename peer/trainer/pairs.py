@@ -78,7 +78,7 @@ class Pairs:
         weight = recode.weight(rule, share.tokens, theirs.tokens)
         correction = mix.correction(mine, values, weight)
         shelf.settle(share)
-        mix.apply(rule, outer, shelf.replica.theta, correction, share.where)
+        mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
         standing = shelf.of(share)
         if shelf.per_receiver:
             # Partners are fresh from their boundary, or have mixed already and are half as far: bounds shrink

@@ -48,7 +48,8 @@ def rule_of(outer: Outer) -> Rule:
         mixes=outer.mixes,
         group=outer.group,
         fragments=outer.fragments,
-        keep=outer.keep if outer.landing == "blend" else None,
+        keep=None if outer.landing == "add" else outer.keep,
+        by_delay=outer.landing == "blend_by_delay",
         weights=outer.weights,
     )
 
@@ -151,7 +152,7 @@ class Replica:
         if self.outer is None:
             return None
         # Blended only now, where the exchange of the step before has still not ended.
-        self.settle(fragment)
+        self.settle(fragment, delay=1.0)
         where, before, theta = self.where(fragment), None, None
         if self.rule.group > PAIR:
             before = OuterState(gather(self.outer.phi, where), gather(self.outer.momentum, where))
@@ -165,11 +166,24 @@ class Replica:
             self._unsettled.add(fragment.index)
         return Boundary(fragment, where, () if before else shared, before, theta, tokens)
 
-    def settle(self, fragment: Fragment) -> None:
-        """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now."""
+    def settle(self, fragment: Fragment, delay: float | None = None) -> None:
+        """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now.
+
+        Args:
+            fragment: whose.
+            delay: since its boundary, in times between two outer steps; None for as long as it is now.
+        """
         if self.outer is not None and fragment.index in self._unsettled:
             self._unsettled.discard(fragment.index)
-            mix.settle(self.rule, self.outer, self.theta, self.where(fragment))
+            if delay is None:
+                delay = self.steps_since(fragment) / self._manifest.outer.every
+            rule = self.rule.landing_after(delay)
+            mix.settle(rule, self.outer, self.theta, self.where(fragment))
+
+    def landing(self, boundary: int) -> Rule:
+        """Return the rule by which a mix of the boundary at that inner step lands now."""
+        late = self.counters.inner_step - boundary
+        return self.rule.landing_after(late / self._manifest.outer.every)
 
     def contents(self) -> Contents:
         """Return what a checkpoint holds; the tensors are the live ones.

@@ -9,6 +9,7 @@ from peer.codec.base import CodecError
 from peer.codec.bounds import Bounds
 from peer.codec.checks import within
 from peer.codec.registry import get
+from peer.outer.rule import Rule
 from peer.outer.step import OuterState, Shared
 from peer.trainer import spool
 from peer.trainer.replica import PAIR, Boundary, Replica
@@ -126,7 +127,7 @@ class Shelf:
         return message
 
     def keep(self, number: int) -> None:
-        """Let no boundary displace this share, as a partner may mix with it; the one kept so before may go."""
+        """Let no boundary displace this share: a partner may mix with it. The one kept so before may go."""
         self._promised = number
 
     def offer(self, share: OpenShare, *, fresh: bool) -> Share:
@@ -156,6 +157,10 @@ class Shelf:
             bounds=self._write_bounds(share.bounds),
             reference=None if share.before is None else _fingerprint(share.before),
         )
+
+    def landing(self, share: OpenShare) -> Rule:
+        """Return the rule by which a mix with the share lands now."""
+        return self.replica.landing(share.inner_step)
 
     def close(self, number: int, share: OpenShare, rms: float, relative: float) -> Mixed:
         """Take away a share whose mix has landed, and say so.

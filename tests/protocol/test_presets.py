@@ -28,7 +28,8 @@ def test_they_are_the_constants_of_the_outer_rule(name):
     assert ours.group == theirs.group
     if theirs.shares:
         assert ours.overlap == theirs.overlap
-        assert (ours.landing == "blend") == (theirs.keep is not None)
+        assert (None if ours.landing == "add" else ours.keep) == theirs.keep
+        assert (ours.landing == "blend_by_delay") == theirs.by_delay
 
 
 @pytest.mark.parametrize("name", rule.PRESETS)

@@ -27,7 +27,7 @@ TINY = Setting(
 )
 TINY = replace(TINY, eval_windows=64)
 TOKENS = replace(DILOCO, weights="tokens")
-BLENDED = replace(STREAMING_DILOCO, keep=0.5)
+ADDED = replace(STREAMING_DILOCO, keep=None, by_delay=False)
 
 ARMS = [
     Arm("data-parallel", replicas=4, every=4, together=True),
@@ -42,7 +42,8 @@ ARMS = [
     Arm("diloco, topk", DILOCO, replicas=4, every=4, partners="everybody", codec="topk"),
     Arm("noloco, by source", NOLOCO, replicas=4, every=4, shards="by source"),
     Arm("streaming-gossip", STREAMING_GOSSIP, replicas=4, every=4, delay=1),
-    Arm("streaming-diloco", BLENDED, replicas=4, every=4, delay=1, partners="everybody"),
+    Arm("streaming-diloco", STREAMING_DILOCO, replicas=4, every=4, delay=1, partners="everybody"),
+    Arm("streaming-diloco, added", ADDED, replicas=4, every=4, delay=1, partners="everybody"),
 ]  # fmt: skip
 
 

@@ -53,8 +53,14 @@ def test_data_may_be_given_by_its_source_alone(read, source):
 @pytest.mark.parametrize(
     ("text", "outer"),
     [
-        ('preset = "gossip"', Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=8, seeks=3)),
-        ('preset = "gossip"\nmixes = 5', Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=5, seeks=3)),
+        (
+            'preset = "gossip"',
+            Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay"),
+        ),
+        (
+            'preset = "gossip"\nmixes = 5',
+            Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=5, seeks=3, landing="blend_by_delay"),
+        ),
         ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1, group=1)),
         (
             'preset = "diloco"',

@@ -19,11 +19,11 @@ from tests.peer.outer.reference import (
     noloco,
     solo,
     streaming_diloco,
-    streaming_gossip,
     streaming_phi_and_momentum,
 )
 
 FOLDER = Path(__file__).with_name("golden")
+LATE = DELAY / INNER_STEPS
 TWICE = [list(both) for both in zip(PAIRINGS, SECOND_PAIRINGS, strict=True)]
 
 
@@ -37,13 +37,20 @@ def golden() -> dict[str, dict[str, object]]:
     alone: list[Groups] = [[]] * len(PAIRINGS)
     once = [[pairs] for pairs in PAIRINGS]
     whole: list[tuple[int, list[int]]] = [(0, list(range(7)))]
+    pairs: list[Groups] = [[list(pair) for pair in pairs] for pairs in PAIRINGS]
     everybody = [[groups] for groups in EVERYBODY]
     return {
         "noloco": case(0.5, 0.7, once, whole, 0, noloco(0.5, 0.7, 0.7, PAIRINGS)),
-        "gossip": case(0.8, 0.7, TWICE, whole, 0, gossip(0.8, 0.7, TWICE)),
-        "streaming-gossip": case(0.8, 0.7, once, PARTS, DELAY, streaming_gossip(0.8, 0.7, PAIRINGS)),
+        "gossip": case(0.8, 0.7, TWICE, whole, 0, gossip(0.8, 0.7, TWICE), keep=0.0),
+        # By linearity, two peers' own steps and what their mix adds are a step on their mean.
+        "streaming-gossip": case(
+            0.8, 0.7, once, PARTS, DELAY, streaming_diloco(0.8, 0.7, LATE, pairs), keep=LATE
+        ),
         "diloco": case(0.9, 0.7, everybody, whole, 0, diloco_in_groups(0.9, 0.7, EVERYBODY)),
         "streaming-diloco": case(
+            0.9, 0.4, everybody, PARTS, DELAY, streaming_diloco(0.9, 0.4, LATE, EVERYBODY), keep=LATE
+        ),
+        "streaming-diloco-published": case(
             0.9, 0.4, everybody, PARTS, DELAY, streaming_diloco(0.9, 0.4, 0.5, EVERYBODY), keep=0.5
         ),
         "two-tensors": case(0.9, 0.7, once, PARTS, DELAY, streaming_phi_and_momentum(0.9, 0.7, PAIRINGS)),
@@ -60,7 +67,7 @@ def case(
     values: Sequence[Round | Clock],
     keep: float | None = None,
 ) -> dict[str, object]:
-    """Return one fixture; after a `Round`, θ is φ."""
+    """Return one fixture; after a `Round`, θ is φ. What is kept is what the delay makes of it."""
     return {
         "alpha": alpha,
         "beta": beta,

@@ -258,37 +258,6 @@ def streaming_phi_and_momentum(alpha: float, beta: float, pairings: list[Pairs])
     return clocks
 
 
-def streaming_gossip(alpha: float, beta: float, pairings: list[Pairs]) -> list[Clock]:
-    """Each fragment's own Nesterov step at its boundary; what the pair's step adds to it lands later."""
-    theta, phi, velocity = START.copy(), START.copy(), np.zeros_like(START)
-    missing: dict[int, tuple[Array, Array]] = {}
-    clocks = []
-    for step in range(1, len(pairings) * INNER_STEPS + 1):
-        theta = np.stack([inner_step(i, theta[i]) for i in range(PEERS)])
-        for number, (offset, values) in enumerate(PARTS):
-            if number in missing and (step - offset - DELAY) % INNER_STEPS == 0:
-                further, faster = missing.pop(number)
-                theta[:, values] += further
-                phi[:, values] += further
-                velocity[:, values] += faster
-            if step % INNER_STEPS == offset:
-                pairs = pairings[(step - 1) // INNER_STEPS]
-                further, faster = np.zeros((PEERS, len(values))), np.zeros((PEERS, len(values)))
-                sent = theta[:, values].copy()
-                for i in range(PEERS):
-                    slow, speed = phi[i, values], velocity[i, values]
-                    alone = nesterov(slow, speed, slow - sent[i], alpha, beta)
-                    mean = sent[group_of(i, pairs)].mean(axis=0)
-                    together = nesterov(slow, speed, slow - mean, alpha, beta)
-                    phi[i, values], velocity[i, values] = alone
-                    further[i], faster[i] = together[0] - alone[0], together[1] - alone[1]
-                theta[:, values] = phi[:, values]
-                missing[number] = further, faster
-        if step % INNER_STEPS == 0:
-            clocks.append(Clock(theta.copy(), phi.copy(), -velocity))
-    return clocks
-
-
 def solo(steps: int) -> list[Clock]:
     """Inner steps and nothing else."""
     theta = START.copy()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from peer.outer.mix import apply, correction, refresh
+from peer.outer.mix import apply, correction, refresh, settle
 from peer.outer.rule import Rule
 from peer.outer.step import OuterState, Shared, take_outer_step
 from tests.peer.outer.reference import CURVATURE, INNER_RATE, INNER_STEPS, TARGETS, Pairs
@@ -52,9 +52,11 @@ def outer_step(
     boundaries = [replica.theta.clone() for replica in replicas]
     for replica in replicas:
         replica.shared = take_outer_step(rule, replica.state, replica.theta)
+    rule = rule.landing_after(late / INNER_STEPS)
     for pairs in mixings:
         for replica in replicas:
             replica.inner(late)
+            settle(rule, replica.state, replica.theta)
         for i, j in pairs:
             ours = correction(replicas[i].shared, replicas[j].shared)
             theirs = correction(replicas[j].shared, replicas[i].shared)

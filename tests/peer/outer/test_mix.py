@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 
 from peer.outer.group import mean_share
 from peer.outer.mix import Correction, apply, correction, refresh, settle
-from peer.outer.rule import derive
+from peer.outer.rule import PRESETS, Rule, derive
 from tests.peer.outer.reference import CURVATURE, INNER_RATE, INNER_STEPS, START
-from tests.peer.outer.rules import RULES, TWO_TENSORS
+from tests.peer.outer.rules import ADDED, ADDING, TWO_TENSORS
 from tests.peer.outer.swarm import Replica, full_round, outer_step, swarm
 
-SHARING = ["noloco", "gossip", "two-tensors"]
 tensors = st.integers(0, 2**32 - 1).map(
     lambda seed: torch.randn(2, 33, generator=torch.Generator().manual_seed(seed))
 )
@@ -53,20 +52,20 @@ def test_differences_in_phi_and_momentum_land_where_they_came_from() -> None:
 def test_gossip_lands_a_difference_as_the_step_would_have_taken_it() -> None:
     (peer,) = swarm([[1.0]], torch.float64)
     landed = correction((torch.tensor([3.0]).double(),), (torch.tensor([7.0]).double(),))
-    apply(derive("gossip", alpha=0.5, beta=0.25), peer.state, peer.theta, landed)
+    apply(replace(ADDED, alpha=0.5, beta=0.25), peer.state, peer.theta, landed)
     assert (peer.theta.item(), peer.state.phi.item(), peer.state.momentum.item()) == (1.75, 1.75, 2.0)
 
 
-@pytest.mark.parametrize("preset", ["noloco", "gossip", "diloco"])
-def test_a_mean_of_fast_weights_draws_members_together(preset: str) -> None:
+@pytest.mark.parametrize("rule", [PRESETS["noloco"], ADDED, PRESETS["diloco"]], ids=lambda rule: rule.name)
+def test_a_mean_of_fast_weights_draws_members_together(rule: Rule) -> None:
     members = swarm(START, torch.float64)
     for member in members:
         member.inner(INNER_STEPS)
-    outer_step(RULES[preset], members, [])
+    outer_step(rule, members, [])
     before = torch.stack([member.state.phi for member in members]).var(0).sum()
     mean = mean_share([member.shared for member in members], [1.0] * len(members))
     for member in members:
-        apply(RULES[preset], member.state, member.theta, correction(member.shared, mean, weight=1.0))
+        apply(rule, member.state, member.theta, correction(member.shared, mean, weight=1.0))
         torch.testing.assert_close(member.theta, member.state.phi)
     assert torch.stack([member.state.phi for member in members]).var(0).sum() < before
 
@@ -87,11 +86,11 @@ def test_a_share_of_another_length_never_mixes_in_part() -> None:
         correction((torch.zeros(3),), (torch.zeros(3), torch.zeros(3)))
 
 
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", ADDING)
 @given(seed=st.integers(0, 2**32 - 1), late=st.lists(st.integers(0, 9), min_size=4, max_size=4))
 def test_a_mix_keeps_the_swarms_mean_whenever_it_lands(name: str, seed: int, late: list[int]) -> None:
     """Each peer's corrections land at its own time; with no inner steps the mean must not move."""
-    rule = RULES[name]
+    rule = ADDING[name]
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(4, 7, generator=generator, dtype=torch.float64)
     mixed, alone = (swarm(start.tolist(), torch.float64) for _ in range(2))
@@ -110,7 +109,7 @@ def test_a_mix_keeps_the_swarms_mean_whenever_it_lands(name: str, seed: int, lat
         torch.testing.assert_close(ours, golden, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", ADDING)
 @pytest.mark.parametrize("late", [0, 1, 3, 5])
 def test_a_late_mix_keeps_the_inner_steps_in_between(name: str, late: int) -> None:
     """By hand: an inner step multiplies a displacement by 1 - rate·curvature.
@@ -118,7 +117,7 @@ def test_a_late_mix_keeps_the_inner_steps_in_between(name: str, late: int) -> No
     So a correction c that lands after k of H inner steps ends as c·(1 - rate·curvature)^(H - k) on θ,
     and whole on φ and m; what the inner steps did of themselves is as without the mix.
     """
-    rule, inner_steps = RULES[name], 5
+    rule, inner_steps = ADDING[name], 5
     mixed, alone = (swarm(START, torch.float64) for _ in range(2))
     for replicas in (mixed, alone):
         full_round(rule, replicas, [])  # some momentum to mix

@@ -44,7 +44,7 @@ def test_a_compact_tensor_of_another_length_is_refused() -> None:
 def test_two_fragments_are_the_whole_bit_for_bit(
     name: str, keep: float | None, at: list[int], seed: int
 ) -> None:
-    rule = replace(RULES[name], keep=keep)
+    rule = replace(RULES[name], keep=keep, by_delay=False)
     generator = torch.Generator().manual_seed(seed)
     first, momentum, moved, difference = torch.randn(4, LENGTH, generator=generator)
     results = []

@@ -56,6 +56,13 @@ def test_every_value_is_the_papers(case: str, dtype: torch.dtype, tolerance: flo
             close(replica.theta, golden.phi[i], tolerance, f"theta, {where}")
 
 
+@pytest.mark.parametrize(("delay", "keep"), [(0.0, 0.0), (0.1, 0.1), (0.5, 0.5), (1.0, 0.5)])
+def test_what_stays_of_the_fast_weights_follows_the_delay(delay: float, keep: float) -> None:
+    assert derive("gossip").landing_after(delay).keep == keep
+    for rule in (derive("noloco"), derive("gossip", by_delay=False)):
+        assert rule.landing_after(delay) is rule
+
+
 def test_the_printed_sign_of_equation_2_would_walk_uphill() -> None:
     """Guards the reference itself: on one peer, NoLoCo must approach the peer's own minimum."""
     rounds = noloco(0.5, 0.7, 0.7, [[]] * 60)

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from peer.outer.rule import PRESETS, Rule, derive
 from peer.outer.step import OuterState, take_outer_step
-from tests.peer.outer.rules import TWO_TENSORS
+from tests.peer.outer.rules import ADDED, TWO_TENSORS
 
 
 def moved(phi: torch.Tensor) -> tuple[OuterState, torch.Tensor]:
@@ -34,7 +36,7 @@ def test_heavy_ball_by_hand() -> None:
 
 def test_nesterov_by_hand() -> None:
     state, theta = moved(torch.zeros(3, dtype=torch.float64))
-    take_outer_step(derive("gossip", alpha=0.5, beta=0.25), state, theta)
+    take_outer_step(replace(ADDED, alpha=0.5, beta=0.25), state, theta)
     assert state.momentum.tolist() == [1.25, 1.5, -2.875]
     assert state.phi.tolist() == [0.25 * (1 + 0.625), 0.25 * (2 + 0.75), 0.25 * (-3 - 1.4375)]
     assert theta.tolist() == state.phi.tolist()
@@ -69,9 +71,7 @@ def test_solo_changes_no_bit_and_shares_nothing() -> None:
         assert torch.equal(now.view(torch.int32), then.view(torch.int32))
 
 
-@pytest.mark.parametrize(
-    "rule", [PRESETS["noloco"], PRESETS["gossip"], TWO_TENSORS], ids=lambda rule: rule.name
-)
+@pytest.mark.parametrize("rule", [PRESETS["noloco"], ADDED, TWO_TENSORS], ids=lambda rule: rule.name)
 def test_the_step_works_in_place(rule: Rule) -> None:
     """The trainer's parameters are views of θ, so its memory must stay where it is."""
     state, theta = moved(torch.zeros(3))

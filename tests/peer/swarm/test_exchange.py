@@ -120,7 +120,7 @@ async def test_hundreds_of_exchanges_keep_the_mean_and_no_fragment_starves(tmp_p
 async def test_lines_that_drop_now_and_then_cost_mixes_and_no_bird_mixes_alone(
     tmp_path, codec, fragments, seconds
 ):
-    """Of four birds, one or another has no line half of the time; some agree, and are cut off for boundaries."""
+    """Of four birds, one or another has no line half of the time; some are cut off once they have agreed."""
     flock = Flock(tmp_path, _cut(codec, fragments), seed=3)
     birds = _hatch(flock, 4, outer_steps=round(100 / seconds), seconds=seconds, fails=0.3, thinks=0.05)
     flock.network.link = Link(delay=0.05)

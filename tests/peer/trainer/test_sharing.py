@@ -195,6 +195,30 @@ def test_a_blend_lands_once_whether_or_not_a_mix_comes(tmp_path):
     torch.testing.assert_close(other.state()[0], (before[0] + before[1]) / 2, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(("late", "kept"), [(0, 0.0), (1, 0.25), (3, 0.5)])
+def test_what_a_blend_keeps_follows_the_delay(tmp_path, late, kept):
+    one, other = peers(tmp_path, manifest("noloco", landing="blend_by_delay"))
+    ours, theirs = one.boundary(), other.boundary()
+    for _ in range(late):
+        one.replica.take_inner_step()
+    theta, *before = one.state()
+    assert one.mix_with(ours, other, theirs)[0].accepted
+    after, phi, _ = one.state()
+    assert not torch.equal(phi, before[0])
+    torch.testing.assert_close(after, kept * theta + (1 - kept) * phi, atol=1e-6, rtol=0)
+
+
+def test_a_blend_by_delay_that_no_word_came_of_keeps_the_most(tmp_path):
+    one, _ = peers(tmp_path, manifest("noloco", landing="blend_by_delay", alpha=0.0, beta=1.0))
+    one.boundary()
+    for _ in range(4):
+        one.replica.take_inner_step()
+    theta, phi, _ = one.state()
+    fragment = one.replica.fragments[0]
+    one.replica.take_outer_step(fragment)
+    torch.testing.assert_close(one.state()[1], (theta + phi) / 2, atol=1e-6, rtol=0)
+
+
 def test_a_blend_that_no_word_came_of_lands_at_the_next_boundary(tmp_path):
     run = manifest("noloco", landing="blend")
     one, other = peers(tmp_path, run)
