@@ -14,12 +14,12 @@ ON_DEMAND = ("modulo", "auto")
 FALLBACK = "int8"
 """For a receiver that has no bounds yet, where the manifest names no plain codec."""
 
-SHARE_OF_TIME = 0.5
-"""The part of the time between two outer steps that an exchange may take: what lands later is worth less."""
+LATE = 0.09
+"""Nats that mixes cost which land one whole time between two outer steps late; half as late, a quarter of it
+(benchmarks/records/convergence-delay.json)."""
 
-BUDGET = 0.004
-"""Nats that a codec may cost. A mix that lands half an outer step late costs ten times as much
-(research/trials.md: 0.06 to 0.09), so three bits in time are better than four too late."""
+BUDGET = 0.005
+"""Nats that a codec may cost, however slow the link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,13 @@ class Candidate:
 
 CANDIDATES = (
     Candidate("fp32", 32, 0.0),
-    Candidate("bf16", 16, 0.0),
+    Candidate("bf16", 16, 0.0001),
     Candidate("int8", 8, 0.0003),
-    Candidate("modulo", 5, 0.0005),
-    Candidate("modulo", 4, 0.001),
-    Candidate("modulo", 3, 0.0035),
+    Candidate("modulo", 5, 0.0007),
+    Candidate("modulo", 4, 0.0015),
+    Candidate("modulo", 3, 0.004),
 )
-"""The most exact first. Costs: `int8` from research/codecs.md B.8 (slow weights of pairs, 4.0984 against
-4.0981; bf16 has a quarter of its error), `modulo` at 3 and 4 bits from research/trials.md (gossip of two
-tensors), at 5 bits between 4 bits and what that record shows for one tensor (nothing). One seed each, so they
-are to be measured again."""
+"""The most exact first; costs from benchmarks/records/convergence-codecs.json, where they are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ def fixed(manifest: Manifest, codec: str, *, near: bool) -> Choice:
 
 
 def choose(link: Link, size: Size, allowed: Sequence[str]) -> Choice:
-    """Choose the most exact codec that the link carries in time, else the smallest within the budget.
+    """Choose the codec that costs the least loss: by what it leaves out, and by how late it lets a mix land.
 
     Args:
         link: where the share goes.
@@ -132,16 +129,21 @@ def choose(link: Link, size: Size, allowed: Sequence[str]) -> Choice:
     if goodput is None:
         first = next((each for each in usable if each.codec == FALLBACK), usable[-1])
         return Choice(first.codec, first.bits, f"{first} to {link.partner}: nothing is known of the link yet")
-    seconds = [size(each.codec, each.bits) / goodput for each in usable]
-    limit = SHARE_OF_TIME * link.pace
-    taken = next((at for at, needed in enumerate(seconds) if needed <= limit), len(usable) - 1)
-    picked = usable[taken]
+
+    def seconds(each: Candidate) -> float:
+        return size(each.codec, each.bits) / goodput
+
+    def cost(each: Candidate) -> float:
+        return each.cost + LATE * (seconds(each) / link.pace) ** 2
+
+    picked = min(usable, key=cost)
     reason = (
         f"{picked} to {link.partner}: {_megabytes(size(picked.codec, picked.bits))} at "
-        f"{_megabytes(goodput)}/s takes {seconds[taken]:.1f} s of the {link.pace:.1f} s between outer steps"
+        f"{_megabytes(goodput)}/s takes {seconds(picked):.1f} s of the {link.pace:.1f} s between outer steps"
     )
-    if taken:
-        reason += f"; {usable[taken - 1]} would take {seconds[taken - 1]:.1f} s"
+    if picked is not usable[0]:
+        finer = usable[usable.index(picked) - 1]
+        reason += f"; {finer} would take {seconds(finer):.1f} s, and the delay cost more than it saves"
     return Choice(picked.codec, picked.bits, reason)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.swarm.choice import BUDGET, CANDIDATES, SHARE_OF_TIME, Link, choose, decodable, fixed
+from peer.swarm.choice import BUDGET, CANDIDATES, LATE, Link, choose, decodable, fixed
 from protocol.manifest import Manifest
 
 ALL = ("fp32", "bf16", "int8", "modulo")
@@ -23,20 +23,22 @@ def _manifest(*codecs):
     ("goodput", "chosen"),
     [
         (1e9, ("fp32", 32)),
-        (1e6, ("bf16", 16)),
-        (5e5, ("int8", 8)),
-        (2.3e5, ("modulo", 4)),
+        (1e7, ("bf16", 16)),
+        (5e6, ("int8", 8)),
+        (1.5e6, ("modulo", 5)),
+        (5e5, ("modulo", 4)),
         (1e5, ("modulo", 3)),
     ],
 )
-def test_the_most_exact_codec_that_comes_in_time_is_chosen(goodput, chosen):
+def test_the_slower_the_link_the_fewer_the_bits(goodput, chosen):
     choice = choose(Link("QmX", goodput, pace=5.0), _size, ALL)
     assert (choice.codec, choice.bits) == chosen
 
 
 def test_the_reason_names_the_numbers_and_the_next_better_codec():
-    assert choose(Link("QmX", 4e5, pace=5.0), _size, ALL).reason == (
-        "int8 to QmX: 1.0 MB at 0.4 MB/s takes 2.5 s of the 5.0 s between outer steps; bf16 would take 5.0 s"
+    assert choose(Link("QmX", 4e6, pace=5.0), _size, ALL).reason == (
+        "int8 to QmX: 1.0 MB at 4.0 MB/s takes 0.2 s of the 5.0 s between outer steps; "
+        "bf16 would take 0.5 s, and the delay cost more than it saves"
     )
     assert choose(Link("QmX", 4e7, pace=5.0), _size, ALL).reason == (
         "fp32 to QmX: 4.0 MB at 40.0 MB/s takes 0.1 s of the 5.0 s between outer steps"
@@ -58,16 +60,14 @@ def test_nothing_to_choose_from_is_an_error():
 
 
 @given(st.floats(1.0, 1e12), st.floats(0.01, 1e5))
-def test_what_is_chosen_fits_or_is_the_smallest_within_the_budget(goodput, pace):
+def test_nothing_within_the_budget_costs_less(goodput, pace):
     choice = choose(Link("QmX", goodput, pace), _size, ALL)
-    usable = [each for each in CANDIDATES if each.cost <= BUDGET]
-    place = [(each.codec, each.bits) for each in usable].index((choice.codec, choice.bits))
-
-    def fits(each):
-        return _size(each.codec, each.bits) / goodput <= SHARE_OF_TIME * pace
-
-    assert fits(usable[place]) or place == len(usable) - 1
-    assert not any(fits(each) for each in usable[:place])
+    costs = {
+        (each.codec, each.bits): each.cost + LATE * (_size(each.codec, each.bits) / goodput / pace) ** 2
+        for each in CANDIDATES
+        if each.cost <= BUDGET
+    }
+    assert costs[choice.codec, choice.bits] == min(costs.values())
 
 
 def test_a_peer_decodes_what_the_run_allows_and_what_it_falls_back_on():

@@ -193,7 +193,7 @@ async def test_the_first_exchange_of_a_fragment_is_plain_and_the_next_ones_are_n
     assert [choice for fragment, choice in choices if fragment == 1] == [plain, near, near]
 
 
-@pytest.mark.parametrize(("rate", "codec"), [(4_000_000, "fp32"), (150_000, "int8"), (20_000, "modulo")])
+@pytest.mark.parametrize(("rate", "codec"), [(40_000_000, "fp32"), (1_000_000, "int8"), (20_000, "modulo")])
 async def test_auto_writes_what_the_link_carries_in_time(tmp_path, rate, codec):
     flock = Flock(tmp_path, _cut("auto", 1))
     birds = _hatch(flock, 2, outer_steps=8, seconds=20.0, padding=3_000_000)
