@@ -83,18 +83,18 @@ class Outer(Message, frozen=True):
 
     preset: Literal[
         "noloco", "gossip", "streaming-gossip", "diloco", "streaming-diloco", "solo", "onebyte"
-    ] = "noloco"
+    ] = "gossip"
     every: Positive = 20
     """H: inner steps between two outer steps."""
-    alpha: Fraction = 0.5
+    alpha: Fraction = 0.8
     """Outer momentum."""
     beta: Annotated[float, Meta(ge=0.0, le=2.0)] = 0.7
     """Outer learning rate; for `noloco` also the strength of the mix (gamma = beta)."""
     overlap: bool = True
     """Train on while the exchange is in flight. False is the strict form, which waits for it."""
-    seeks: Annotated[int, Meta(ge=1, le=8)] = 1
+    seeks: Annotated[int, Meta(ge=1, le=8)] = 3
     """A peer seeks exchanges until its outer step has been in so many; it answers others all the same."""
-    mixes: Annotated[int, Meta(ge=1, le=16)] = 4
+    mixes: Annotated[int, Meta(ge=1, le=16)] = 8
     """The most exchanges that one outer step takes part in, sought or answered. Without some to spare, peers
     that have had theirs turn others away, and those that reach their boundaries together pair with each other
     again and again, instead of at random."""
@@ -102,12 +102,14 @@ class Outer(Message, frozen=True):
     """The most peers in one mix. Above 2, all who are ready within a window, up to so many."""
     fragments: Annotated[int, Meta(ge=1, le=256)] = 1
     """Parts of the model (strided layers), each with an outer step on an offset of its own."""
-    landing: Literal["add", "blend", "blend_by_delay"] = "add"
+    landing: Literal["add", "blend", "blend_by_delay"] = "blend_by_delay"
     """How a mix lands. `add`: onto the weights of the moment, which keeps what was learned in flight.
     `blend`: keep·θ + (1 - keep)·φ of the weights of the moment and the slow weights (Streaming DiLoCo).
     `blend_by_delay`: the same, but of the weights of the moment stays what part of H steps they are late."""
     keep: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
     """What `blend` keeps of the weights of the moment, and `blend_by_delay` at most."""
+    warming: Annotated[int, Meta(ge=0, le=10_000)] = 4
+    """After t outer steps the outer momentum is (1 + t) / (1 + warming + t), alpha at most."""
     weights: Literal["equal", "tokens"] = "equal"
     """What each share counts for: the same, or the tokens that were trained for it."""
 

@@ -25,6 +25,7 @@ class Preset:
     overlap: bool = True
     landing: Landing = "add"
     keep: float = 0.5
+    warming: int = 0
     streams: bool = False
     """Whether the model is cut into fragments."""
 
@@ -40,9 +41,9 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "noloco": Preset("heavy_ball", alpha=0.5, beta=0.7, mixes=4),
     # Blending costs less than adding: benchmarks/records/convergence-landing.json.
-    "gossip": Preset("nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay"),
+    "gossip": Preset("nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay", warming=4),
     "streaming-gossip": Preset(
-        "nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay", streams=True
+        "nesterov", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay", warming=4, streams=True
     ),
     "diloco": Preset("nesterov", alpha=0.9, beta=0.7, mixes=1, group=MAX_GROUP, overlap=False),
     "streaming-diloco": Preset(

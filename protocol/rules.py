@@ -89,6 +89,7 @@ def draft_violations(manifest: Manifest) -> list[Violation]:
         *_stability(manifest),
         *_group(manifest.outer),
         *_seeks(manifest.outer),
+        *_warming(manifest.outer),
         *_fragments(manifest),
         *_codecs(manifest),
         *_votes(manifest),
@@ -155,6 +156,15 @@ def _seeks(outer: Outer) -> Iterator[Violation]:
     elif outer.seeks > 1 and not outer.overlap:
         allowed = "1 where outer.overlap is false: the trainer waits for one mix of each outer step"
         yield Violation(path, outer.seeks, allowed)
+
+
+def _warming(outer: Outer) -> Iterator[Violation]:
+    if outer.group > PAIR and outer.warming:
+        allowed = (
+            f"0 where outer.group is {outer.group}: members who count their outer steps otherwise "
+            "would end a step apart"
+        )
+        yield Violation(("outer", "warming"), outer.warming, allowed)
 
 
 def _fragments(manifest: Manifest) -> Iterator[Violation]:

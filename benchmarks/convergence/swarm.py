@@ -17,7 +17,7 @@ from benchmarks.convergence.setting import Setting
 from benchmarks.convergence.wire import Wire
 from peer.outer import mix
 from peer.outer.ranges import Ranges, gather, views
-from peer.outer.rule import Rule
+from peer.outer.rule import Rule, Share
 from peer.outer.step import OuterState, Shared, take_outer_step
 from protocol.fragments import fragments
 
@@ -36,6 +36,7 @@ class Member:
     open: dict[int, Shared] = field(default_factory=dict)
     references: dict[int, Shared] = field(default_factory=dict)
     mixes_left: dict[int, int] = field(default_factory=dict)
+    outer_steps: dict[int, int] = field(default_factory=dict)
     stepped_at: dict[int, int] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     """Inner steps between the last two outer steps of each fragment."""
@@ -73,6 +74,7 @@ class Swarm:
         self._fragments = self._cut()
         self._flying: list[Landing] = []
         self._number = self._groups = 0
+        self._began = setting.warm // arm.every
         speeds = arm.speeds or (1.0,) * arm.replicas
         self.members = []
         for i, speed in enumerate(speeds):
@@ -152,9 +154,11 @@ class Swarm:
             member = self.members[i]
             if self.wire.codes_updates:
                 member.references[fragment] = (gather(member.state.phi, where),)
-            member.open[fragment] = take_outer_step(arm.rule, member.state, member.learner.theta, where)
-            member.mixes_left[fragment] = arm.rule.mixes
-            self._flying.append(Landing(self.tick + arm.delay, i, fragment, self._late(arm.rule), None))
+            member.outer_steps[fragment] = member.outer_steps.get(fragment, self._began) + 1
+            rule = self._rule(member, fragment)
+            member.open[fragment] = take_outer_step(rule, member.state, member.learner.theta, where)
+            member.mixes_left[fragment] = rule.mixes
+            self._land_later(i, fragment, rule, None)
         self.wire.next_outer_step(fragment, ready)
         formed = groups(arm.partners, ready, arm.replicas, self._number, arm.rounds, self._random)
         self._number += 1
@@ -177,24 +181,31 @@ class Swarm:
                 fast.sub_(slow).mul_(mean / member.taken[fragment]).add_(slow)
 
     def _mix(self, fragment: int, group: Group) -> None:
-        arm, present = self._arm, self._present(group)
+        present = self._present(group)
         for i in set(group) - set(present):
             self.members[i].group[fragment] = self._new_group()
         if len(present) < 2:
             return
         members = [self.members[i] for i in present]
+        shares = self._arm.rule.shares
         if len(group) == 2:
-            rule, corrections = arm.rule, self._mix_pair(fragment, present)
+            corrections = self._mix_pair(fragment, present)
         else:
-            rule, corrections = self._mix_group(fragment, present)
+            shares, corrections = self._mix_group(fragment, present)
         for i, member, correction in zip(present, members, corrections, strict=True):
-            if rule is arm.rule:
+            if shares == self._arm.rule.shares:
                 mix.refresh(member.open[fragment], correction)
             member.mixes_left[fragment] -= 1
-            self._flying.append(Landing(self.tick + arm.delay, i, fragment, self._late(rule), correction))
+            rule = replace_(self._rule(member, fragment), shares=shares)
+            self._land_later(i, fragment, rule, correction)
 
-    def _late(self, rule: Rule) -> Rule:
-        return rule.landing_after(self._arm.delay / self._arm.every)
+    def _rule(self, member: Member, fragment: int) -> Rule:
+        """Return the rule of the member's last outer step."""
+        return self._arm.rule.after(member.outer_steps[fragment] - 1)
+
+    def _land_later(self, i: int, fragment: int, rule: Rule, correction: mix.Correction | None) -> None:
+        late = rule.landing_after(self._arm.delay / self._arm.every)
+        self._flying.append(Landing(self.tick + self._arm.delay, i, fragment, late, correction))
 
     def _new_group(self) -> int:
         self._groups += 1
@@ -210,25 +221,26 @@ class Swarm:
             mix.correction(shares[1] if exact else second, first),
         ]
 
-    def _mix_group(self, fragment: int, group: Group) -> tuple[Rule, list[mix.Correction]]:
+    def _mix_group(self, fragment: int, group: Group) -> tuple[tuple[Share, ...], list[mix.Correction]]:
         """Average θ where all began the outer step alike, else φ and m after it, as daemons do."""
-        rule, where = self._arm.rule, self._fragments[fragment][1]
+        where, shared = self._fragments[fragment][1], self._arm.rule.shares
         members = [self.members[i] for i in group]
         together = len({member.group.get(fragment, 0) for member in members}) == 1
         if together:
             shares = [member.open[fragment] for member in members]
             references = [member.references[fragment] for member in members if member.references]
         else:
-            rule, references = replace_(rule, shares=("phi", "momentum")), []
+            shared, references = ("phi", "momentum"), []
             shares = [
                 (gather(member.state.phi, where), gather(member.state.momentum, where)) for member in members
             ]
-        weights = [member.taken[fragment] if rule.weights == "tokens" else 1.0 for member in members]
+        by_tokens = self._arm.rule.weights == "tokens"
+        weights = [member.taken[fragment] if by_tokens else 1.0 for member in members]
         mean = self.wire.reduce(group, shares, references or None, weights, fragment)
         number = self._new_group()
         for member in members:
             member.group[fragment] = number
-        return rule, [mix.correction(share, mean, weight=1.0) for share in shares]
+        return shared, [mix.correction(share, mean, weight=1.0) for share in shares]
 
     def _present(self, group: Group) -> Group:
         """Leave out those whose part fails; a pair fails as a whole."""

@@ -11,10 +11,12 @@ NOLOCO = derive("noloco", mixes=1)
 DILOCO = derive("diloco", alpha=0.8)
 """The best of alpha 0.5, 0.8, 0.9 and beta 0.4, 0.7, 1.0 in this setting; as published: 0.9 and 0.7."""
 GOSSIP = PRESETS["gossip"]
-ADDED = replace(GOSSIP, keep=None, by_delay=False)
-"""`gossip` where mixes land at once: to blend by delay is then to add."""
+WARM = replace(GOSSIP, warming=0)
+"""`gossip` as it is late in a run: its momentum has grown to alpha."""
+ADDED = replace(WARM, keep=None, by_delay=False)
+"""The same where mixes land at once: to blend by delay is then to add."""
 TWO_TENSORS = replace(ADDED, name="gossip of phi and momentum", shares=("phi", "momentum"))
-STREAMING_GOSSIP = derive("streaming-gossip", fragments=2)
+STREAMING_GOSSIP = derive("streaming-gossip", fragments=2, warming=0)
 STREAMING_DILOCO = derive("streaming-diloco", alpha=0.8, beta=0.7, fragments=2)
 
 DEFAULT = Setting()
@@ -84,7 +86,8 @@ def _one_each(name: str, rule: Rule, **more: object) -> Arm:
 RULES = Table(
     [
         _group("diloco", DILOCO),
-        _pairs("gossip", ADDED),
+        _pairs("gossip", GOSSIP),
+        _pairs("gossip, at once full momentum", ADDED),
         Arm("noloco", NOLOCO),
         Arm("data-parallel", together=True),
     ]
@@ -151,7 +154,7 @@ CODECS = Table(
 DELAYS = (0, 5, 25, 12, 50, 2, 1)
 OVERLAPPED: Sequence[tuple[Maker, str, Rule]] = (
     (Arm, "noloco", NOLOCO),
-    (_pairs, "gossip", GOSSIP),
+    (_pairs, "gossip", WARM),
     (_pairs, "streaming-gossip", STREAMING_GOSSIP),
     (_group, "streaming-diloco", STREAMING_DILOCO),
 )
@@ -179,7 +182,7 @@ LANDING = Table(
             every=50,
         )
         for make, name, rule, keeps in (
-            (_pairs, "gossip", GOSSIP, KEEPS),
+            (_pairs, "gossip", WARM, KEEPS),
             (_group, "streaming-diloco", STREAMING_DILOCO, (None, 0.5, 0.25)),
             (Arm, "noloco", NOLOCO, (None, 0.25)),
         )
@@ -200,8 +203,9 @@ BEGINNING = Table(
         for make, name, rule in (
             (_pairs, "gossip", GOSSIP),
             (_one_each, "noloco", NOLOCO),
-            (_pairs, "gossip, alpha 0.5", replace(GOSSIP, alpha=0.5)),
-            (_pairs, "gossip, added", ADDED),
+            (_pairs, "gossip, at once full momentum", WARM),
+            (_pairs, "gossip, at once full momentum, added", ADDED),
+            (_pairs, "gossip, alpha 0.5", replace(WARM, alpha=0.5)),
         )
     ],
     setting=RANDOM_START,

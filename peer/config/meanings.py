@@ -76,6 +76,7 @@ KEY_MEANINGS: dict[str, str] = {
         'weights (Streaming DiLoCo), as far as keep says. "blend_by_delay": the earlier, the further.'
     ),
     "outer.keep": 'What "blend" keeps of the weights of the moment, and "blend_by_delay" at most.',
+    "outer.warming": "Outer steps after which the outer momentum is near half; it grows until it is alpha.",
     "outer.weights": "What each share counts for in an average: the same, or the tokens trained for it.",
     "onebyte.epsilon": "Size of a perturbation: each weight moves by so much, up or down.",
     "onebyte.learning_rate": "How far one perturbation moves the weights, for a slope of 1.",

@@ -25,7 +25,18 @@ LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"), ("model", "p
 
 BY_PRESET: tuple[Path, ...] = tuple(
     ("outer", name)
-    for name in ("alpha", "beta", "overlap", "seeks", "mixes", "group", "fragments", "landing", "keep")
+    for name in (
+        "alpha",
+        "beta",
+        "overlap",
+        "seeks",
+        "mixes",
+        "group",
+        "fragments",
+        "landing",
+        "keep",
+        "warming",
+    )
 )
 """Keys that follow the preset where they are left out."""
 

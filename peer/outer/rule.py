@@ -49,6 +49,7 @@ class Constants(TypedDict, total=False):
     fragments: int
     keep: float | None
     by_delay: bool
+    warming: int
     weights: Weights
 
 
@@ -75,6 +76,8 @@ class Rule:
         by_delay: keep as much of θ as the delay of the landing is of the time between two outer steps, `keep`
             at most: what has been learned in flight counts for as much as it took. A mix that lands at once
             is then the same as one that is added.
+        warming: how slowly the momentum grows: after t outer steps it decays by (1 + t) / (1 + warming + t),
+            alpha at most. At first the peers' steps all point one way, and full momentum overshoots.
         weights: what a member of a group counts for: as much as another, or by the tokens it trained on.
 
     Raises:
@@ -92,6 +95,7 @@ class Rule:
     fragments: int = 1
     keep: float | None = None
     by_delay: bool = False
+    warming: int = 0
     weights: Weights = "equal"
 
     def __post_init__(self) -> None:
@@ -99,6 +103,8 @@ class Rule:
             raise ValueError(f"alpha is {self.alpha}; it must be at least 0 and below 1")
         if not (self.beta > 0 and math.isfinite(self.beta)):
             raise ValueError(f"beta is {self.beta}; it must be above 0 and finite")
+        if self.warming < 0:
+            raise ValueError(f"warming is {self.warming}; it must be at least 0")
         if self.mixes < bool(self.shares):
             raise ValueError(f"mixes is {self.mixes}; a rule that shares needs at least 1")
         if self.group < 1 + bool(self.shares):
@@ -109,6 +115,11 @@ class Rule:
             raise ValueError(f"keep is {self.keep}; it must be absent, or from 0 to 1")
         if self.optimiser == "none" and self.shares:
             raise ValueError("a rule without an outer optimiser has nothing to share")
+
+    def after(self, outer_steps: int) -> "Rule":
+        """Return the rule of the outer step that follows so many."""
+        warm = (1 + outer_steps) / (1 + self.warming + outer_steps)
+        return self if warm >= self.alpha else replace(self, alpha=warm)
 
     def landing_after(self, delay: float) -> "Rule":
         """Return the rule for a mix that lands so many outer steps, or a part of one, after its boundary."""
@@ -145,7 +156,16 @@ PRESETS: Mapping[str, Rule] = {
     "noloco": Rule("noloco", "heavy_ball", ("theta",), alpha=0.5, beta=0.7, overlap=True, mixes=4),
     # DiLoCo's outer optimiser (arXiv 2311.08105), its all-reduce replaced by a few random pairs.
     "gossip": Rule(
-        "gossip", "nesterov", ("theta",), alpha=0.8, beta=0.7, overlap=True, mixes=8, keep=0.5, by_delay=True
+        "gossip",
+        "nesterov",
+        ("theta",),
+        alpha=0.8,
+        beta=0.7,
+        overlap=True,
+        mixes=8,
+        keep=0.5,
+        by_delay=True,
+        warming=4,
     ),
     "streaming-gossip": Rule(
         "streaming-gossip",
@@ -158,6 +178,7 @@ PRESETS: Mapping[str, Rule] = {
         fragments=BY_DEPTH,
         keep=0.5,
         by_delay=True,
+        warming=4,
     ),
     # arXiv 2311.08105, with whoever is ready in place of everybody.
     "diloco": Rule(

@@ -50,6 +50,7 @@ def rule_of(outer: Outer) -> Rule:
         fragments=outer.fragments,
         keep=None if outer.landing == "add" else outer.keep,
         by_delay=outer.landing == "blend_by_delay",
+        warming=outer.warming,
         weights=outer.weights,
     )
 
@@ -157,8 +158,8 @@ class Replica:
         if self.rule.group > PAIR:
             before = OuterState(gather(self.outer.phi, where), gather(self.outer.momentum, where))
             theta = gather(self.theta, where)
-        shared = take_outer_step(self.rule, self.outer, self.theta, where)
         now = self.counters
+        shared = take_outer_step(self._rule_of(now.outer_step), self.outer, self.theta, where)
         self.counters = Counters(now.inner_step, now.outer_step + 1, now.tokens, now.own_steps, now.position)
         tokens = now.tokens - self._stepped_at[fragment.index]
         self._stepped_at[fragment.index] = now.tokens
@@ -180,10 +181,14 @@ class Replica:
             rule = self.rule.landing_after(delay)
             mix.settle(rule, self.outer, self.theta, self.where(fragment))
 
-    def landing(self, boundary: int) -> Rule:
-        """Return the rule by which a mix of the boundary at that inner step lands now."""
-        late = self.counters.inner_step - boundary
-        return self.rule.landing_after(late / self._manifest.outer.every)
+    def landing(self, inner_step: int, outer_step: int) -> Rule:
+        """Return the rule by which a mix lands now whose outer step was that one, at that inner step."""
+        late = self.counters.inner_step - inner_step
+        return self._rule_of(outer_step - 1).landing_after(late / self._manifest.outer.every)
+
+    def _rule_of(self, outer_steps: int) -> Rule:
+        """Return the rule after so many outer steps, each fragment's counted for itself."""
+        return self.rule.after(outer_steps // len(self.fragments))
 
     def contents(self) -> Contents:
         """Return what a checkpoint holds; the tensors are the live ones.

@@ -160,7 +160,7 @@ class Shelf:
 
     def landing(self, share: OpenShare) -> Rule:
         """Return the rule by which a mix with the share lands now."""
-        return self.replica.landing(share.inner_step)
+        return self.replica.landing(share.inner_step, share.outer_step)
 
     def close(self, number: int, share: OpenShare, rms: float, relative: float) -> Mixed:
         """Take away a share whose mix has landed, and say so.

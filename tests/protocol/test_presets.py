@@ -4,8 +4,9 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from peer.config.schema import BY_PRESET
 from peer.outer import rule
-from protocol.manifest import Outer
+from protocol.manifest import Model, Outer
 from protocol.presets import PRESETS
 
 
@@ -30,6 +31,7 @@ def test_they_are_the_constants_of_the_outer_rule(name):
         assert ours.overlap == theirs.overlap
         assert (None if ours.landing == "add" else ours.keep) == theirs.keep
         assert (ours.landing == "blend_by_delay") == theirs.by_delay
+        assert ours.warming == theirs.warming
 
 
 @pytest.mark.parametrize("name", rule.PRESETS)
@@ -42,4 +44,5 @@ def test_the_outer_rule_accepts_them(name):
 def test_the_manifests_defaults_are_those_of_its_default_preset():
     outer = Outer()
     preset = PRESETS[outer.preset]
-    assert (outer.alpha, outer.beta, outer.mixes) == (preset.alpha, preset.beta, preset.mixes)
+    for _, name in BY_PRESET:
+        assert getattr(outer, name) == preset.value(name, Model().layers)

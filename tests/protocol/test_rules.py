@@ -1,6 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
+from peer.config.schema import BY_PRESET
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.limits import MAX_VOTES
@@ -26,7 +27,7 @@ def test_the_default_manifest_breaks_no_rule():
         ({"tokenizer": Tokenizer(vocabulary=257)}, ("tokenizer", "vocabulary")),
         ({"inner": Inner(warmup=11, steps=10)}, ("inner", "warmup")),
         ({"codecs": ("int8", "fp32", "int8")}, ("codecs",)),
-        ({"outer": Outer(alpha=0.9, beta=0.7)}, ("outer", "beta")),
+        ({"outer": Outer(preset="noloco", alpha=0.9, beta=0.7)}, ("outer", "beta")),
         ({"outer": Outer(beta=0.0)}, ("outer", "beta")),
     ],
 )
@@ -74,7 +75,8 @@ def test_beta_may_come_near_the_end_of_its_stable_range_and_not_reach_it(name):
     low, high = allowed_beta(preset.optimiser, averages_momentum, preset.alpha, mixes=1)
     assert low < preset.beta < high
     inside = min(high, 2.0) * (1 - 1e-6)
-    outer = Outer(preset=name, alpha=preset.alpha, beta=inside, mixes=preset.mixes, group=preset.group)
+    constants = {key: preset.value(key, 2) for _, key in BY_PRESET}
+    outer = Outer(preset=name, **constants | {"beta": inside})
     assert violations(replace(GOOD, outer=outer)) == []
     if high <= 2.0:
         (violation,) = violations(replace(GOOD, outer=replace(outer, beta=high)))
@@ -89,7 +91,7 @@ def test_solo_mixes_with_nobody_so_its_constants_are_free():
 @pytest.mark.parametrize(
     ("outer", "allowed"),
     [
-        (Outer(group=3), "2 where outer.preset is 'noloco'"),
+        (Outer(group=3, warming=0), "2 where outer.preset is 'gossip'"),
         (Outer(preset="solo"), "1 where outer.preset is 'solo'"),
         (Outer(preset="diloco", group=2), "above 2 where outer.preset is 'diloco'"),
     ],
@@ -123,7 +125,7 @@ def test_fragments_are_whole_layers_with_a_step_each(outer, why):
     ],
 )
 def test_codecs_are_those_that_the_group_can_use(codecs, group, why):
-    outer = Outer() if group == 2 else Outer(preset="diloco", group=group)
+    outer = Outer() if group == 2 else Outer(preset="diloco", group=group, warming=0)
     (violation,) = violations(replace(GOOD, outer=outer, codecs=codecs))
     assert violation.path == ("codecs",)
     assert why in violation.allowed
@@ -159,7 +161,7 @@ def test_a_voter_has_room_for_its_votes():
 @pytest.mark.parametrize(
     ("outer", "allowed"),
     [
-        (Outer(seeks=5), "at most outer.mixes, which is 4"),
+        (Outer(seeks=8, mixes=7), "at most outer.mixes, which is 7"),
         (Outer(seeks=2, overlap=False), "1 where outer.overlap is false"),
     ],
 )

@@ -50,23 +50,31 @@ def test_data_may_be_given_by_its_source_alone(read, source):
     assert read(f'data = "{source}"').draft.data == Data(source=source)
 
 
+PLAIN = {"seeks": 1, "landing": "add", "warming": 0}
+
+
 @pytest.mark.parametrize(
     ("text", "outer"),
     [
         (
             'preset = "gossip"',
-            Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay"),
+            Outer(
+                preset="gossip", alpha=0.8, beta=0.7, mixes=8, seeks=3, landing="blend_by_delay", warming=4
+            ),
         ),
         (
             'preset = "gossip"\nmixes = 5',
-            Outer(preset="gossip", alpha=0.8, beta=0.7, mixes=5, seeks=3, landing="blend_by_delay"),
+            Outer(
+                preset="gossip", alpha=0.8, beta=0.7, mixes=5, seeks=3, landing="blend_by_delay", warming=4
+            ),
         ),
-        ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1, group=1)),
+        ('preset = "solo"', Outer(preset="solo", alpha=0.0, beta=1.0, mixes=1, group=1, **PLAIN)),
         (
             'preset = "diloco"',
-            Outer(preset="diloco", alpha=0.9, beta=0.7, mixes=1, group=64, overlap=False),
+            Outer(preset="diloco", alpha=0.9, beta=0.7, mixes=1, group=64, overlap=False, **PLAIN),
         ),
-        ("alpha = 0.4", Outer(preset="noloco", alpha=0.4, beta=0.7, mixes=4)),
+        ('preset = "noloco"\nalpha = 0.4', Outer(preset="noloco", alpha=0.4, beta=0.7, mixes=4, **PLAIN)),
+        ("alpha = 0.4", Outer(preset="gossip", alpha=0.4)),
     ],
 )
 def test_the_outer_constants_follow_the_preset_where_they_are_left_out(read, text, outer):
@@ -132,8 +140,11 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ("a = 1\na = 2", "2: not TOML: Cannot overwrite a value"),
         ("[model]\nwidth = 100\nheads = 3", "2: model.width = 100 must be a multiple of model.heads"),
         ("[inner]\nwarmup = 300", "2: inner.warmup = 300 must be at most inner.steps, which is 200"),
-        ("\n[outer]\nalpha = 0.9", "2: outer.beta = 0.7 must be above 0 and below "),
-        ("[outer]\nalpha = 0.9\nbeta = 0.9", "3: outer.beta = 0.9 must be above 0 and below "),
+        ('\n[outer]\npreset = "noloco"\nalpha = 0.9', "2: outer.beta = 0.7 must be above 0 and below "),
+        (
+            '[outer]\npreset = "noloco"\nalpha = 0.9\nbeta = 0.9',
+            "4: outer.beta = 0.9 must be above 0 and below ",
+        ),
         ('data = "text"', '1: data.source = "text" needs data.path: a file, relative to this one\'s folder'),
         (
             '[data]\npath = "x"',

@@ -41,10 +41,10 @@ def golden() -> dict[str, dict[str, object]]:
     everybody = [[groups] for groups in EVERYBODY]
     return {
         "noloco": case(0.5, 0.7, once, whole, 0, noloco(0.5, 0.7, 0.7, PAIRINGS)),
-        "gossip": case(0.8, 0.7, TWICE, whole, 0, gossip(0.8, 0.7, TWICE), keep=0.0),
+        "gossip": case(0.8, 0.7, TWICE, whole, 0, gossip(0.8, 0.7, TWICE, 4), keep=0.0, warming=4),
         # By linearity, two peers' own steps and what their mix adds are a step on their mean.
         "streaming-gossip": case(
-            0.8, 0.7, once, PARTS, DELAY, streaming_diloco(0.8, 0.7, LATE, pairs), keep=LATE
+            0.8, 0.7, once, PARTS, DELAY, streaming_diloco(0.8, 0.7, LATE, pairs, 4), keep=LATE, warming=4
         ),
         "diloco": case(0.9, 0.7, everybody, whole, 0, diloco_in_groups(0.9, 0.7, EVERYBODY)),
         "streaming-diloco": case(
@@ -66,12 +66,14 @@ def case(
     delay: int,
     values: Sequence[Round | Clock],
     keep: float | None = None,
+    warming: int = 0,
 ) -> dict[str, object]:
     """Return one fixture; after a `Round`, θ is φ. What is kept is what the delay makes of it."""
     return {
         "alpha": alpha,
         "beta": beta,
         "keep": keep,
+        "warming": warming,
         "inner_steps": INNER_STEPS,
         "delay": delay,
         "parts": parts,

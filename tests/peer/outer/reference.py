@@ -108,6 +108,11 @@ def nesterov(phi: Array, velocity: Array, gradient: Array, alpha: float, beta: f
     return [phi - beta * (gradient + alpha * velocity), velocity]
 
 
+def warmed(alpha: float, warming: int, outer_steps: int) -> float:
+    """A momentum that grows towards alpha: 1/(1 + w), 2/(2 + w), 3/(3 + w) ..."""
+    return min(alpha, (outer_steps + 1) / (outer_steps + 1 + warming))
+
+
 def mixing_phi_and_momentum(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]:
     """Each peer's own Nesterov step, then averages of φ and velocity over pairs, one after another.
 
@@ -129,18 +134,18 @@ def mixing_phi_and_momentum(alpha: float, beta: float, mixings: list[list[Pairs]
     return rounds
 
 
-def gossip(alpha: float, beta: float, mixings: list[list[Pairs]]) -> list[Round]:
+def gossip(alpha: float, beta: float, mixings: list[list[Pairs]], warming: int = 0) -> list[Round]:
     """Averages of θ over pairs, one after another, then each peer's Nesterov step towards its average."""
     phi, velocity = START.copy(), np.zeros_like(START)
     rounds = []
-    for pairings in mixings:
+    for number, pairings in enumerate(mixings):
         theta = np.stack([inner_steps(i, phi[i]) for i in range(PEERS)])
-        average = theta.copy()
+        average, now = theta.copy(), warmed(alpha, warming, number)
         for pairs in pairings:
             for i, j in pairs:
                 average[i] = average[j] = (average[i] + average[j]) / 2
         for i in range(PEERS):
-            phi[i], velocity[i] = nesterov(phi[i], velocity[i], phi[i] - average[i], alpha, beta)
+            phi[i], velocity[i] = nesterov(phi[i], velocity[i], phi[i] - average[i], now, beta)
         rounds.append(Round(theta, phi.copy(), -velocity))
     return rounds
 
@@ -201,7 +206,9 @@ class Clock:
     momentum: Array
 
 
-def streaming_diloco(alpha: float, beta: float, keep: float, groupings: list[Groups]) -> list[Clock]:
+def streaming_diloco(
+    alpha: float, beta: float, keep: float, groupings: list[Groups], warming: int = 0
+) -> list[Clock]:
     """Streaming DiLoCo, arXiv 2501.18512, algorithm 2: the outer step is taken when the mean arrives.
 
     Args:
@@ -218,11 +225,12 @@ def streaming_diloco(alpha: float, beta: float, keep: float, groupings: list[Gro
                 sent[number] = theta[:, values].copy()
             if number not in sent or (step - offset - DELAY) % INNER_STEPS or step < DELAY:
                 continue
-            groups = groupings[(step - DELAY - 1) // INNER_STEPS]
+            outer_steps = (step - DELAY - 1) // INNER_STEPS
+            groups, now = groupings[outer_steps], warmed(alpha, warming, outer_steps)
             for i in range(PEERS):
                 slow, speed = phi[i, values], velocity[i, values]
                 gradient = slow - sent[number][members(i, groups)].mean(axis=0)
-                phi[i, values], velocity[i, values] = nesterov(slow, speed, gradient, alpha, beta)
+                phi[i, values], velocity[i, values] = nesterov(slow, speed, gradient, now, beta)
                 theta[i, values] = keep * theta[i, values] + (1 - keep) * phi[i, values]
         if step % INNER_STEPS == 0:
             clocks.append(Clock(theta.copy(), phi.copy(), -velocity))

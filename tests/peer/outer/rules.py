@@ -12,7 +12,7 @@ PUBLISHED = replace(PRESETS["streaming-diloco"], name="streaming-diloco-publishe
 
 RULES = {**PRESETS, TWO_TENSORS.name: TWO_TENSORS, PUBLISHED.name: PUBLISHED}
 
-ADDED = replace(PRESETS["gossip"], name="added", keep=None, by_delay=False)
+ADDED = replace(PRESETS["gossip"], name="added", keep=None, by_delay=False, warming=0)
 """`gossip` whose mixes are added as `noloco`'s are."""
 
 ADDING = {"noloco": PRESETS["noloco"], "added": ADDED, "two-tensors": TWO_TENSORS}

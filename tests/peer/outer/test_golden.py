@@ -16,6 +16,8 @@ from tests.peer.outer.reference import START
 from tests.peer.outer.rules import RULES
 from tests.peer.outer.swarm import Replica, swarm
 
+Landing = tuple[int, Rule, Ranges | None, list[mix.Correction | None]]
+
 
 def ranges(values: list[int]) -> Ranges:
     """Return the runs of ascending places."""
@@ -38,31 +40,33 @@ def test_the_fixture_is_what_the_reference_gives(name: str) -> None:
 def test_every_value_is_the_golden_one(name: str, dtype: torch.dtype, tolerance: float) -> None:
     fixture = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     rule = RULES[name].landing_after(fixture["delay"] / fixture["inner_steps"])
-    assert (rule.alpha, rule.beta, rule.keep) == (fixture["alpha"], fixture["beta"], fixture["keep"])
+    for constant in ("alpha", "beta", "keep", "warming"):
+        assert getattr(rule, constant) == fixture[constant]
     whole = len(fixture["parts"]) == 1
     parts = [(offset, None if whole else ranges(values)) for offset, values in fixture["parts"]]
     replicas = swarm(START, dtype)
-    flying: list[tuple[int, Ranges | None, list[mix.Correction | None]]] = []
+    flying: list[Landing] = []
     for step in range(1, len(fixture["after"]) * fixture["inner_steps"] + 1):
         for replica in replicas:
             replica.inner(1)
-        flying = land(rule, replicas, flying, step)
+        flying = land(replicas, flying, step)
         for offset, where in parts:
             if step % fixture["inner_steps"] == offset and rule.shares:
-                mixes = fixture["mixings"][(step - 1) // fixture["inner_steps"]]
-                flying += outer_step(rule, replicas, where, mixes, step + fixture["delay"])
-        flying = land(rule, replicas, flying, step)
+                number = (step - 1) // fixture["inner_steps"]
+                mixes, now = fixture["mixings"][number], rule.after(number)
+                flying += outer_step(now, replicas, where, mixes, step + fixture["delay"])
+        flying = land(replicas, flying, step)
         if step % fixture["inner_steps"] == 0:
             check(replicas, fixture["after"][step // fixture["inner_steps"] - 1], tolerance, f"after {step}")
 
 
 def outer_step(
     rule: Rule, replicas: list[Replica], where: Ranges | None, mixes: list[list[list[int]]], due: int
-) -> list[tuple[int, Ranges | None, list[mix.Correction | None]]]:
+) -> list[Landing]:
     """Take everybody's outer step, and return what its mixes ask for; the first entry ends the exchange."""
     for replica in replicas:
         replica.shared = take_outer_step(rule, replica.state, replica.theta, where)
-    landings: list[tuple[int, Ranges | None, list[mix.Correction | None]]] = [(due, where, [])]
+    landings: list[Landing] = [(due, rule, where, [])]
     for groups in mixes:
         corrections: list[mix.Correction | None] = [None] * len(replicas)
         for group in groups:
@@ -72,17 +76,12 @@ def outer_step(
         for replica, correction in zip(replicas, corrections, strict=True):
             if correction is not None:
                 mix.refresh(replica.shared, correction)
-        landings.append((due, where, corrections))
+        landings.append((due, rule, where, corrections))
     return landings
 
 
-def land(
-    rule: Rule,
-    replicas: list[Replica],
-    flying: list[tuple[int, Ranges | None, list[mix.Correction | None]]],
-    step: int,
-) -> list[tuple[int, Ranges | None, list[mix.Correction | None]]]:
-    for due, where, corrections in flying:
+def land(replicas: list[Replica], flying: list[Landing], step: int) -> list[Landing]:
+    for due, rule, where, corrections in flying:
         if due != step:
             continue
         for i, replica in enumerate(replicas):

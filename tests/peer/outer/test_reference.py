@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from peer.outer.rule import PRESETS, Rule, derive
+from peer.outer.rule import Rule, derive
 from tests.peer.outer.reference import (
     PAIRINGS,
     SECOND_PAIRINGS,
@@ -31,14 +31,14 @@ CASES = {
         ONCE,
         noloco(0.3, 0.9, 0.9, PAIRINGS),
     ),
-    "gossip": (derive("gossip"), TWICE, gossip(0.8, 0.7, TWICE)),
-    "gossip mixing once": (derive("gossip", mixes=1), ONCE, gossip(0.8, 0.7, ONCE)),
+    "gossip": (derive("gossip"), TWICE, gossip(0.8, 0.7, TWICE, 4)),
+    "gossip mixing once": (derive("gossip", mixes=1, warming=0), ONCE, gossip(0.8, 0.7, ONCE)),
     "two tensors": (TWO_TENSORS, TWICE, mixing_phi_and_momentum(0.9, 0.7, TWICE)),
     "two tensors mixing once": (TWO_TENSORS, ONCE, mixing_phi_and_momentum(0.9, 0.7, ONCE)),
 }
 
 
-NESTEROV = [PRESETS["gossip"], TWO_TENSORS]
+NESTEROV = [derive("gossip", warming=0), TWO_TENSORS]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -47,7 +47,7 @@ def test_every_value_is_the_papers(case: str, dtype: torch.dtype, tolerance: flo
     rule, mixings, expected = CASES[case]
     replicas = swarm(START, dtype)
     for number, (pairings, golden) in enumerate(zip(mixings, expected, strict=True)):
-        boundaries = full_round(rule, replicas, pairings)
+        boundaries = full_round(rule.after(number), replicas, pairings)
         for i, replica in enumerate(replicas):
             where = f"outer step {number}, peer {i}"
             close(boundaries[i], golden.boundary[i], tolerance, f"boundary, {where}")
@@ -61,6 +61,12 @@ def test_what_stays_of_the_fast_weights_follows_the_delay(delay: float, keep: fl
     assert derive("gossip").landing_after(delay).keep == keep
     for rule in (derive("noloco"), derive("gossip", by_delay=False)):
         assert rule.landing_after(delay) is rule
+
+
+@pytest.mark.parametrize(("outer_steps", "alpha"), [(0, 0.2), (1, 1 / 3), (3, 0.5), (15, 0.8), (10**6, 0.8)])
+def test_momentum_grows_to_alpha(outer_steps: int, alpha: float) -> None:
+    assert derive("gossip").after(outer_steps).alpha == pytest.approx(alpha)
+    assert derive("noloco").after(outer_steps).alpha == 0.5
 
 
 def test_the_printed_sign_of_equation_2_would_walk_uphill() -> None:
