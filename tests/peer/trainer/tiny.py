@@ -14,15 +14,17 @@ from protocol.presets import PRESETS
 
 MODEL = Model(layers=2, width=32, heads=2, hidden=64, context=32)
 CONSTANTS = ("alpha", "beta", "overlap", "mixes", "group", "fragments")
+PLAIN = {"every": 4, "landing": "add", "warming": 0, "seeks": 1}
 INNER = Inner(batch=2, warmup=4, steps=40, learning_rate=1e-2)
 
 
 def manifest(preset: Any = "noloco", *, codecs: Any = ("fp32",), **outer: Any) -> Manifest:
-    """A manifest with the preset's constants, but two mixes, two fragments where it streams, and H = 4."""
+    """A manifest with the preset's constants, but simple where a test does not ask for more.
+
+    Mixes are added, at full momentum, two an outer step; two fragments where it streams; H = 4.
+    """
     preset_ = PRESETS[preset]
-    settings: dict[str, Any] = (
-        {name: preset_.value(name, MODEL.layers) for name in CONSTANTS} | {"every": 4} | outer
-    )
+    settings: dict[str, Any] = {name: preset_.value(name, MODEL.layers) for name in CONSTANTS} | PLAIN | outer
     if "mixes" not in outer and preset_.mixes > 1:
         settings["mixes"] = 2
     return Manifest(
