@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -50,7 +52,7 @@ def test_data_may_be_given_by_its_source_alone(read, source):
     assert read(f'data = "{source}"').draft.data == Data(source=source)
 
 
-PLAIN = {"seeks": 1, "landing": "add", "warming": 0}
+PLAIN: dict[str, Any] = {"seeks": 1, "landing": "add", "warming": 0}
 
 
 @pytest.mark.parametrize(
