@@ -37,7 +37,7 @@ def test_the_report_is_one_object_with_every_promised_field(tmp_path):
     assert held_out["average"] <= held_out["replicas_mean"]
     assert held_out["replicas_mean"] == pytest.approx(sum(held_out["replicas"]) / 4)
     assert report["bytes_sent"] > 0
-    assert (report["preset"], report["codec"]) == ("noloco", "int8")
+    assert (report["preset"], report["codec"]) == ("gossip", "int8")
 
 
 @pytest.mark.parametrize("moment", ["starting", "training"])
