@@ -65,19 +65,22 @@ def test_peers_that_hold_the_same_votes_have_the_same_weights(tmp_path):
 
 
 def test_a_peer_that_was_killed_goes_on_without_voting_twice(tmp_path):
+    # Long enough that the kill comes in the midst of it on a fast machine too.
+    steps = 2000
     with family(tmp_path) as members:
-        members.run_file.write_text(RUN.replace("steps = 100", "steps = 300"))
+        members.run_file.write_text(RUN.replace("steps = 100", f"steps = {steps}"))
         save_file(dict(build(MODEL, 256, 5).named_parameters()), tmp_path / "base.safetensors")
         first = members.found("first")
         address = first.address
         second = members.start("second", "--bootstrap", address)
-        second.wait_for("votes_equal", lambda told: told["voters"] == 2)
+        met = second.wait_for("votes_equal", lambda told: told["voters"] == 2)
+        assert met["votes"] < 4 * steps
         second.end(signal.SIGKILL)
         second = members.start("second")
         # It has no checkpoint yet, but its votes are on disk.
-        assert second.wait_for("trainer_started")["inner_step"] > 0
+        assert 0 < second.wait_for("trainer_started")["inner_step"] < steps
         for peer in (second, first):
-            peer.wait_for("votes_equal", lambda told: told["votes"] == 6 * ALL)
+            peer.wait_for("votes_equal", lambda told: told["votes"] == 4 * steps)
         for peer in (second, first):
             assert peer.end(signal.SIGTERM) == 0
         assert _weights(first) == _weights(second)
