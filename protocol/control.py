@@ -49,6 +49,14 @@ class Status(Message, frozen=True, tag="status"):
     addresses: tuple[str, ...]
     trainer_restarts: int
     metrics: str | None = None
+    reachable: bool | None = None
+    """Whether new connections reach this peer; None while nobody has tried."""
+    nat: str = "unknown"
+    """`none`, `port-preserving`, `random-port` or `unknown`."""
+    circuits: int = 0
+    """Of the addresses, those that lead through relays."""
+    relayed: int = 0
+    """Connections that a relay carries for us."""
     """Where Prometheus finds this peer."""
 
 

@@ -64,9 +64,19 @@ def _table(told: Status) -> Table:
         "exchanges": f"{told.exchanges} mixed, {told.skips} outer steps skipped",
         "traffic": f"{format_bytes(told.bytes_in)} in, {format_bytes(told.bytes_out)} out",
         "trainer restarts": str(told.trainer_restarts),
-        "addresses": "\n".join(told.addresses),
+        "reached": _reached(told),
+        "addresses": "\n".join(told.addresses) or "-",
         "metrics": told.metrics or "-",
     }
     for name, value in rows.items():
         drawn.add_row(name, value)
     return drawn
+
+
+def _reached(told: Status) -> str:
+    if told.reachable:
+        return "others can dial us"
+    if told.reachable is None:
+        return "nobody has tried yet"
+    behind = f", behind a router ({told.nat})" if "port" in told.nat else ""
+    return f"[red]nobody can dial us[/red]{behind}; {told.circuits} ways through relays"

@@ -7,8 +7,9 @@ import trio
 
 from peer.swarm.calls import RefusedError, ask
 from peer.swarm.service import Reply
-from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.transport import Contact, Transport, TransportError, bare
 from peer.swarm.view import View
+from peer.swarm.waiting import first_of
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.limits import MAX_ADDRESSES, MAX_RECORDS
@@ -40,6 +41,8 @@ class Membership:
         self._leaving = False
         self.shard = 0
         """The shard of the data that our record names."""
+        self._relaying = False
+        self._renewed = trio.Event()
 
     def record(self) -> SignedRecord:
         """Sign what is true of us now. Wall-clock nanoseconds make the sequence grow over restarts too."""
@@ -48,11 +51,22 @@ class Membership:
             run_id=self._run_id,
             peer_id=self._identity.peer_id,
             sequence=self._sequence,
-            addresses=_bare(self._transport.addresses),
+            addresses=tuple(bare(address) for address in self._transport.addresses[:MAX_ADDRESSES]),
             shard=self.shard,
+            relay=self._relaying,
             goodbye=self._leaving,
         )
         return sign_record(record, self._identity)
+
+    def renew(self, *, relaying: bool) -> None:
+        """Tell the others of our new record: where we are dialled has changed, or whether we are a relay."""
+        self._relaying = relaying
+        renewed, self._renewed = self._renewed, trio.Event()
+        renewed.set()
+
+    async def wait_renewed(self) -> None:
+        """Wait until `renew` is called."""
+        await self._renewed.wait()
 
     async def serve_peers(self, caller: str, call: AskPeers) -> Reply:
         """Answer `AskPeers`: learn who called, and pass on some that we know."""
@@ -106,7 +120,7 @@ class Membership:
                 continue
             # Random lengths keep peers that started together from beating together.
             with trio.move_on_after(HEARTBEAT * (0.5 + self._rng.random())):
-                await self._view.wait_change()
+                await first_of(self._view.wait_change, self.wait_renewed)
 
     def _unproved(self) -> list[Contact]:
         live = {contact.peer_id for contact in self._view.live()}
@@ -126,7 +140,3 @@ class Membership:
             await ask(self._transport, contact, self._run_id, farewell, Noted)
         except (TransportError, ProtocolError, RefusedError):
             return
-
-
-def _bare(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(address.partition("/p2p/")[0] for address in addresses[:MAX_ADDRESSES])

@@ -65,6 +65,8 @@ class View:
         self._alone_since = trio.current_time()
         self._changed = trio.Event()
         self._listeners: list[Callable[[str, str], None]] = []
+        self.is_relayed: Callable[[str], bool] = lambda _: False
+        """Whether we are connected to a peer through a relay alone."""
 
     def on_change(self, listener: Callable[[str, str], None]) -> None:
         """Call `listener(peer_id, what)` when a peer comes (`"seen"`) or goes (`"goodbye"`, `"silent"`)."""
@@ -162,14 +164,18 @@ class View:
         return max(entry.avoided_until - trio.current_time(), 0.0) if entry else 0.0
 
     def draw(self, excluding: Iterable[str] = ()) -> Contact | None:
-        """Return a live peer uniformly at random, or None where none is free."""
+        """Return a live peer uniformly at random, or None where none is free.
+
+        Peers behind relays are drawn where nobody else is free: relays carry little.
+        """
         out, now = set(excluding), trio.current_time()
         free = [
             entry
             for peer_id, entry in self._entries.items()
             if entry.answered and not entry.missed and entry.busy_until <= now and peer_id not in out
         ]
-        return _contact(self.rng.choice(free).record) if free else None
+        direct = [entry for entry in free if not self.is_relayed(entry.record.peer_id)]
+        return _contact(self.rng.choice(direct or free).record) if free else None
 
     def next_free(self, excluding: Iterable[str] = ()) -> float | None:
         """Return when (trio's clock) the first busy live peer is free again, or None without any."""
@@ -193,6 +199,11 @@ class View:
             for entry in self._entries.values()
             if entry.answered and not entry.missed and entry.avoided_until <= now
         ]
+
+    def relays(self) -> list[Contact]:
+        """Return the peers that have answered and offer to be relays, in random order."""
+        offering = [entry for entry in self._entries.values() if entry.answered and entry.record.relay]
+        return [_contact(entry.record) for entry in self.rng.sample(offering, len(offering))]
 
     def records(self, peer_ids: Iterable[str]) -> list[SignedRecord]:
         """Return the records of those of the peers that are known."""

@@ -103,6 +103,31 @@ class NoLongerAlone(Event, frozen=True, kw_only=True):
         return f"no longer alone, after {format_seconds(self.seconds)}"
 
 
+class ReachChanged(Event, frozen=True, kw_only=True):
+    """It is known how others reach us, or it has changed."""
+
+    reachable: bool | None
+    """Whether new connections reach us; None while nobody has tried."""
+    nat: str
+    """`none`, `port-preserving`, `random-port` or `unknown`."""
+    addresses: tuple[str, ...]
+    """What others are told."""
+    circuits: tuple[str, ...] = ()
+    """Of these, the ways through relays."""
+    relaying: bool = False
+
+    def _words(self) -> str:
+        if self.reachable:
+            relay = "; a relay for those who cannot" if self.relaying else ""
+            return f"others can dial this peer at {', '.join(self.addresses)}{relay}"
+        if self.reachable is None:
+            return f"announcing {', '.join(self.addresses) or 'no address yet'}"
+        behind = "" if self.nat in ("none", "unknown") else f": behind a router ({self.nat})"
+        relays = len(self.circuits)
+        how = f"reached through {relays} relay{'s' * (relays > 1)}" if relays else "reached by nobody"
+        return f"NOBODY CAN DIAL THIS PEER{behind}; {how}; it dials others"
+
+
 class TrainerStarted(Event, frozen=True, kw_only=True):
     """The trainer process has its model on its device."""
 
@@ -281,6 +306,7 @@ AnyEvent = (
     | PeerGone
     | Alone
     | NoLongerAlone
+    | ReachChanged
     | TrainerStarted
     | TrainerDied
     | Checkpointed
