@@ -12,6 +12,7 @@ from protocol.group_calls import GroupAnswer, GroupCall
 from protocol.ledger_calls import LedgerAnswer, LedgerCall
 from protocol.limits import MAX_CHUNK, MAX_OBJECT, MAX_REASON, MAX_RECORDS
 from protocol.manifest import PROTOCOL_VERSION, SignedManifest
+from protocol.measure_calls import MeasureAnswer, MeasureCall
 from protocol.records import SignedRecord
 
 STREAM_PROTOCOL = f"/murmuration/{PROTOCOL_VERSION}"
@@ -126,6 +127,7 @@ Body = (
     | Settle
     | Abandon
     | Goodbye
+    | MeasureCall
     | LedgerCall
     | GroupCall
 )
@@ -225,6 +227,7 @@ Answer = (
     | Confirmed
     | Noted
     | Refused
+    | MeasureAnswer
     | LedgerAnswer
     | GroupAnswer
 )

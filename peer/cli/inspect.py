@@ -75,8 +75,9 @@ def _table(told: Status) -> Table:
 
 def _reached(told: Status) -> str:
     if told.reachable:
-        return "others can dial us"
+        return "others can dial this peer"
     if told.reachable is None:
         return "nobody has tried yet"
-    behind = f", behind a router ({told.nat})" if "port" in told.nat else ""
-    return f"[red]nobody can dial us[/red]{behind}; {told.circuits} ways through relays"
+    router = f" (router: {told.nat})" if "port" in told.nat else ""
+    ways = f"{told.circuits} ways through relays; see `peer doctor`"
+    return f"[red]nobody can dial this peer[/red]{router}; {ways}"

@@ -18,6 +18,7 @@ from peer.swarm.fetcher import Fetcher
 from peer.swarm.gatherer import Gatherer
 from peer.swarm.learner import Learner
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
+from peer.swarm.measuring import MeasureServer
 from peer.swarm.membership import Membership
 from peer.swarm.objects import ObjectStore
 from peer.swarm.pairing import KEPT, Pairing
@@ -239,6 +240,7 @@ class Swarm:
         serve(messages.AskState, donor.serve)
         serve(messages.Pull, self._pieces.serve)
         self._partner_calls.register(self.service)
+        MeasureServer().register(self.service)
 
     async def _serve_manifest(self, caller: str, call: messages.AskManifest) -> Reply:
         if call.mine is not None and call.mine.run_id != self._run.run_id:

@@ -122,10 +122,10 @@ class ReachChanged(Event, frozen=True, kw_only=True):
             return f"others can dial this peer at {', '.join(self.addresses)}{relay}"
         if self.reachable is None:
             return f"announcing {', '.join(self.addresses) or 'no address yet'}"
-        behind = "" if self.nat in ("none", "unknown") else f": behind a router ({self.nat})"
+        router = f" (router: {self.nat})" if "port" in self.nat else ""
         relays = len(self.circuits)
-        how = f"reached through {relays} relay{'s' * (relays > 1)}" if relays else "reached by nobody"
-        return f"NOBODY CAN DIAL THIS PEER{behind}; {how}; it dials others"
+        how = f"{relays or 'no'} relay{'s' * (relays > 1)}"
+        return f"NOBODY CAN DIAL THIS PEER{router}; reached through {how}; see `peer doctor`"
 
 
 class TrainerStarted(Event, frozen=True, kw_only=True):

@@ -61,11 +61,11 @@ LINES = [
     ),
     (
         ReachChanged(reachable=False, nat="random-port", addresses=("c",), circuits=("c",)),
-        "NOBODY CAN DIAL THIS PEER: behind a router (random-port); reached through 1 relay; it dials others",
+        "NOBODY CAN DIAL THIS PEER (router: random-port); reached through 1 relay; see `peer doctor`",
     ),
     (
         ReachChanged(reachable=False, nat="none", addresses=()),
-        "NOBODY CAN DIAL THIS PEER; reached by nobody; it dials others",
+        "NOBODY CAN DIAL THIS PEER; reached through no relay; see `peer doctor`",
     ),
     (
         TrainerStarted(device="cuda:0", parameters=1_234_567, inner_step=40, resumed=True),
