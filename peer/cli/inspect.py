@@ -51,7 +51,9 @@ def _table(told: Status) -> Table:
     drawn.add_column(style="bold")
     drawn.add_column(overflow="fold")
     alone = told.alone_seconds > 0
-    view = f"[red]ALONE for {format_seconds(told.alone_seconds)}[/red]" if alone else str(told.peers_in_view)
+    view = f"{told.peers_in_view} of a swarm of about {told.swarm_size}"
+    if alone:
+        view = f"[red]ALONE for {format_seconds(told.alone_seconds)}[/red]"
     rows = {
         "peer": told.peer_id,
         "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",

@@ -286,6 +286,7 @@ class Node:
             nat=swarm.reach.verdict.nat,
             circuits=len(swarm.reach.circuits),
             relayed=swarm.transport.relayed_connections,
+            swarm_size=swarm.horizon.size,
         )
 
 

@@ -3,6 +3,7 @@
 import trio
 
 from peer.swarm.exchange import Outcome
+from peer.swarm.horizon import Split
 from peer.swarm.reachability import ReachStatistics
 from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
@@ -77,6 +78,10 @@ class Reporter:
     def state_served(self, peer_id: str, size: int) -> None:
         """See `Observer`."""
         self._log(events.StateServed(peer=peer_id, size=size))
+
+    def split_noticed(self, split: Split) -> None:
+        """See `Observer`."""
+        self._log(events.SplitNoticed(peer=split.peer, ours=split.ours, theirs=split.theirs))
 
     def reach_changed(self, reach: ReachStatistics) -> None:
         """See `Observer`."""

@@ -11,6 +11,7 @@ import trio
 from peer.simulate.learner import ToyLearner
 from peer.simulate.network import MemoryTransport, Network
 from peer.swarm.exchange import Outcome
+from peer.swarm.horizon import Split
 from peer.swarm.objects import ObjectStore
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import Ladder, Run, Swarm
@@ -28,6 +29,7 @@ class Record:
     changes: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[tuple[str, list[str]]] = field(default_factory=list)
     guests: list[tuple[str, int]] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
     reaches: list[ReachStatistics] = field(default_factory=list)
 
     def exchange_ended(self, outcome: Outcome) -> None:
@@ -49,6 +51,10 @@ class Record:
     def state_served(self, peer_id: str, size: int) -> None:
         """See `Observer`."""
         self.guests.append((peer_id, size))
+
+    def split_noticed(self, split: Split) -> None:
+        """See `Observer`."""
+        self.splits.append(split)
 
     def reach_changed(self, reach: ReachStatistics) -> None:
         """See `Observer`."""

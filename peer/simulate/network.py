@@ -54,6 +54,8 @@ class Network:
     """Pairs of which one has dialled the other."""
     circuits: set[frozenset[str]] = field(default_factory=set)
     """Pairs of which one has dialled the other through a relay."""
+    walls: dict[str, int] = field(default_factory=dict)
+    """In which part of a partition each peer is; no bytes pass between two parts."""
     reserved: dict[str, set[str]] = field(default_factory=dict)
     """For each hidden peer, the relays through which it can be reached."""
 
@@ -82,6 +84,16 @@ class Network:
     def plug_in(self, peer_id: str) -> None:
         """Give the line back."""
         self.unplugged.discard(peer_id)
+
+    def part(self, *parts: Sequence[str]) -> None:
+        """Cut the network into parts, each whole in itself; streams between them end. `part()` heals it."""
+        self.walls = {peer_id: number for number, peers in enumerate(parts) for peer_id in peers}
+        for transport in self.peers.values():
+            transport.cut_walled()
+
+    def is_walled(self, one: str, other: str) -> bool:
+        """Whether a partition stands between two peers."""
+        return self.walls.get(one) != self.walls.get(other)
 
     def hide(self, peer_id: str) -> None:
         """Put a peer behind a router that leads nobody to it."""
@@ -213,7 +225,8 @@ class MemoryTransport:
         peer_id = address.rpartition("/p2p/")[2]
         await trio.sleep(2 * self.network.link.delay)
         network, pair = self.network, frozenset((self._peer_id, peer_id))
-        if peer_id not in network.peers or pair & network.unplugged:
+        away = pair & network.unplugged or network.is_walled(self._peer_id, peer_id)
+        if peer_id not in network.peers or away:
             raise TransportError(f"nobody listens at {address}")
         if peer_id not in network.hidden:
             network.connections.add(pair)
@@ -337,6 +350,13 @@ class MemoryTransport:
         """Wait for ever where this peer is frozen."""
         if self.frozen:
             await trio.sleep_forever()
+
+    def cut_walled(self) -> None:
+        """Cut the streams that a partition now crosses."""
+        for stream in self._streams:
+            if self.network.is_walled(self._peer_id, stream.peer_id):
+                stream.cut()
+                self.network.connections.discard(frozenset((self._peer_id, stream.peer_id)))
 
     def die(self) -> None:
         """Cut every stream."""

@@ -19,6 +19,9 @@ PUBLISH_EVERY = 300.0
 PUBLISH_RETRY = 15.0
 """Seconds after which a publication that failed is tried again."""
 
+HEAL_TORN = 10.0
+"""The same, while many have fallen silent."""
+
 PUBLISH_PAUSE = 5.0
 """Seconds from a change of our record to its publication: changes come in groups."""
 
@@ -120,7 +123,8 @@ class Discovery:
 
     async def _heal(self) -> None:
         while True:
-            await trio.sleep(HEAL_EVERY * (0.5 + self._rng.random()))
+            every = HEAL_TORN if self._view.torn() else HEAL_EVERY
+            await trio.sleep(every * (0.5 + self._rng.random()))
             if self._view.statistics().live:
                 await self._greet_one_out_of_view()
 

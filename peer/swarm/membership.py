@@ -2,10 +2,12 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import trio
 
 from peer.swarm.calls import RefusedError, ask
+from peer.swarm.horizon import Horizon, Split
 from peer.swarm.service import Reply
 from peer.swarm.transport import Contact, Transport, TransportError, bare
 from peer.swarm.view import View
@@ -15,12 +17,16 @@ from protocol.identity import Identity
 from protocol.limits import MAX_ADDRESSES, MAX_RECORDS
 from protocol.messages import AskPeers, Goodbye, Noted, PeersAre
 from protocol.records import PeerRecord, SignedRecord, open_record, sign_record
+from protocol.sketch import Sketch
 
 HEARTBEAT = 10.0
 """Seconds between two rounds of signs of life. Three missed rounds drop a peer."""
 
 HEARTBEAT_FANOUT = 16
 """Peers asked in one round: the work of a peer does not grow with the swarm."""
+
+BRIDGED = 8
+"""Further answers that are asked of a peer of another half of the run."""
 
 GOODBYE_DEADLINE = 1.5
 """Seconds that leaving may spend on telling the others."""
@@ -30,7 +36,14 @@ class Membership:
     """Keeps our record fresh and the view alive by asking known peers for their peers."""
 
     def __init__(
-        self, transport: Transport, identity: Identity, run_id: bytes, view: View, *, rng: random.Random
+        self,
+        transport: Transport,
+        identity: Identity,
+        run_id: bytes,
+        view: View,
+        *,
+        rng: random.Random,
+        on_split: Callable[[Split], None],
     ) -> None:
         self._transport = transport
         self._identity = identity
@@ -39,6 +52,9 @@ class Membership:
         self._sequence = 0
         self._rng = rng
         self._leaving = False
+        self._on_split = on_split
+        self.horizon = Horizon(identity.peer_id, lambda: [contact.peer_id for contact in view.live()])
+        """What our heartbeats carry of the swarm, and what those of others show."""
         self.shard = 0
         """The shard of the data that our record names."""
         self._relaying = False
@@ -70,9 +86,11 @@ class Membership:
 
     async def serve_peers(self, caller: str, call: AskPeers) -> Reply:
         """Answer `AskPeers`: learn who called, and pass on some that we know."""
+        sketch = self.horizon.sketch()
         self._learn_from(caller, call.mine)
+        self._compare(caller, call.sketch)
         records = (self.record(), *self._view.sample(MAX_RECORDS - 1))
-        return PeersAre(records=records)
+        return PeersAre(records=records, sketch=sketch)
 
     async def serve_goodbye(self, caller: str, call: Goodbye) -> Reply:
         """Answer `Goodbye`. The record is signed, so it counts whoever brings it."""
@@ -92,15 +110,31 @@ class Membership:
         if self._leaving:
             return False
         try:
-            answer = await ask(self._transport, contact, self._run_id, AskPeers(mine=self.record()), PeersAre)
-            if not answer.records:
-                raise ProtocolError("a peer answers without its own record")
-            self._learn_from(contact.peer_id, answer.records[0])
+            split = await self._exchange_records(contact)
+            if split is not None:
+                # One answer names some of its half; the heartbeats that follow greet them, and they ours.
+                for _ in range(min(split.theirs // MAX_RECORDS, BRIDGED)):
+                    await self._exchange_records(contact)
         except (TransportError, ProtocolError, RefusedError):
             self._view.missed(contact.peer_id)
             return False
-        self._view.learn_all(answer.records[1:])
         return True
+
+    async def _exchange_records(self, contact: Contact) -> Split | None:
+        call = AskPeers(mine=self.record(), sketch=self.horizon.sketch())
+        answer = await ask(self._transport, contact, self._run_id, call, PeersAre)
+        if not answer.records:
+            raise ProtocolError("a peer answers without its own record")
+        self._learn_from(contact.peer_id, answer.records[0])
+        split = self._compare(contact.peer_id, answer.sketch)
+        self._view.learn_all(answer.records[1:])
+        return split
+
+    def _compare(self, peer_id: str, sketch: Sketch | None) -> Split | None:
+        split = self.horizon.hear(peer_id, sketch)
+        if split is not None:
+            self._on_split(split)
+        return split
 
     async def beat(self) -> None:
         """Do one round: greet the unproved first, then a draw of the live."""

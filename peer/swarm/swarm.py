@@ -16,6 +16,7 @@ from peer.swarm.engagement import OwnShare
 from peer.swarm.exchange import Exchanger, ExchangeStatistics, Outcome
 from peer.swarm.fetcher import Fetcher
 from peer.swarm.gatherer import Gatherer
+from peer.swarm.horizon import HorizonStatistics, Split
 from peer.swarm.learner import Learner
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
 from peer.swarm.measuring import MeasureServer
@@ -60,6 +61,9 @@ class Observer(Protocol):
     def state_served(self, peer_id: str, size: int) -> None:
         """Hear that a newcomer was promised our state of `size` bytes."""
 
+    def split_noticed(self, split: Split) -> None:
+        """Hear that a peer belongs to another half of the run, which did not know ours."""
+
     def reach_changed(self, reach: ReachStatistics) -> None:
         """Hear that others reach us in another way than before, or that it is known now."""
 
@@ -76,6 +80,7 @@ class SwarmStatistics:
     state: StateStatistics | None
     transport: TransportStatistics
     bulk_bytes_out: int
+    horizon: HorizonStatistics = field(default_factory=HorizonStatistics)
     reach: ReachStatistics = field(default_factory=ReachStatistics)
 
 
@@ -139,7 +144,9 @@ class Swarm:
         self.view = View(identity.peer_id, run_id, rng=self._rng)
         self.view.on_change(observer.peer_changed)
         self.view.is_relayed = transport.relayed
-        self.membership = Membership(transport, identity, run_id, self.view, rng=self._rng)
+        self.membership = Membership(
+            transport, identity, run_id, self.view, rng=self._rng, on_split=observer.split_noticed
+        )
         self._discovery = Discovery(
             transport,
             run_id,
@@ -300,6 +307,7 @@ class Swarm:
             state=self._donor.statistics() if self._donor else None,
             transport=self._transport.statistics(),
             bulk_bytes_out=self._pieces.bytes_out,
+            horizon=self.membership.horizon.statistics(),
             reach=self.reach.statistics(),
         )
 

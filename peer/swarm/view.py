@@ -18,6 +18,9 @@ AVOIDED_FIRST = 10.0
 AVOIDED_LONGEST = 600.0
 """Seconds without exchanges after one failed: doubling, so a peer that stalls on purpose costs little."""
 
+TORN_FOR = 600.0
+"""Seconds for which a peer that fell silent counts as a sign of a partition."""
+
 MOST_PEERS = 1024
 """Peers kept; the DHT finds others when they are needed."""
 
@@ -62,6 +65,7 @@ class View:
         self.rng = rng
         self._entries: dict[str, _Entry] = {}
         self._departed: OrderedDict[str, int] = OrderedDict()
+        self._silent: OrderedDict[str, float] = OrderedDict()
         self._alone_since = trio.current_time()
         self._changed = trio.Event()
         self._listeners: list[Callable[[str, str], None]] = []
@@ -129,6 +133,7 @@ class View:
         entry.missed = 0
         if not entry.answered:
             entry.answered = True
+            self._silent.pop(peer_id, None)
             self._tell(peer_id, "seen")
 
     def missed(self, peer_id: str) -> None:
@@ -231,6 +236,12 @@ class View:
         """Wait until a peer comes or goes."""
         await self._changed.wait()
 
+    def torn(self) -> bool:
+        """Whether of those in view a good part has lately fallen silent: our line, or a partition."""
+        now = trio.current_time()
+        lost = sum(now - at < TORN_FOR for at in self._silent.values())
+        return 2 * lost >= max(sum(entry.answered for entry in self._entries.values()), 1)
+
     def _known_sequence(self, peer_id: str) -> int:
         entry = self._entries.get(peer_id)
         return entry.record.sequence if entry else self._departed.get(peer_id, -1)
@@ -242,6 +253,10 @@ class View:
         while len(self._departed) > MOST_DEPARTED:
             self._departed.popitem(last=False)
         if entry is not None and entry.answered:
+            if why == "silent":
+                self._silent[peer_id] = trio.current_time()
+                while len(self._silent) > MOST_PEERS:
+                    self._silent.popitem(last=False)
             self._tell(peer_id, why)
 
     def _tell(self, peer_id: str, what: str) -> None:

@@ -103,6 +103,20 @@ class NoLongerAlone(Event, frozen=True, kw_only=True):
         return f"no longer alone, after {format_seconds(self.seconds)}"
 
 
+class SplitNoticed(Event, frozen=True, kw_only=True):
+    """Two halves of the run that did not know each other have met; they are joined from now on."""
+
+    peer: str
+    ours: int
+    theirs: int
+
+    def _words(self) -> str:
+        return (
+            f"SPLIT: {short_peer(self.peer)} is of another half of this run, {self.theirs} peers that our "
+            f"{self.ours} did not know; joining them"
+        )
+
+
 class ReachChanged(Event, frozen=True, kw_only=True):
     """It is known how others reach us, or it has changed."""
 
@@ -306,6 +320,7 @@ AnyEvent = (
     | PeerGone
     | Alone
     | NoLongerAlone
+    | SplitNoticed
     | ReachChanged
     | TrainerStarted
     | TrainerDied

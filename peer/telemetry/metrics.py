@@ -129,6 +129,14 @@ def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
         "Seconds since the last live peer was in view; 0 while one is.",
         swarm.view.alone_seconds,
     )
+    yield _gauge(
+        "swarm_size", "Peers of the run, this one included, as far as neighbours tell.", swarm.horizon.size
+    )
+    yield _counter(
+        "splits",
+        "Increments when a peer turns out to be of a half of the run that this one's did not know.",
+        swarm.horizon.splits,
+    )
     yield from _exchanges(swarm.exchange, swarm.match, swarm.bulk_bytes_out)
     yield from _transport(swarm.transport)
     yield from _reach(swarm.reach, swarm.transport)

@@ -22,6 +22,7 @@ from peer.telemetry.events import (
     ReachChanged,
     ShareReady,
     Skipped,
+    SplitNoticed,
     Started,
     StateFetched,
     StateServed,
@@ -54,6 +55,10 @@ LINES = [
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone (silent)"),
     (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
+    (
+        SplitNoticed(peer=PEER, ours=3, theirs=4),
+        "SPLIT: 12D3..aB3f is of another half of this run, 4 peers that our 3 did not know; joining them",
+    ),
     (ReachChanged(reachable=None, nat="unknown", addresses=()), "announcing no address yet"),
     (
         ReachChanged(reachable=True, nat="none", addresses=("/ip4/192.0.2.7/tcp/1",), relaying=True),

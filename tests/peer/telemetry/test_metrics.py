@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peer.swarm.discovery import DiscoveryStatistics
 from peer.swarm.exchange import ExchangeStatistics
+from peer.swarm.horizon import HorizonStatistics
 from peer.swarm.matchmaker import MatchStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.service import ServiceStatistics
@@ -51,6 +52,7 @@ SWARM = SwarmStatistics(
         relay=RelayStatistics(reservations=4, circuits=5, circuits_opened=9, refused=6, bytes=7_000),
         punching=PunchStatistics(tried=3, succeeded=1),
     ),
+    horizon=HorizonStatistics(size=40, splits=2),
     reach=ReachStatistics(verdict=Verdict(reachable=True), circuits=("a",), asked=5, answered=4),
     bulk_bytes_out=11_000_000,
 )
