@@ -9,14 +9,16 @@ Needs root, `ip` and `nft`. Everything is named after the process that made it, 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from typing import Literal, Self
+import tempfile
+from typing import Any, Literal, Self
 
-Kind = Literal["port-preserving", "random-port", "forwarded"]
-"""What a home's router does: it keeps the port of a connection where that is free; it gives each connection a
-random one; as the first, and it leads FORWARDED_PORT to the host."""
+Kind = Literal["port-preserving", "random-port", "forwarded", "upnp"]
+"""What a home's router does: it keeps the port of a connection where that is free; it gives each connection
+a random one; as the first, and it leads FORWARDED_PORT to the host; as the first, and it leads to the host
+what that asks for by UPnP (with `miniupnpd`)."""
 
 FORWARDED_PORT = 4001
+_QUIET: Any = {"capture_output": True, "text": True}
 PUBLIC = "11.0.0.{}"
 ROUTERS_FROM = 101
 
@@ -27,6 +29,7 @@ class Internet:
     def __init__(self) -> None:
         self._prefix = f"mm{os.getpid()}"
         self._made: list[str] = []
+        self._daemons: list[subprocess.Popen[bytes]] = []
         self._public = self._homes = 0
 
     def __enter__(self) -> Self:
@@ -36,6 +39,9 @@ class Internet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for daemon in self._daemons:
+            daemon.terminate()
+            daemon.communicate()
         for name in reversed(self._made):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
@@ -60,13 +66,27 @@ class Internet:
         self._ip(host, "link", "set", "eth0", "up")
         self._ip(host, "route", "add", "default", "via", "192.168.1.1")
         _run(*_inside(router), "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        for rule in _rules(kind):
-            _run(*_inside(router), "nft", *rule.split(" "))
+        subprocess.run([*_inside(router), "nft", "-f", "-"], input=_rules(kind), check=True, **_QUIET)
+        if kind == "upnp":
+            self._serve_upnp(router)
         return _inside(host), address
 
     def router(self, number: int) -> list[str]:
         """Return what runs a command on the router of the home of that number, counted from 1."""
         return _inside(f"{self._prefix}-rt{number}")
+
+    def _serve_upnp(self, router: str) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as settings:
+            settings.write(_UPNP)
+            settings.flush()
+            command = [*_inside(router), "miniupnpd", "-d", "-f", settings.name, "-P", f"{settings.name}.pid"]
+            self._daemons.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+            said = b""
+            for line in self._daemons[-1].stdout or ():
+                said += line
+                if b"listening on" in line:
+                    return
+        raise RuntimeError(f"miniupnpd ended: {said.decode(errors='replace')}")
 
     def _namespace(self, name: str) -> str:
         full = f"{self._prefix}-{name}"
@@ -103,23 +123,54 @@ def missing() -> str | None:
     return None
 
 
-def _rules(kind: Kind) -> Iterator[str]:
-    yield "add table ip filter"
-    yield "add chain ip filter fw { type filter hook forward priority 0 ; policy drop ; }"
-    yield "add rule ip filter fw ct state established,related accept"
-    yield "add rule ip filter fw iifname lan accept"
-    yield "add chain ip filter inp { type filter hook input priority 0 ; policy accept ; }"
-    yield "add rule ip filter inp iifname wan ct state new drop"
-    yield "add table ip nat"
-    yield "add chain ip nat post { type nat hook postrouting priority 100 ; }"
-    if kind == "random-port":
-        yield "add rule ip nat post oifname wan masquerade random"
-    else:
-        yield "add rule ip nat post oifname wan masquerade"
-    if kind == "forwarded":
-        yield "add chain ip nat pre { type nat hook prerouting priority -100 ; }"
-        yield f"add rule ip nat pre iifname wan tcp dport {FORWARDED_PORT} dnat to 192.168.1.2"
-        yield f"insert rule ip filter fw iifname wan tcp dport {FORWARDED_PORT} accept"
+def _rules(kind: Kind) -> str:
+    forward = f"iifname wan tcp dport {FORWARDED_PORT} accept" if kind == "forwarded" else ""
+    lead = f"iifname wan tcp dport {FORWARDED_PORT} dnat ip to 192.168.1.2" if kind == "forwarded" else ""
+    return f"""
+        table inet filter {{
+            chain mapped {{ }}
+            chain mapped_in {{ }}
+            chain mapped_out {{ }}
+            chain forward {{
+                type filter hook forward priority 0; policy drop;
+                ct state established,related accept
+                iifname lan accept
+                {forward}
+                jump mapped
+            }}
+            chain input {{
+                type filter hook input priority 0; policy accept;
+                iifname wan ct state new drop
+            }}
+            chain prerouting {{
+                type nat hook prerouting priority -100;
+                {lead}
+                jump mapped_in
+            }}
+            chain postrouting {{
+                type nat hook postrouting priority 100;
+                jump mapped_out
+                oifname wan masquerade {"random" if kind == "random-port" else ""}
+            }}
+        }}
+    """
+
+
+_UPNP = """
+ext_ifname=wan
+listening_ip=lan
+enable_upnp=yes
+enable_natpmp=no
+secure_mode=yes
+upnp_table_name=filter
+upnp_nat_table_name=filter
+upnp_forward_chain=mapped
+upnp_nat_chain=mapped_in
+upnp_nat_postrouting_chain=mapped_out
+uuid=00000000-0000-0000-0000-000000000001
+allow 1024-65535 192.168.1.0/24 1024-65535
+deny 0-65535 0.0.0.0/0 0-65535
+"""
 
 
 def _inside(name: str) -> list[str]:
@@ -127,4 +178,4 @@ def _inside(name: str) -> list[str]:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    subprocess.run(command, check=True, **_QUIET)

@@ -40,7 +40,7 @@ class PeerProcess:
         self, home: Path, *arguments: str, inside: Sequence[str] = (), listen: str = "/ip4/127.0.0.1/tcp/0"
     ) -> None:
         """Start it, with `inside` before its command: what brings it to another network."""
-        self.home = home
+        self.home, self.inside = home, list(inside)
         command = [*inside, sys.executable, "-m", "peer", "start", "--home", str(home)]
         command += ["--log-format", "json", "--listen", listen, "--metrics-port", "0", "--stop-on-eof"]
         command += arguments

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.routers import FORWARDED_PORT, Internet, missing
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(200)]
-PATIENCE = 90.0
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+PATIENCE = 120.0
 LISTEN = f"/ip4/0.0.0.0/tcp/{FORWARDED_PORT}"
 PUBLIC, ONE, TWO, THIRD, FOURTH, FORWARDED = range(6)
 

@@ -7,12 +7,13 @@ connection leaves from; the sequence is that of libp2p's DCUtR.
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 
 import trio
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
-from peer.swarm.libp2p_host.addresses import Address, Route, dialable
+from peer.swarm.libp2p_host.addresses import Address, dialable
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
 from peer.swarm.libp2p_host.talk import Talk, Talks
 from peer.swarm.transport import PunchStatistics, TransportError
@@ -53,6 +54,7 @@ class Puncher:
         self._swarm = swarm
         self._talks = talks
         self._resting: OrderedDict[ID, float] = OrderedDict()
+        self._followed: OrderedDict[ID, list[float]] = OrderedDict()
         self._tried = self._succeeded = 0
         self.predicted: tuple[str, ...] = ()
 
@@ -99,26 +101,50 @@ class Puncher:
         await talk.send(Punch(addresses=self.predicted[:MAX_PUNCHED]))
         if not isinstance(await talk.hear_call(), PunchNow):
             raise ProtocolError("the other side does not dial")
-        if self.predicted and talk.relayed and self._swarm.only_relayed(peer):
+        if self.predicted and talk.relayed and self._swarm.only_relayed(peer) and self._may_follow(peer):
             await self._dial(peer, call.addresses, leads=False)
+
+    def _may_follow(self, peer: ID) -> bool:
+        """Note an attempt that somebody else leads; say if it is one of the few in `REST` seconds."""
+        now = trio.current_time()
+        lately = [at for at in self._followed.pop(peer, []) if now - at < REST]
+        allowed = len(lately) < ROUNDS
+        self._followed[peer] = [*lately, now] if allowed else lately
+        while len(self._followed) > _MOST_RESTING:
+            self._followed.popitem(last=False)
+        return allowed
 
     async def _dial(self, peer: ID, texts: Sequence[str], *, leads: bool) -> None:
         sources = self._swarm.listening_ports()
         with trio.move_on_after(ROUND):
             async with trio.open_nursery() as nursery:
-                for route in dialable(texts[:MAX_PUNCHED], names=False):
-                    source = _source_for(route, sources)
+                for address in self._plausible(texts):
+                    source = _source_for(address, sources)
                     if source is not None:
-                        nursery.start_soon(self._try, peer, route, source, leads)
+                        nursery.start_soon(self._try, peer, address, source, leads)
                 await self._swarm.wait_direct(peer)
                 nursery.cancel_scope.cancel()
         self._succeeded += self._swarm.is_near(peer)
 
-    async def _try(self, peer: ID, route: Route, source: tuple[str, int], leads: bool) -> None:  # noqa: FBT001
+    def _plausible(self, texts: Sequence[str]) -> list[Address]:
+        """Return where the other side may be.
+
+        That is one address of the internet for each IP family; and addresses inside a network where the sides
+        share the one outside. Whoever names others would have us knock at strangers.
+        """
+        theirs, own = _direct(texts[:MAX_PUNCHED]), _direct(self.predicted)
+        outside = [address for address in theirs if _is_global(address)]
+        shared = {address.host for address in outside} & {address.host for address in own}
+        near = shared or not any(_is_global(address) for address in (*theirs, *own))
+        first = {address.family: address for address in reversed(outside)}
+        inside = [address for address in theirs if near and not _is_global(address)]
+        return [*first.values(), *inside]
+
+    async def _try(self, peer: ID, address: Address, source: tuple[str, int], leads: bool) -> None:  # noqa: FBT001
         dial = self._swarm.dial_addr_as_responder if leads else self._swarm.dial_addr
         while True:
             with suppress(Exception):  # one dial that fails, however it does, is no more than that
-                await dial(Multiaddr(str(route)), peer, source)
+                await dial(Multiaddr(str(address)), peer, source)
             await trio.sleep(AGAIN)
 
     def _rest(self, peer: ID) -> None:
@@ -142,7 +168,13 @@ class Puncher:
         return PunchStatistics(self._tried, self._succeeded)
 
 
-def _source_for(route: Route, sources: Sequence[Address]) -> tuple[str, int] | None:
-    if not isinstance(route, Address):
-        return None
-    return next(((source.host, source.port) for source in sources if source.family == route.family), None)
+def _source_for(address: Address, sources: Sequence[Address]) -> tuple[str, int] | None:
+    return next(((source.host, source.port) for source in sources if source.family == address.family), None)
+
+
+def _direct(texts: Sequence[str]) -> list[Address]:
+    return [route for route in dialable(texts, names=False) if isinstance(route, Address)]
+
+
+def _is_global(address: Address) -> bool:
+    return ip_address(address.host).is_global

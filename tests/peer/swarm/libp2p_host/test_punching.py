@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.transport import Contact
 from tests.peer.swarm.libp2p_host.support import ask, contact_of, ours, until
 
@@ -74,3 +75,32 @@ async def test_a_place_where_nobody_is_costs_some_attempts_and_no_more(monkeypat
         await seeker.hang_up(hidden.peer_id)
         await ask(seeker, contact)
         assert hidden.statistics().punching.tried == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "dialled"),
+    [
+        (["/ip4/11.0.0.7/tcp/1", "/ip4/192.168.1.2/tcp/1"], ["/ip4/11.0.0.7/tcp/1"]),
+        (
+            ["/ip4/11.0.0.7/tcp/1", "/ip4/12.0.0.7/tcp/1", "/ip6/2a00::1/tcp/1"],
+            ["/ip4/11.0.0.7/tcp/1", "/ip6/2a00::1/tcp/1"],
+        ),
+        (
+            ["/ip4/11.0.0.9/tcp/1", "/ip4/192.168.1.5/tcp/1"],
+            ["/ip4/11.0.0.9/tcp/1", "/ip4/192.168.1.5/tcp/1"],
+        ),
+        (["/ip4/10.0.0.1/tcp/22", "/ip4/127.0.0.1/tcp/22"], []),
+        (["nonsense", "/dns4/example.org/tcp/1"], []),
+    ],
+    ids=["another home", "strangers", "the same home", "inside our own network", "nonsense"],
+)
+async def test_only_where_the_other_may_be_is_dialled(told, dialled):
+    async with ours(1) as one:
+        one.present((), ("/ip4/11.0.0.9/tcp/4001", "/ip4/192.168.1.2/tcp/4001"))
+        assert sorted(map(str, one._reach.puncher._plausible(told))) == dialled
+
+
+async def test_a_peer_leads_us_a_few_times_only():
+    async with ours(1) as one, ours(2) as two:
+        peer = libp2p_id(two.peer_id)
+        assert [one._reach.puncher._may_follow(peer) for _ in range(5)] == [True] * 3 + [False] * 2
