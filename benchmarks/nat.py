@@ -11,6 +11,7 @@ Needs root, `ip` and `nft`, and `miniupnpd` for routers with UPnP. Prints JSON a
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,8 +43,13 @@ def main() -> None:
     reason = missing()
     if reason is not None:
         sys.exit(f"benchmarks.nat: {reason}")
+    # Whoever ends us ends the peers and takes down the namespaces, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
-    results = {pair: _pair(pair, chosen.seconds) for pair in chosen.pairs}
+    results = {}
+    for pair in chosen.pairs:
+        results[pair] = _pair(pair, chosen.seconds)
+        print(pair, json.dumps(results[pair]), file=sys.stderr, flush=True)
     write_record("nat", {"model": "18 k parameters", "pairs": results}, time.monotonic() - began)
 
 
