@@ -26,6 +26,7 @@ class Exit(IntEnum):
     DEVICE_UNAVAILABLE = 41
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
+    DOCTOR_FOUND = 60
     INTERRUPTED = 130
 
 

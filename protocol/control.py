@@ -49,6 +49,16 @@ class Status(Message, frozen=True, tag="status"):
     addresses: tuple[str, ...]
     trainer_restarts: int
     metrics: str | None = None
+    reachable: bool | None = None
+    """Whether new connections reach this peer; None while nobody has tried."""
+    nat: str = "unknown"
+    """`none`, `port-preserving`, `random-port` or `unknown`."""
+    circuits: int = 0
+    """Of the addresses, those that lead through relays."""
+    swarm_size: int = 1
+    """Peers of the run, this one included, as far as neighbours tell."""
+    relayed: int = 0
+    """Connections that a relay carries for us."""
     """Where Prometheus finds this peer."""
 
 

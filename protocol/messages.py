@@ -12,7 +12,9 @@ from protocol.group_calls import GroupAnswer, GroupCall
 from protocol.ledger_calls import LedgerAnswer, LedgerCall
 from protocol.limits import MAX_CHUNK, MAX_OBJECT, MAX_REASON, MAX_RECORDS
 from protocol.manifest import PROTOCOL_VERSION, SignedManifest
+from protocol.measure_calls import MeasureAnswer, MeasureCall
 from protocol.records import SignedRecord
+from protocol.sketch import Sketch
 
 STREAM_PROTOCOL = f"/murmuration/{PROTOCOL_VERSION}"
 """libp2p's name for our streams. The run is named in each call, so that a stranger is told what differs."""
@@ -46,6 +48,8 @@ class AskPeers(Message, frozen=True, tag="ask_peers"):
     """Tell me of some peers; here is my own record. Also the sign of life."""
 
     mine: SignedRecord
+    sketch: Sketch | None = None
+    """What I know of the swarm; None where nothing is to be compared."""
 
 
 class AskState(Message, frozen=True, tag="ask_state"):
@@ -126,6 +130,7 @@ Body = (
     | Settle
     | Abandon
     | Goodbye
+    | MeasureCall
     | LedgerCall
     | GroupCall
 )
@@ -152,6 +157,7 @@ class PeersAre(Message, frozen=True, tag="peers"):
     """The answer to `AskPeers`: the answerer's own record first, then a random draw from its view."""
 
     records: Annotated[tuple[SignedRecord, ...], Meta(max_length=MAX_RECORDS)]
+    sketch: Sketch | None = None
 
 
 class StateIs(Message, frozen=True, tag="state"):
@@ -225,6 +231,7 @@ Answer = (
     | Confirmed
     | Noted
     | Refused
+    | MeasureAnswer
     | LedgerAnswer
     | GroupAnswer
 )

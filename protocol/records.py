@@ -24,6 +24,8 @@ class PeerRecord(Message, frozen=True):
     """Multiaddrs without `/p2p/`."""
     shard: Annotated[int, Meta(ge=0, le=(1 << 16) - 1)]
     """The shard of the data that the peer reads."""
+    relay: bool = False
+    """The peer lets those reach others through it who cannot be dialled."""
     goodbye: bool = False
     """The peer has left; the record takes it out of every view."""
 

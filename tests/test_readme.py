@@ -86,12 +86,17 @@ def test_every_command_is_named_and_every_named_command_exists():
     assert table == set(COMMANDS)
 
 
+def _options(command):
+    """The options of a command; a flag has one for no, too."""
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
 def test_every_option_that_is_named_exists_and_where_it_is_named():
     for words in _spoken():
         name, *arguments = words.split()
-        options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        options = _options(COMMANDS[name])
         assert {word for word in arguments if word.startswith("--")} <= options, words
-    known = {opt for command in COMMANDS.values() for parameter in command.params for opt in parameter.opts}
+    known = {option for command in COMMANDS.values() for option in _options(command)}
     assert set(re.findall(r"(?<=[`\s])--[a-z][a-z-]+", README)) <= known
 
 

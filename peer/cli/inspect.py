@@ -51,7 +51,9 @@ def _table(told: Status) -> Table:
     drawn.add_column(style="bold")
     drawn.add_column(overflow="fold")
     alone = told.alone_seconds > 0
-    view = f"[red]ALONE for {format_seconds(told.alone_seconds)}[/red]" if alone else str(told.peers_in_view)
+    view = f"{told.peers_in_view} of a swarm of about {told.swarm_size}"
+    if alone:
+        view = f"[red]ALONE for {format_seconds(told.alone_seconds)}[/red]"
     rows = {
         "peer": told.peer_id,
         "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",
@@ -64,9 +66,20 @@ def _table(told: Status) -> Table:
         "exchanges": f"{told.exchanges} mixed, {told.skips} outer steps skipped",
         "traffic": f"{format_bytes(told.bytes_in)} in, {format_bytes(told.bytes_out)} out",
         "trainer restarts": str(told.trainer_restarts),
-        "addresses": "\n".join(told.addresses),
+        "reached": _reached(told),
+        "addresses": "\n".join(told.addresses) or "-",
         "metrics": told.metrics or "-",
     }
     for name, value in rows.items():
         drawn.add_row(name, value)
     return drawn
+
+
+def _reached(told: Status) -> str:
+    if told.reachable:
+        return "others can dial this peer"
+    if told.reachable is None:
+        return "nobody has tried yet"
+    router = f" (router: {told.nat})" if "port" in told.nat else ""
+    ways = f"{told.circuits} ways through relays; see `peer doctor`"
+    return f"[red]nobody can dial this peer[/red]{router}; {ways}"

@@ -52,6 +52,11 @@ def start(
     announce_loopback: Annotated[
         bool, typer.Option(help="Tell others our loopback addresses too: all peers are on this machine.")
     ] = False,
+    relay: Annotated[
+        bool,
+        typer.Option(help="Help peers behind routers to be reached, where others can dial us."),
+    ] = True,
+    upnp: Annotated[bool, typer.Option(help="Ask the router for a port, where there is a router.")] = True,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Inner step after which to leave; default: go on for ever.")
@@ -97,6 +102,8 @@ def start(
         listen=tuple(listen or ()),
         announce=tuple(announce or ()),
         announce_loopback=announce_loopback,
+        relay=relay,
+        upnp=upnp,
         device=device.value,
         stop_at=steps,
         shard=shard,

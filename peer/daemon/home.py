@@ -120,6 +120,15 @@ class Home:
         return any(self.checkpoints.glob("step-*"))
 
 
+def look_into(path: Path) -> SignedManifest | None:
+    """Return the manifest of the home at `path`, whether a daemon holds it or not. Nothing is made.
+
+    Raises:
+        PeerError: as `Home.read_manifest` does.
+    """
+    return Home(path.resolve()).read_manifest()
+
+
 def read_identity(path: Path) -> Identity:
     """Return the identity of the home at `path`, whether a daemon holds it or not; a new home is made.
 

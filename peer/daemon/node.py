@@ -18,8 +18,9 @@ from peer.daemon.voting import Voting
 from peer.swarm.engagement import OwnShare
 from peer.swarm.objects import ObjectStore
 from peer.swarm.state_sync import Newcomer
-from peer.swarm.swarm import Run, Swarm
+from peer.swarm.swarm import Ladder, Run, Swarm
 from peer.swarm.transport import Transport
+from peer.swarm.upnp import RouterPort
 from peer.telemetry import events
 from peer.telemetry.log import Log
 from protocol import sizes
@@ -69,7 +70,9 @@ class Node:
             spool=runtime.spool,
             log=home.path / "trainer.log",
         )
-        self.swarm = Swarm(transport, identity, run, self.link, ObjectStore(runtime.spool), self.reporter)
+        ladder = Ladder(volunteers=settings.relay, mapper=RouterPort() if settings.upnp else None)
+        store = ObjectStore(runtime.spool)
+        self.swarm = Swarm(transport, identity, run, self.link, store, self.reporter, ladder=ladder)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
             self._voting = Voting(identity, run, transport, self.swarm, self.link, home, log)
@@ -279,6 +282,11 @@ class Node:
             addresses=self._transport.addresses,
             trainer_restarts=link.restarts,
             metrics=self._metrics,
+            reachable=swarm.reach.verdict.reachable,
+            nat=swarm.reach.verdict.nat,
+            circuits=len(swarm.reach.circuits),
+            relayed=swarm.transport.relayed_connections,
+            swarm_size=swarm.horizon.size,
         )
 
 
@@ -287,7 +295,7 @@ def _ref(blob: ipc.Blob | None) -> ObjectRef | None:
 
 
 def _port(transport: Transport) -> int | None:
-    for address in transport.addresses:
+    for address in transport.candidates:
         parts = address.split("/")
         if "tcp" in parts:
             return int(parts[parts.index("tcp") + 1])

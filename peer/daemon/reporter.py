@@ -3,6 +3,8 @@
 import trio
 
 from peer.swarm.exchange import Outcome
+from peer.swarm.horizon import Split
+from peer.swarm.reachability import ReachStatistics
 from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
 from peer.telemetry.log import Log
@@ -76,6 +78,22 @@ class Reporter:
     def state_served(self, peer_id: str, size: int) -> None:
         """See `Observer`."""
         self._log(events.StateServed(peer=peer_id, size=size))
+
+    def split_noticed(self, split: Split) -> None:
+        """See `Observer`."""
+        self._log(events.SplitNoticed(peer=split.peer, ours=split.ours, theirs=split.theirs))
+
+    def reach_changed(self, reach: ReachStatistics) -> None:
+        """See `Observer`."""
+        self._log(
+            events.ReachChanged(
+                reachable=reach.verdict.reachable,
+                nat=reach.verdict.nat,
+                addresses=reach.announced,
+                circuits=reach.circuits,
+                relaying=reach.relaying,
+            )
+        )
 
     def alone(self, seconds: float, patience: float) -> None:
         """Say once that we have been alone for longer than `patience`, and once that it is over."""

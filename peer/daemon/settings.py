@@ -21,6 +21,10 @@ class Settings:
     announce: tuple[str, ...] = ()
     """Addresses to tell others beside those of this machine."""
     announce_loopback: bool = False
+    relay: bool = True
+    """Carry control traffic of peers that cannot be dialled, once it is proved that we can be."""
+    upnp: bool = True
+    """Ask the router for a port, where this machine has no address of the internet."""
     device: str = "auto"
     stop_at: int | None = None
     """Inner step after which to leave."""

@@ -11,8 +11,10 @@ import trio
 from peer.simulate.learner import ToyLearner
 from peer.simulate.network import MemoryTransport, Network
 from peer.swarm.exchange import Outcome
+from peer.swarm.horizon import Split
 from peer.swarm.objects import ObjectStore
-from peer.swarm.swarm import Run, Swarm
+from peer.swarm.reachability import ReachStatistics
+from peer.swarm.swarm import Ladder, Run, Swarm
 from protocol.identity import Identity
 from protocol.manifest import Manifest, sign
 from protocol.rules import PAIR
@@ -27,6 +29,8 @@ class Record:
     changes: list[tuple[str, str]] = field(default_factory=list)
     refusals: list[tuple[str, list[str]]] = field(default_factory=list)
     guests: list[tuple[str, int]] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
+    reaches: list[ReachStatistics] = field(default_factory=list)
 
     def exchange_ended(self, outcome: Outcome) -> None:
         """See `Observer`."""
@@ -47,6 +51,14 @@ class Record:
     def state_served(self, peer_id: str, size: int) -> None:
         """See `Observer`."""
         self.guests.append((peer_id, size))
+
+    def split_noticed(self, split: Split) -> None:
+        """See `Observer`."""
+        self.splits.append(split)
+
+    def reach_changed(self, reach: ReachStatistics) -> None:
+        """See `Observer`."""
+        self.reaches.append(reach)
 
 
 @dataclass(slots=True)
@@ -95,7 +107,12 @@ class Flock:
         self.birds: list[Bird] = []
 
     def hatch(
-        self, *, through: tuple[Bird, ...] = (), seconds: float = 1.0, **options: Unpack[Options]
+        self,
+        *,
+        through: tuple[Bird, ...] = (),
+        seconds: float = 1.0,
+        ladder: Ladder = Ladder(),  # noqa: B008 - frozen
+        **options: Unpack[Options],
     ) -> Bird:
         """Make a bird that bootstraps through others and takes an outer step every `seconds`."""
         index = len(self.birds)
@@ -115,7 +132,7 @@ class Flock:
         bootstraps = tuple(address for bird in through for address in bird.transport.addresses)
         run = Run(self._sealed, self._manifest, bootstraps)
         rng = random.Random(f"{self.network.seed}/{index}")
-        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record, rng=rng)
+        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record, rng=rng, ladder=ladder)
         toy.publish = swarm.new_share
         bird = Bird(identity, transport, swarm, toy, record)
         self.birds.append(bird)

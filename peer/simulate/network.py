@@ -4,10 +4,20 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import trio
 
-from peer.swarm.transport import Contact, Handler, RecordRules, Stream, TransportError, TransportStatistics
+from peer.swarm.transport import (
+    Contact,
+    DialBack,
+    Handler,
+    RecordRules,
+    Reservation,
+    Stream,
+    TransportError,
+    TransportStatistics,
+)
 
 PACKET = 16 * 1024
 """Bytes that arrive together."""
@@ -38,6 +48,16 @@ class Network:
     unplugged: set[str] = field(default_factory=set)
     uplinks: dict[str, Link] = field(default_factory=dict)
     """The direction away from a peer, where it is not `link`: a home's uplink."""
+    hidden: set[str] = field(default_factory=set)
+    """Peers behind routers: nobody can dial them, but they dial, and whom they have dialled may call back."""
+    connections: set[frozenset[str]] = field(default_factory=set)
+    """Pairs of which one has dialled the other."""
+    circuits: set[frozenset[str]] = field(default_factory=set)
+    """Pairs of which one has dialled the other through a relay."""
+    walls: dict[str, int] = field(default_factory=dict)
+    """In which part of a partition each peer is; no bytes pass between two parts."""
+    reserved: dict[str, set[str]] = field(default_factory=dict)
+    """For each hidden peer, the relays through which it can be reached."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -53,15 +73,45 @@ class Network:
         """Take a peer down as SIGKILL would: its streams end, nothing is said."""
         self.peers.pop(peer_id).die()
         self.table.pop(peer_id, None)
+        self.disconnect(peer_id)
 
     def unplug(self, peer_id: str) -> None:
         """Take a peer's line away: it can neither call nor be called, and its streams end."""
         self.unplugged.add(peer_id)
         self.peers[peer_id].die()
+        self.disconnect(peer_id)
 
     def plug_in(self, peer_id: str) -> None:
         """Give the line back."""
         self.unplugged.discard(peer_id)
+
+    def part(self, *parts: Sequence[str]) -> None:
+        """Cut the network into parts, each whole in itself; streams between them end. `part()` heals it."""
+        self.walls = {peer_id: number for number, peers in enumerate(parts) for peer_id in peers}
+        for transport in self.peers.values():
+            transport.cut_walled()
+
+    def is_walled(self, one: str, other: str) -> bool:
+        """Whether a partition stands between two peers."""
+        return self.walls.get(one) != self.walls.get(other)
+
+    def hide(self, peer_id: str) -> None:
+        """Put a peer behind a router that leads nobody to it."""
+        self.hidden.add(peer_id)
+
+    def disconnect(self, peer_id: str) -> None:
+        """End every connection of a peer, and its reservations with relays."""
+        self.connections = {pair for pair in self.connections if peer_id not in pair}
+        self.circuits = {pair for pair in self.circuits if peer_id not in pair}
+        self.reserved.pop(peer_id, None)
+
+    def relay_between(self, caller: str, callee: str) -> str | None:
+        """Return a relay that leads from one peer to another which is hidden."""
+        for relay in sorted(self.reserved.get(callee, ())):
+            transport = self.peers.get(relay)
+            if transport and transport.willing and relay not in self.unplugged | {caller}:
+                return relay
+        return None
 
     def freeze(self, peer_id: str) -> None:
         """Stop a peer as SIGSTOP would: its streams stay open and silent."""
@@ -149,6 +199,9 @@ class MemoryTransport:
         self._streams: list[MemoryStream] = []
         self._opened = self._accepted = self._failures = 0
         self.frozen = False
+        self.willing = False
+        """To be a relay."""
+        self._announced: tuple[str, ...] | None = None
         self.bytes_sent = self.bytes_received = 0
 
     @property
@@ -159,7 +212,8 @@ class MemoryTransport:
     @property
     def addresses(self) -> tuple[str, ...]:
         """See `Transport`."""
-        return (f"/memory/{self._peer_id}/p2p/{self._peer_id}",)
+        told = self.candidates if self._announced is None else self._announced
+        return tuple(f"{address}/p2p/{self._peer_id}" for address in told)
 
     def handle(self, protocol: str, handler: Handler) -> None:
         """See `Transport`."""
@@ -170,9 +224,17 @@ class MemoryTransport:
         await self.not_frozen()
         peer_id = address.rpartition("/p2p/")[2]
         await trio.sleep(2 * self.network.link.delay)
-        if peer_id not in self.network.peers or {peer_id, self._peer_id} & self.network.unplugged:
+        network, pair = self.network, frozenset((self._peer_id, peer_id))
+        away = pair & network.unplugged or network.is_walled(self._peer_id, peer_id)
+        if peer_id not in network.peers or away:
             raise TransportError(f"nobody listens at {address}")
-        await self.network.peers[peer_id].not_frozen()
+        if peer_id not in network.hidden:
+            network.connections.add(pair)
+        elif pair not in network.connections:
+            if network.relay_between(self._peer_id, peer_id) is None:
+                raise TransportError(f"{peer_id} is behind a router")
+            network.circuits.add(pair)
+        await network.peers[peer_id].not_frozen()
         return peer_id
 
     async def open_stream(self, contact: Contact, protocol: str) -> Stream:
@@ -194,10 +256,60 @@ class MemoryTransport:
         for stream in self._streams:
             if stream.peer_id == peer_id:
                 stream.cut()
+        pair = frozenset((self._peer_id, peer_id))
+        self.network.connections.discard(pair)
+        self.network.circuits.discard(pair)
 
     def connected(self) -> Sequence[str]:
         """See `Transport`."""
-        return sorted({stream.peer_id for stream in self._streams})
+        return sorted(
+            peer_id
+            for pair in self.network.connections | self.network.circuits
+            if self._peer_id in pair
+            for peer_id in pair - {self._peer_id}
+        )
+
+    def relayed(self, peer_id: str) -> bool:
+        """See `Transport`."""
+        network, pair = self.network, frozenset((self._peer_id, peer_id))
+        return pair in network.circuits and pair not in network.connections
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """See `Transport`."""
+        return ()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """See `Transport`."""
+        return (f"/memory/{self._peer_id}",)
+
+    def present(self, announced: Sequence[str], predicted: Sequence[str] = ()) -> None:
+        """See `Transport`."""
+        del predicted
+        self._announced = tuple(announced)
+
+    async def ask_dial_back(self, peer_id: str, port: int) -> DialBack:
+        """See `Transport`."""
+        del port
+        await self.not_frozen()
+        if peer_id not in self.connected():
+            raise TransportError(f"{peer_id} is not connected")
+        await trio.sleep(2 * self.network.link.delay)
+        result: Literal["silent", "reached"] = "silent" if self._peer_id in self.network.hidden else "reached"
+        return DialBack(peer_id, f"/memory/{self._peer_id}", result, None, None)
+
+    def offer_relay(self, *, willing: bool) -> None:
+        """See `Transport`."""
+        self.willing = willing
+
+    async def reserve(self, relay: Contact) -> Reservation:
+        """See `Transport`."""
+        await self.dial(f"/p2p/{relay.peer_id}")
+        if not self.network.peers[relay.peer_id].willing:
+            raise TransportError(f"{relay.peer_id} is no relay")
+        self.network.reserved.setdefault(self._peer_id, set()).add(relay.peer_id)
+        return Reservation((f"/memory/{relay.peer_id}/p2p/{relay.peer_id}/p2p-circuit",), 1800.0)
 
     async def join_table(self, run_id: bytes, known: Sequence[Contact], rules: RecordRules) -> None:
         """See `Transport`."""
@@ -238,6 +350,13 @@ class MemoryTransport:
         """Wait for ever where this peer is frozen."""
         if self.frozen:
             await trio.sleep_forever()
+
+    def cut_walled(self) -> None:
+        """Cut the streams that a partition now crosses."""
+        for stream in self._streams:
+            if self.network.is_walled(self._peer_id, stream.peer_id):
+                stream.cut()
+                self.network.connections.discard(frozenset((self._peer_id, stream.peer_id)))
 
     def die(self) -> None:
         """Cut every stream."""

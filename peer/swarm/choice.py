@@ -60,7 +60,7 @@ class Link:
 
     Attributes:
         partner: its PeerID.
-        goodput: bytes a second; None where nothing is known.
+        goodput: bytes a second; None where nothing is known, 0 where a relay carries them.
         pace: seconds between two outer steps.
     """
 
@@ -131,6 +131,9 @@ def choose(link: Link, size: Size, allowed: Sequence[str]) -> Choice:
     if goodput is None:
         first = next((each for each in usable if each.codec == FALLBACK), usable[-1])
         return Choice(first.codec, first.bits, f"{first} to {link.partner}: nothing is known of the link yet")
+    if not goodput:
+        least = usable[-1]
+        return Choice(least.codec, least.bits, f"{least} to {link.partner}: a relay is in between")
 
     def seconds(each: Candidate) -> float:
         return size(each.codec, each.bits) / goodput

@@ -13,12 +13,18 @@ class Chooser:
     """Knows the run's contract, the links, and the time between outer steps."""
 
     def __init__(
-        self, manifest: Manifest, sizes: ShareSizes, goodput: Goodput, pace: Callable[[], float]
+        self,
+        manifest: Manifest,
+        sizes: ShareSizes,
+        goodput: Goodput,
+        pace: Callable[[], float],
+        relayed: Callable[[str], bool],
     ) -> None:
         self._manifest = manifest
         self._sizes = sizes
         self._goodput = goodput
         self._pace = pace
+        self._relayed = relayed
 
     def pick(self, engagement: Engagement) -> Choice:
         """Return what our share is written in for this partner.
@@ -35,7 +41,10 @@ class Chooser:
             if choice.codec not in allowed:
                 raise EndedError("failed", f"the partner does not decode {choice.codec}")
             return choice
-        link = Link(engagement.partner, self._goodput.to(engagement.partner), self._pace())
+        partner = engagement.partner
+        # A relay lends its line: it gets the fewest bytes that make sense, whatever it could carry.
+        goodput = 0.0 if self._relayed(partner) else self._goodput.to(partner)
+        link = Link(partner, goodput, self._pace())
         try:
             return choose(link, lambda codec, bits: self._sizes.encoded(mine.fragment, codec, bits), allowed)
         except ValueError as error:

@@ -9,7 +9,7 @@ import trio
 
 from peer.swarm.membership import Membership
 from peer.swarm.stored import StoredRecords, open_stored, stored_form
-from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.transport import Contact, Transport, TransportError, bare
 from peer.swarm.view import View
 from protocol.errors import ProtocolError
 
@@ -18,6 +18,12 @@ PUBLISH_EVERY = 300.0
 
 PUBLISH_RETRY = 15.0
 """Seconds after which a publication that failed is tried again."""
+
+HEAL_TORN = 10.0
+"""The same, while many have fallen silent."""
+
+PUBLISH_PAUSE = 5.0
+"""Seconds from a change of our record to its publication: changes come in groups."""
 
 HEAL_EVERY = 60.0
 """Seconds between two attempts to reach a bootstrap or cached peer that is out of view, though others are
@@ -86,8 +92,7 @@ class Discovery:
         except (TransportError, trio.TooSlowError):
             return
         if peer_id != self._transport.peer_id:
-            bare = address.partition("/p2p/")[0]
-            await self._count(Contact(peer_id, (bare,)))
+            await self._count(Contact(peer_id, (bare(address),)))
 
     async def _greet(self, contact: Contact) -> None:
         if contact.peer_id != self._transport.peer_id:
@@ -118,7 +123,8 @@ class Discovery:
 
     async def _heal(self) -> None:
         while True:
-            await trio.sleep(HEAL_EVERY * (0.5 + self._rng.random()))
+            every = HEAL_TORN if self._view.torn() else HEAL_EVERY
+            await trio.sleep(every * (0.5 + self._rng.random()))
             if self._view.statistics().live:
                 await self._greet_one_out_of_view()
 
@@ -148,7 +154,9 @@ class Discovery:
         while True:
             while not self._view.statistics().live:
                 await self._view.wait_change()
-            await trio.sleep(PUBLISH_EVERY if await self._publish() else PUBLISH_RETRY)
+            with trio.move_on_after(PUBLISH_EVERY if await self._publish() else PUBLISH_RETRY):
+                await self._membership.wait_renewed()
+                await trio.sleep(PUBLISH_PAUSE)
 
     async def _publish(self) -> bool:
         with suppress(TransportError), trio.move_on_after(TABLE_DEADLINE):

@@ -6,7 +6,7 @@ import trio
 
 from peer.errors import BootstrapError, ManifestMismatchError
 from peer.swarm.calls import RefusedError, ask
-from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.transport import Contact, Transport, TransportError, bare
 from protocol.errors import ProtocolError
 from protocol.manifest import SignedManifest, differences, open_manifest
 from protocol.messages import AskManifest, ManifestIs
@@ -68,7 +68,7 @@ def compare(mine: SignedManifest, theirs: SignedManifest, where: str) -> None:
 async def _ask_one(transport: Transport, address: str, mine: SignedManifest | None) -> SignedManifest:
     with trio.fail_after(15):
         peer_id = await transport.dial(address)
-        contact = Contact(peer_id, (address.partition("/p2p/")[0],))
+        contact = Contact(peer_id, (bare(address),))
         answer = await ask(transport, contact, b"", AskManifest(mine=mine), ManifestIs)
     admit(answer.manifest)
     return answer.manifest

@@ -16,6 +16,7 @@ from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.pairing import MOMENT, Pairing
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
+from peer.swarm.waiting import first_of
 from protocol.errors import ProtocolError
 from protocol.messages import Abandon, Accepted, Busy, Noted, Offer
 
@@ -165,7 +166,7 @@ class Matchmaker:
                 free = self._view.next_free(excluding=search.tried)
                 times.append(1.0 if free is None else max(free - now, MOMENT))
         with trio.move_on_after(min(times, default=float("inf"))):
-            await _first(self._view.wait_change, self._pairing.wait_change)
+            await first_of(self._view.wait_change, self._pairing.wait_change)
 
     # ---- our own offers
 
@@ -274,15 +275,3 @@ class Matchmaker:
             patience=self._patience.seconds,
             partner=engagement.partner if engagement else None,
         )
-
-
-async def _first(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Return when the first of several waits does."""
-    async with trio.open_nursery() as nursery:
-
-        async def wait(one: Callable[[], Awaitable[None]]) -> None:
-            await one()
-            nursery.cancel_scope.cancel()
-
-        for one in waits:
-            nursery.start_soon(wait, one)

@@ -2,24 +2,31 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import trio
 
 from peer.swarm.calls import RefusedError, ask
+from peer.swarm.horizon import Horizon, Split
 from peer.swarm.service import Reply
-from peer.swarm.transport import Contact, Transport, TransportError
+from peer.swarm.transport import Contact, Transport, TransportError, bare
 from peer.swarm.view import View
+from peer.swarm.waiting import first_of
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.limits import MAX_ADDRESSES, MAX_RECORDS
 from protocol.messages import AskPeers, Goodbye, Noted, PeersAre
 from protocol.records import PeerRecord, SignedRecord, open_record, sign_record
+from protocol.sketch import Sketch
 
 HEARTBEAT = 10.0
 """Seconds between two rounds of signs of life. Three missed rounds drop a peer."""
 
 HEARTBEAT_FANOUT = 16
 """Peers asked in one round: the work of a peer does not grow with the swarm."""
+
+BRIDGED = 8
+"""Further answers that are asked of a peer of another half of the run."""
 
 GOODBYE_DEADLINE = 1.5
 """Seconds that leaving may spend on telling the others."""
@@ -29,7 +36,14 @@ class Membership:
     """Keeps our record fresh and the view alive by asking known peers for their peers."""
 
     def __init__(
-        self, transport: Transport, identity: Identity, run_id: bytes, view: View, *, rng: random.Random
+        self,
+        transport: Transport,
+        identity: Identity,
+        run_id: bytes,
+        view: View,
+        *,
+        rng: random.Random,
+        on_split: Callable[[Split], None],
     ) -> None:
         self._transport = transport
         self._identity = identity
@@ -38,8 +52,13 @@ class Membership:
         self._sequence = 0
         self._rng = rng
         self._leaving = False
+        self._on_split = on_split
+        self.horizon = Horizon(identity.peer_id, lambda: [contact.peer_id for contact in view.live()])
+        """What our heartbeats carry of the swarm, and what those of others show."""
         self.shard = 0
         """The shard of the data that our record names."""
+        self._relaying = False
+        self._renewed = trio.Event()
 
     def record(self) -> SignedRecord:
         """Sign what is true of us now. Wall-clock nanoseconds make the sequence grow over restarts too."""
@@ -48,17 +67,30 @@ class Membership:
             run_id=self._run_id,
             peer_id=self._identity.peer_id,
             sequence=self._sequence,
-            addresses=_bare(self._transport.addresses),
+            addresses=tuple(bare(address) for address in self._transport.addresses[:MAX_ADDRESSES]),
             shard=self.shard,
+            relay=self._relaying,
             goodbye=self._leaving,
         )
         return sign_record(record, self._identity)
 
+    def renew(self, *, relaying: bool) -> None:
+        """Tell the others of our new record: where we are dialled has changed, or whether we are a relay."""
+        self._relaying = relaying
+        renewed, self._renewed = self._renewed, trio.Event()
+        renewed.set()
+
+    async def wait_renewed(self) -> None:
+        """Wait until `renew` is called."""
+        await self._renewed.wait()
+
     async def serve_peers(self, caller: str, call: AskPeers) -> Reply:
         """Answer `AskPeers`: learn who called, and pass on some that we know."""
+        sketch = self.horizon.sketch()
         self._learn_from(caller, call.mine)
+        self._compare(caller, call.sketch)
         records = (self.record(), *self._view.sample(MAX_RECORDS - 1))
-        return PeersAre(records=records)
+        return PeersAre(records=records, sketch=sketch)
 
     async def serve_goodbye(self, caller: str, call: Goodbye) -> Reply:
         """Answer `Goodbye`. The record is signed, so it counts whoever brings it."""
@@ -78,15 +110,31 @@ class Membership:
         if self._leaving:
             return False
         try:
-            answer = await ask(self._transport, contact, self._run_id, AskPeers(mine=self.record()), PeersAre)
-            if not answer.records:
-                raise ProtocolError("a peer answers without its own record")
-            self._learn_from(contact.peer_id, answer.records[0])
+            split = await self._exchange_records(contact)
+            if split is not None:
+                # One answer names some of its half; the heartbeats that follow greet them, and they ours.
+                for _ in range(min(split.theirs // MAX_RECORDS, BRIDGED)):
+                    await self._exchange_records(contact)
         except (TransportError, ProtocolError, RefusedError):
             self._view.missed(contact.peer_id)
             return False
-        self._view.learn_all(answer.records[1:])
         return True
+
+    async def _exchange_records(self, contact: Contact) -> Split | None:
+        call = AskPeers(mine=self.record(), sketch=self.horizon.sketch())
+        answer = await ask(self._transport, contact, self._run_id, call, PeersAre)
+        if not answer.records:
+            raise ProtocolError("a peer answers without its own record")
+        self._learn_from(contact.peer_id, answer.records[0])
+        split = self._compare(contact.peer_id, answer.sketch)
+        self._view.learn_all(answer.records[1:])
+        return split
+
+    def _compare(self, peer_id: str, sketch: Sketch | None) -> Split | None:
+        split = self.horizon.hear(peer_id, sketch)
+        if split is not None:
+            self._on_split(split)
+        return split
 
     async def beat(self) -> None:
         """Do one round: greet the unproved first, then a draw of the live."""
@@ -106,7 +154,7 @@ class Membership:
                 continue
             # Random lengths keep peers that started together from beating together.
             with trio.move_on_after(HEARTBEAT * (0.5 + self._rng.random())):
-                await self._view.wait_change()
+                await first_of(self._view.wait_change, self.wait_renewed)
 
     def _unproved(self) -> list[Contact]:
         live = {contact.peer_id for contact in self._view.live()}
@@ -126,7 +174,3 @@ class Membership:
             await ask(self._transport, contact, self._run_id, farewell, Noted)
         except (TransportError, ProtocolError, RefusedError):
             return
-
-
-def _bare(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(address.partition("/p2p/")[0] for address in addresses[:MAX_ADDRESSES])

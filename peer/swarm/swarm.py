@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -16,14 +16,17 @@ from peer.swarm.engagement import OwnShare
 from peer.swarm.exchange import Exchanger, ExchangeStatistics, Outcome
 from peer.swarm.fetcher import Fetcher
 from peer.swarm.gatherer import Gatherer
+from peer.swarm.horizon import HorizonStatistics, Split
 from peer.swarm.learner import Learner
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
+from peer.swarm.measuring import MeasureServer
 from peer.swarm.membership import Membership
 from peer.swarm.objects import ObjectStore
 from peer.swarm.pairing import KEPT, Pairing
 from peer.swarm.part_fetcher import PartFetcher
 from peer.swarm.partner_calls import PartnerCalls
 from peer.swarm.pull import PieceServer
+from peer.swarm.reachability import PortMapper, Reachability, ReachStatistics
 from peer.swarm.reader import Reader
 from peer.swarm.reducer import Reducer
 from peer.swarm.reduction import Tools
@@ -58,6 +61,12 @@ class Observer(Protocol):
     def state_served(self, peer_id: str, size: int) -> None:
         """Hear that a newcomer was promised our state of `size` bytes."""
 
+    def split_noticed(self, split: Split) -> None:
+        """Hear that a peer belongs to another half of the run, which did not know ours."""
+
+    def reach_changed(self, reach: ReachStatistics) -> None:
+        """Hear that others reach us in another way than before, or that it is known now."""
+
 
 @dataclass(frozen=True, slots=True)
 class SwarmStatistics:
@@ -71,6 +80,8 @@ class SwarmStatistics:
     state: StateStatistics | None
     transport: TransportStatistics
     bulk_bytes_out: int
+    horizon: HorizonStatistics = field(default_factory=HorizonStatistics)
+    reach: ReachStatistics = field(default_factory=ReachStatistics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,16 @@ class Run:
         return self.sealed.run_id
 
 
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What a peer does so that others reach it, and it helps them to be reached."""
+
+    volunteers: bool = True
+    """Be a relay for those who cannot be dialled, once it is proved that we can be."""
+    mapper: PortMapper | None = None
+    """Asks our router for a port."""
+
+
 class Swarm:
     """The network side of one peer in one run.
 
@@ -105,6 +126,7 @@ class Swarm:
         observer: Observer,
         *,
         rng: random.Random | None = None,
+        ladder: Ladder = Ladder(),
     ) -> None:
         self._transport = transport
         self._run = run
@@ -121,7 +143,10 @@ class Swarm:
         self._rng = rng or random.Random()
         self.view = View(identity.peer_id, run_id, rng=self._rng)
         self.view.on_change(observer.peer_changed)
-        self.membership = Membership(transport, identity, run_id, self.view, rng=self._rng)
+        self.view.is_relayed = transport.relayed
+        self.membership = Membership(
+            transport, identity, run_id, self.view, rng=self._rng, on_split=observer.split_noticed
+        )
         self._discovery = Discovery(
             transport,
             run_id,
@@ -130,6 +155,13 @@ class Swarm:
             bootstraps=run.bootstraps,
             cached=run.cached,
             rng=self._rng,
+        )
+        self.reach = Reachability(
+            transport,
+            self.view,
+            volunteers=ladder.volunteers,
+            mapper=ladder.mapper,
+            on_change=self._reach_changed,
         )
         self._pieces = PieceServer(store)
         if run.manifest.outer.group > PAIR:
@@ -152,7 +184,7 @@ class Swarm:
         # How long a trainer may take for an answer, ours or a partner's: it looks up between inner steps.
         thinking = AdaptiveDeadline(first=10.0, floor=5.0, ceiling=120.0)
         goodput = self._pieces.goodput
-        chooser = Chooser(manifest, sizes, goodput, lambda: pairing.pace)
+        chooser = Chooser(manifest, sizes, goodput, lambda: pairing.pace, self._transport.relayed)
         fetcher = Fetcher(self._transport, self._run.run_id, self.store, goodput)
         writer = Writer(fetcher, learner, sizes, chooser, thinking)
         reader = Reader(fetcher, learner, sizes, thinking, decodes=decodes)
@@ -201,6 +233,11 @@ class Swarm:
             self.serving.set()
             nursery.start_soon(self.membership.run)
             nursery.start_soon(self._discovery.run)
+            nursery.start_soon(self.reach.run)
+
+    def _reach_changed(self, reach: ReachStatistics) -> None:
+        self.membership.renew(relaying=reach.relaying)
+        self._observer.reach_changed(reach)
 
     def _serve(self, donor: Donor) -> None:
         serve = self.service.serve
@@ -210,6 +247,7 @@ class Swarm:
         serve(messages.AskState, donor.serve)
         serve(messages.Pull, self._pieces.serve)
         self._partner_calls.register(self.service)
+        MeasureServer().register(self.service)
 
     async def _serve_manifest(self, caller: str, call: messages.AskManifest) -> Reply:
         if call.mine is not None and call.mine.run_id != self._run.run_id:
@@ -269,6 +307,8 @@ class Swarm:
             state=self._donor.statistics() if self._donor else None,
             transport=self._transport.statistics(),
             bulk_bytes_out=self._pieces.bytes_out,
+            horizon=self.membership.horizon.statistics(),
+            reach=self.reach.statistics(),
         )
 
 

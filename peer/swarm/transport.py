@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class TransportError(Exception):
@@ -54,6 +54,64 @@ class Contact:
     addresses: tuple[str, ...]
 
 
+def bare(address: str) -> str:
+    """Return a multiaddr without the `/p2p/` and PeerID of the peer that it leads to, where it has them.
+
+    A circuit's address names its relay before `/p2p-circuit`; that name stays.
+    """
+    head, _, _ = address.rpartition("/")
+    return head.removesuffix("/p2p") if head.endswith("/p2p") else address
+
+
+@dataclass(frozen=True, slots=True)
+class DialBack:
+    """How a peer sees us, and whether it reached us over a new connection to an address of ours.
+
+    Attributes:
+        prober: who tried.
+        address: what it tried: where it sees us, and the port that we named. Without `/p2p/`.
+        result: what became of it. Our word where it is `reached`: a nonce came in; the peer's otherwise.
+        seen_port: from which port our connection to it comes, as it sees it; None where it dialled us.
+        own_port: from which port that connection leaves us; None where it dialled us.
+    """
+
+    prober: str
+    address: str
+    result: Literal["reached", "silent", "refused", "stranger"]
+    seen_port: int | None
+    own_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A relay's promise, which lasts for some seconds and no longer than the connection to the relay."""
+
+    circuits: tuple[str, ...]
+    """Addresses of ours that lead through the relay, without `/p2p/` and our PeerID."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatistics:
+    """What we carry for others, all 0 while we offer nothing."""
+
+    reservations: int = 0
+    """Held at present."""
+    circuits: int = 0
+    """Open at present."""
+    circuits_opened: int = 0
+    refused: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PunchStatistics:
+    """Attempts to make a relayed connection a direct one."""
+
+    tried: int = 0
+    succeeded: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class TransportStatistics:
     """What a transport has done since it started."""
@@ -67,6 +125,11 @@ class TransportStatistics:
     bytes_sent: int
     dht_peers: int
     dht_evictions: int
+    relayed_connections: int = 0
+    """Of the connections, those that a relay carries."""
+    dial_backs_served: int = 0
+    relay: RelayStatistics = RelayStatistics()
+    punching: PunchStatistics = PunchStatistics()
 
 
 class Transport(Protocol):
@@ -94,6 +157,42 @@ class Transport(Protocol):
 
     def connected(self) -> Sequence[str]:
         """PeerIDs with at least one live connection."""
+
+    def relayed(self, peer_id: str) -> bool:
+        """Whether we are connected to a peer through relays alone."""
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """What the operator says leads here; without `/p2p/`."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Where our sockets listen, as this machine sees it; without `/p2p/`, nothing proved."""
+
+    def present(self, announced: Sequence[str], predicted: Sequence[str] = ()) -> None:
+        """Tell others to dial us at `announced` from now on; without `/p2p/`.
+
+        Args:
+            announced: addresses and circuits.
+            predicted: where we expect to be met in hole punching.
+        """
+
+    async def ask_dial_back(self, peer_id: str, port: int) -> DialBack:
+        """Let a peer that we are connected to directly try to reach us at `port` over a new connection.
+
+        Raises:
+            TransportError: it does not do that now, or went away.
+        """
+
+    def offer_relay(self, *, willing: bool) -> None:
+        """Carry control traffic of peers that ask for a reservation, within bounds, or stop to."""
+
+    async def reserve(self, relay: Contact) -> Reservation:
+        """Ask a peer to let others reach us through it.
+
+        Raises:
+            TransportError: it does not offer that, is full, or cannot be reached.
+        """
 
     async def join_table(self, run_id: bytes, known: Sequence[Contact], rules: RecordRules) -> None:
         """Enter the run's own DHT, through peers already known. Called once.

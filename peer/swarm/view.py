@@ -18,6 +18,9 @@ AVOIDED_FIRST = 10.0
 AVOIDED_LONGEST = 600.0
 """Seconds without exchanges after one failed: doubling, so a peer that stalls on purpose costs little."""
 
+TORN_FOR = 600.0
+"""Seconds for which a peer that fell silent counts as a sign of a partition."""
+
 MOST_PEERS = 1024
 """Peers kept; the DHT finds others when they are needed."""
 
@@ -62,9 +65,12 @@ class View:
         self.rng = rng
         self._entries: dict[str, _Entry] = {}
         self._departed: OrderedDict[str, int] = OrderedDict()
+        self._silent: OrderedDict[str, float] = OrderedDict()
         self._alone_since = trio.current_time()
         self._changed = trio.Event()
         self._listeners: list[Callable[[str, str], None]] = []
+        self.is_relayed: Callable[[str], bool] = lambda _: False
+        """Whether we are connected to a peer through a relay alone."""
 
     def on_change(self, listener: Callable[[str, str], None]) -> None:
         """Call `listener(peer_id, what)` when a peer comes (`"seen"`) or goes (`"goodbye"`, `"silent"`)."""
@@ -127,6 +133,7 @@ class View:
         entry.missed = 0
         if not entry.answered:
             entry.answered = True
+            self._silent.pop(peer_id, None)
             self._tell(peer_id, "seen")
 
     def missed(self, peer_id: str) -> None:
@@ -162,14 +169,18 @@ class View:
         return max(entry.avoided_until - trio.current_time(), 0.0) if entry else 0.0
 
     def draw(self, excluding: Iterable[str] = ()) -> Contact | None:
-        """Return a live peer uniformly at random, or None where none is free."""
+        """Return a live peer uniformly at random, or None where none is free.
+
+        Peers behind relays are drawn where nobody else is free: relays carry little.
+        """
         out, now = set(excluding), trio.current_time()
         free = [
             entry
             for peer_id, entry in self._entries.items()
             if entry.answered and not entry.missed and entry.busy_until <= now and peer_id not in out
         ]
-        return _contact(self.rng.choice(free).record) if free else None
+        direct = [entry for entry in free if not self.is_relayed(entry.record.peer_id)]
+        return _contact(self.rng.choice(direct or free).record) if free else None
 
     def next_free(self, excluding: Iterable[str] = ()) -> float | None:
         """Return when (trio's clock) the first busy live peer is free again, or None without any."""
@@ -193,6 +204,11 @@ class View:
             for entry in self._entries.values()
             if entry.answered and not entry.missed and entry.avoided_until <= now
         ]
+
+    def relays(self) -> list[Contact]:
+        """Return the peers that have answered and offer to be relays, in random order."""
+        offering = [entry for entry in self._entries.values() if entry.answered and entry.record.relay]
+        return [_contact(entry.record) for entry in self.rng.sample(offering, len(offering))]
 
     def records(self, peer_ids: Iterable[str]) -> list[SignedRecord]:
         """Return the records of those of the peers that are known."""
@@ -220,6 +236,12 @@ class View:
         """Wait until a peer comes or goes."""
         await self._changed.wait()
 
+    def torn(self) -> bool:
+        """Whether of those in view a good part has lately fallen silent: our line, or a partition."""
+        now = trio.current_time()
+        lost = sum(now - at < TORN_FOR for at in self._silent.values())
+        return 2 * lost >= max(sum(entry.answered for entry in self._entries.values()), 1)
+
     def _known_sequence(self, peer_id: str) -> int:
         entry = self._entries.get(peer_id)
         return entry.record.sequence if entry else self._departed.get(peer_id, -1)
@@ -231,6 +253,10 @@ class View:
         while len(self._departed) > MOST_DEPARTED:
             self._departed.popitem(last=False)
         if entry is not None and entry.answered:
+            if why == "silent":
+                self._silent[peer_id] = trio.current_time()
+                while len(self._silent) > MOST_PEERS:
+                    self._silent.popitem(last=False)
             self._tell(peer_id, why)
 
     def _tell(self, peer_id: str, what: str) -> None:

@@ -103,6 +103,45 @@ class NoLongerAlone(Event, frozen=True, kw_only=True):
         return f"no longer alone, after {format_seconds(self.seconds)}"
 
 
+class SplitNoticed(Event, frozen=True, kw_only=True):
+    """Two halves of the run that did not know each other have met; they are joined from now on."""
+
+    peer: str
+    ours: int
+    theirs: int
+
+    def _words(self) -> str:
+        return (
+            f"SPLIT: {short_peer(self.peer)} is of another half of this run, {self.theirs} peers that our "
+            f"{self.ours} did not know; joining them"
+        )
+
+
+class ReachChanged(Event, frozen=True, kw_only=True):
+    """It is known how others reach us, or it has changed."""
+
+    reachable: bool | None
+    """Whether new connections reach us; None while nobody has tried."""
+    nat: str
+    """`none`, `port-preserving`, `random-port` or `unknown`."""
+    addresses: tuple[str, ...]
+    """What others are told."""
+    circuits: tuple[str, ...] = ()
+    """Of these, the ways through relays."""
+    relaying: bool = False
+
+    def _words(self) -> str:
+        if self.reachable:
+            relay = "; a relay for those who cannot" if self.relaying else ""
+            return f"others can dial this peer at {', '.join(self.addresses)}{relay}"
+        if self.reachable is None:
+            return f"announcing {', '.join(self.addresses) or 'no address yet'}"
+        router = f" (router: {self.nat})" if "port" in self.nat else ""
+        relays = len(self.circuits)
+        how = f"{relays or 'no'} relay{'s' * (relays > 1)}"
+        return f"NOBODY CAN DIAL THIS PEER{router}; reached through {how}; see `peer doctor`"
+
+
 class TrainerStarted(Event, frozen=True, kw_only=True):
     """The trainer process has its model on its device."""
 
@@ -281,6 +320,8 @@ AnyEvent = (
     | PeerGone
     | Alone
     | NoLongerAlone
+    | SplitNoticed
+    | ReachChanged
     | TrainerStarted
     | TrainerDied
     | Checkpointed

@@ -14,6 +14,7 @@ from prometheus_client.core import (
 
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
 from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
@@ -128,8 +129,17 @@ def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
         "Seconds since the last live peer was in view; 0 while one is.",
         swarm.view.alone_seconds,
     )
+    yield _gauge(
+        "swarm_size", "Peers of the run, this one included, as far as neighbours tell.", swarm.horizon.size
+    )
+    yield _counter(
+        "splits",
+        "Increments when a peer turns out to be of a half of the run that this one's did not know.",
+        swarm.horizon.splits,
+    )
     yield from _exchanges(swarm.exchange, swarm.match, swarm.bulk_bytes_out)
     yield from _transport(swarm.transport)
+    yield from _reach(swarm.reach, swarm.transport)
     yield _counter(
         "bootstrap_attempts",
         "Increments when a bootstrap or cached address is dialled.",
@@ -187,6 +197,39 @@ def _exchanges(exchange: ExchangeStatistics, match: MatchStatistics, bytes_out: 
     )
     yield _counter("offers", "Increments when we offer a share to a partner.", match.offers)
     yield _counter("busy_answers", "Increments when such an offer is answered with busy.", match.busy_answers)
+
+
+def _reach(reach: ReachStatistics, transport: TransportStatistics) -> Iterator[Metric]:
+    if reach.verdict.reachable is not None:
+        yield _gauge(
+            "reachable",
+            "1 where new connections reach this peer, by what others found; 0 where none does.",
+            reach.verdict.reachable,
+        )
+    yield _gauge("relays_held", "Addresses of this peer that lead through relays.", len(reach.circuits))
+    yield _gauge(
+        "relayed_connections", "Open connections that a relay carries.", transport.relayed_connections
+    )
+    yield _labelled(
+        "dial_backs",
+        "Increments when a peer has tried to reach this one on its request (in), or this one another (out).",
+        "direction",
+        {"in": reach.answered, "out": transport.dial_backs_served},
+    )
+    yield _labelled(
+        "punches",
+        "Increments when a relayed connection was to become a direct one, by whether it did.",
+        "result",
+        {
+            "direct": transport.punching.succeeded,
+            "relayed": max(transport.punching.tried - transport.punching.succeeded, 0),
+        },
+    )
+    relay = transport.relay
+    yield _gauge("relay_reservations", "Peers that may be reached through this one.", relay.reservations)
+    yield _gauge("relay_circuits", "Connections that this peer carries for others.", relay.circuits)
+    yield _counter("relay_bytes", "Bytes carried for others, once for each.", relay.bytes)
+    yield _counter("relay_refusals", "Increments when a reservation or a circuit is declined.", relay.refused)
 
 
 def _histogram(peer: PeerStatistics) -> Metric:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,14 @@ every = 50
 class PeerProcess:
     """One `peer start`, whose events arrive in a queue as it logs them."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
-        self.home = home
-        command = [sys.executable, "-m", "peer", "start", "--home", str(home), "--log-format", "json"]
-        command += ["--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof", *arguments]
+    def __init__(
+        self, home: Path, *arguments: str, inside: Sequence[str] = (), listen: str = "/ip4/127.0.0.1/tcp/0"
+    ) -> None:
+        """Start it, with `inside` before its command: what brings it to another network."""
+        self.home, self.inside = home, list(inside)
+        command = [*inside, sys.executable, "-m", "peer", "start", "--home", str(home)]
+        command += ["--log-format", "json", "--listen", listen, "--metrics-port", "0", "--stop-on-eof"]
+        command += arguments
         self.process: Any = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

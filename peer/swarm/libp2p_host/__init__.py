@@ -13,7 +13,7 @@ import os
 # read.
 os.environ.setdefault("PY_YAMUX_RELEASE_ON_READ", "0")
 
-from peer.swarm.libp2p_host.limits import ConnectionLimits, TableLimits
+from peer.swarm.libp2p_host.limits import ConnectionLimits, RelayLimits, TableLimits
 from peer.swarm.libp2p_host.opening import open_transport
 
-__all__ = ["ConnectionLimits", "TableLimits", "open_transport"]
+__all__ = ["ConnectionLimits", "RelayLimits", "TableLimits", "open_transport"]

@@ -1,4 +1,8 @@
-"""Addresses as text: `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT[/p2p/PEERID]`, parsed without trusting them."""
+"""Addresses as text, parsed without trusting them.
+
+Direct ones are `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT`. A circuit through a relay is the relay's own address,
+`/p2p/`, its PeerID and `/p2p-circuit`. `/p2p/` and the PeerID of the peer itself may follow either.
+"""
 
 import re
 import socket
@@ -6,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from peer.swarm.transport import TransportError
+from peer.swarm.transport import TransportError, bare
 from protocol.limits import MAX_ADDRESS, MAX_ADDRESSES
 
 _FAMILIES = {
@@ -17,6 +21,8 @@ _FAMILIES = {
     "dns": socket.AF_UNSPEC,
 }
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_PEER_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{20,64}")
+_CIRCUIT = "/p2p-circuit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,34 @@ class Address:
         return _FAMILIES[self.family]
 
 
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """The way to a peer that has a reservation with a relay."""
+
+    relay: Address
+    relay_id: str
+
+    def __str__(self) -> str:
+        return f"{self.relay}/p2p/{self.relay_id}{_CIRCUIT}"
+
+
+Route = Address | Circuit
+
+
+def parse_route(text: str) -> Route:
+    """Parse an address or a circuit, without the `/p2p/` of the peer that it leads to.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if not text.endswith(_CIRCUIT) or len(text) > MAX_ADDRESS:
+        return parse(text)
+    relay, _, relay_id = text.removesuffix(_CIRCUIT).partition("/p2p/")
+    if not _PEER_ID.fullmatch(relay_id):
+        raise ValueError(f"{relay_id!r} is no PeerID, in {text!r}")
+    return Circuit(parse(relay), relay_id)
+
+
 def parse(text: str) -> Address:
     """Parse an address without `/p2p/`.
 
@@ -62,36 +96,37 @@ def parse(text: str) -> Address:
     return Address(family, host, int(port))
 
 
-def parse_full(text: str) -> tuple[Address, str]:
+def parse_full(text: str) -> tuple[Route, str]:
     """Parse an address that ends in `/p2p/PEERID`, and return both.
 
     Raises:
         TransportError: saying what is wrong with it.
     """
-    endpoint, separator, peer_id = text.partition("/p2p/")
-    if not separator or not peer_id:
+    endpoint, separator, peer_id = text.rpartition("/p2p/")
+    if not separator or not peer_id or bare(text) == text:
         raise TransportError(f"{text[:MAX_ADDRESS]!r} does not end in /p2p/ and a PeerID")
     try:
-        return parse(endpoint), peer_id
+        return parse_route(endpoint), peer_id
     except ValueError as error:
         raise TransportError(str(error)) from error
 
 
-def dialable(texts: Iterable[str], *, names: bool) -> list[Address]:
+def dialable(texts: Iterable[str], *, names: bool) -> list[Route]:
     """Return what of `texts` can be dialled, at most MAX_ADDRESSES, and drop the rest silently.
 
     Args:
         texts: claims of a stranger.
         names: whether to keep addresses that must be looked up.
     """
-    kept: dict[Address, None] = {}
+    kept: dict[Route, None] = {}
     for text in texts:
         try:
-            address = parse(text)
+            route = parse_route(text)
         except ValueError:
             continue
+        address = route.relay if isinstance(route, Circuit) else route
         if address.port and (names if address.named else _is_somewhere(address.host)):
-            kept[address] = None
+            kept[route] = None
         if len(kept) == MAX_ADDRESSES:
             break
     return list(kept)

@@ -75,9 +75,18 @@ class Handshakes:
 def _origin(stream: TrioTCPStream) -> str:
     # libp2p's own get_remote_address knows no IPv6.
     try:
-        address = ip_address(stream.stream.socket.getpeername()[0].partition("%")[0])
+        return origin_of(stream.stream.socket.getpeername()[0].partition("%")[0])
     except (OSError, ValueError):
         return "unknown"
+
+
+def origin_of(host: str) -> str:
+    """Return what stands for one host in our counts: its IPv4 address, or its IPv6 /64.
+
+    Raises:
+        ValueError: it is no IP address.
+    """
+    address = ip_address(host)
     if isinstance(address, IPv6Address):
         return address.exploded[:19] if address.ipv4_mapped is None else str(address.ipv4_mapped)
     return str(address)

@@ -33,3 +33,20 @@ class TableLimits:
     """How long a peer that did not answer is left alone."""
     refresh: float = 120.0
     """Between two walks that renew the routing table."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What a peer that others can dial gives to those that they cannot. Times are in seconds."""
+
+    reservations: int = 32
+    reserved_for: float = 1800.0
+    circuits: int = 32
+    """Open at once."""
+    circuits_per_peer: int = 4
+    """Of them, those that one peer has opened, and those that lead to one."""
+    circuit_seconds: float = 3600.0
+    circuit_bytes: int = 256 << 20
+    """Of one circuit, both directions: control for hours, or some exchanges of a small codec."""
+    rate: float = 1 << 20
+    """Bytes a second of all circuits together."""

@@ -1,12 +1,15 @@
 """yamux that a hostile, frozen or vanished peer cannot fill, block or outlive."""
 
 import struct
+from collections.abc import Callable
 
 import trio
 from libp2p.abc import IMuxedConn, ISecureConn
 from libp2p.custom_types import TProtocol
 from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.io.utils import read_exactly
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.generic_selector import GenericMultistreamSelector
 from libp2p.security.noise.io import MAX_PLAINTEXT_LENGTH
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
@@ -22,12 +25,15 @@ from libp2p.stream_muxer.yamux.yamux import (
 )
 
 from peer.swarm.libp2p_host.frames import FrameQueue
+from protocol.reach_calls import DIAL_BACK_PROTOCOL, NONCE_BYTES
 
 MAX_FRAME = 1 << 20
 """Bytes of one DATA frame. Every yamux sends at most 64 KiB; stock 0.8.1 would read 16 MiB into memory."""
 
 MAX_STREAMS = 512
 """Open streams of one connection, either side's."""
+
+NONCE_ACCEPTED = b"\x01"
 
 # A DATA frame of stock size is 17 bytes too long for one noise message, and goes out as two: a quarter of the
 # throughput. Drop when a libp2p release measures its frames by noise.
@@ -192,19 +198,44 @@ class GuardedYamux(Yamux):  # type: ignore[misc]
         await self.secured_conn.close()
 
 
+class NonceBroughtError(Exception):
+    """A connection that brought a nonce, and so has done what it was opened for."""
+
+
 class GuardedMuxers(MuxerMultistream):  # type: ignore[misc]
-    """Negotiates yamux and makes it a guarded one. The stock class names `Yamux` itself."""
+    """Negotiates yamux and makes it a guarded one. The stock class names `Yamux` itself.
+
+    Attributes:
+        on_nonce: called with what a connection for dial-back brought; says whether it was expected.
+    """
 
     def __init__(self, ping_every: float, ping_within: float) -> None:
         super().__init__({TProtocol(PROTOCOL_ID): GuardedYamux})
+        self._inbound: GenericMultistreamSelector[type[GuardedYamux] | None] = GenericMultistreamSelector()
+        self._inbound.add_handler(TProtocol(PROTOCOL_ID), GuardedYamux)
+        self._inbound.add_handler(TProtocol(DIAL_BACK_PROTOCOL), None)
         self._ping_every = ping_every
         self._ping_within = ping_within
+        self.on_nonce: Callable[[ID, bytes], bool] = _expects_none
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
-        """Agree on yamux over a secured connection."""
-        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        """Agree on yamux over a secured connection, or take the nonce that an inbound one brings.
+
+        Raises:
+            NonceBroughtError: it was the latter.
+        """
+        selector = self._selector if conn.is_initiator else self._inbound
+        protocol, kind = await selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        if kind is None:
+            if self.on_nonce(peer_id, await read_exactly(conn, NONCE_BYTES)):
+                await conn.write(NONCE_ACCEPTED)
+            raise NonceBroughtError
         muxed = GuardedYamux(conn, peer_id, self._ping_every, self._ping_within)
         return self._annotate_connection(muxed, conn, protocol)
+
+
+def _expects_none(_: ID, __: bytes) -> bool:
+    return False
 
 
 def _header(kind: int, flags: int, stream_id: int, length: int) -> bytes:

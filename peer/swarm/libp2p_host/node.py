@@ -7,14 +7,26 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
-from peer.swarm.libp2p_host.addresses import parse_full
+from peer.swarm.libp2p_host.addresses import Address, Circuit, dialable, parse_full
+from peer.swarm.libp2p_host.announcement import Announcement
 from peer.swarm.libp2p_host.failures import as_transport_error
 from peer.swarm.libp2p_host.host import GuardedHost
 from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.libp2p_host.limits import ConnectionLimits, TableLimits
+from peer.swarm.libp2p_host.paths import is_relayed
+from peer.swarm.libp2p_host.reach import Reach
 from peer.swarm.libp2p_host.stream import Libp2pStream, Traffic
 from peer.swarm.libp2p_host.table import RunTable
-from peer.swarm.transport import Contact, Handler, RecordRules, Stream, TransportError, TransportStatistics
+from peer.swarm.transport import (
+    Contact,
+    DialBack,
+    Handler,
+    RecordRules,
+    Reservation,
+    Stream,
+    TransportError,
+    TransportStatistics,
+)
 
 _HANG_UP = 2.0
 
@@ -23,9 +35,17 @@ class Libp2pTransport:
     """A running host. Make one with `open_transport`."""
 
     def __init__(
-        self, host: GuardedHost, nursery: trio.Nursery, limits: ConnectionLimits, table_limits: TableLimits
+        self,
+        host: GuardedHost,
+        nursery: trio.Nursery,
+        limits: ConnectionLimits,
+        table_limits: TableLimits,
+        announcement: Announcement,
+        reach: Reach,
     ) -> None:
         self._host = host
+        self._announcement = announcement
+        self._reach = reach
         self._nursery = nursery
         self._limits = limits
         self._table_limits = table_limits
@@ -42,7 +62,22 @@ class Libp2pTransport:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where others can dial us: full multiaddrs with `/p2p/`, none unspecified (0.0.0.0)."""
-        return tuple(str(address) for address in self._host.get_addrs())
+        return tuple(f"{address}/p2p/{self.peer_id}" for address in self._announcement.current())
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """What the operator says leads here; without `/p2p/`."""
+        return self._announcement.claimed
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Where our sockets listen, as this machine sees it; without `/p2p/`, nothing proved."""
+        return self._announcement.candidates()
+
+    def present(self, announced: Sequence[str], predicted: Sequence[str] = ()) -> None:
+        """Tell others to dial us at `announced` from now on; expect to be met at `predicted` in punching."""
+        self._announcement.tell(announced)
+        self._reach.puncher.predicted = tuple(predicted)
 
     def handle(self, protocol: str, handler: Handler) -> None:
         """Serve inbound streams of `protocol`."""
@@ -97,6 +132,35 @@ class Libp2pTransport:
         swarm = self._host.swarm
         return [str(peer.to_base58()) for peer in list(swarm.connections) if swarm.live_connections(peer)]
 
+    def relayed(self, peer_id: str) -> bool:
+        """Whether we are connected to a peer through relays alone."""
+        return self._host.swarm.only_relayed(libp2p_id(peer_id))
+
+    async def ask_dial_back(self, peer_id: str, port: int) -> DialBack:
+        """Let a peer that we are connected to directly try to reach us at `port` over a new connection.
+
+        Raises:
+            TransportError: it does not do that now, or went away.
+        """
+        return await self._reach.ask_dial_back(libp2p_id(peer_id), port)
+
+    def offer_relay(self, *, willing: bool) -> None:
+        """Carry control traffic of peers that ask for a reservation, within bounds, or stop to."""
+        self._reach.relay.willing = willing
+
+    async def reserve(self, relay: Contact) -> Reservation:
+        """Ask a peer to let others reach us through it.
+
+        Raises:
+            TransportError: it does not offer that, is full, or cannot be reached.
+        """
+        peer = libp2p_id(relay.peer_id)
+        if not self._host.swarm.live_connections(peer):
+            await self._connect(peer, relay.addresses)
+        seconds = await self._reach.circuits.reserve(peer)
+        routes = [route for route in dialable(relay.addresses, names=False) if isinstance(route, Address)]
+        return Reservation(tuple(str(Circuit(route, relay.peer_id)) for route in routes), seconds)
+
     async def join_table(self, run_id: bytes, known: Sequence[Contact], rules: RecordRules) -> None:
         """Enter the run's own DHT, through peers already known. Called once.
 
@@ -148,6 +212,10 @@ class Libp2pTransport:
             bytes_sent=self._traffic.sent,
             dht_peers=0 if self._table is None else self._table.size,
             dht_evictions=0 if self._table is None else self._table.evictions,
+            relayed_connections=sum(is_relayed(one.muxed_conn) for one in swarm.get_connections()),
+            dial_backs_served=self._reach.dial_backs.served,
+            relay=self._reach.relay.statistics(),
+            punching=self._reach.puncher.statistics(),
         )
 
     async def _connect(self, peer: ID, addresses: Sequence[str]) -> None:

@@ -9,17 +9,18 @@ from multiaddr.utils import get_network_addrs
 
 from peer.errors import ListenError
 from peer.swarm.libp2p_host.addresses import announced
+from peer.swarm.libp2p_host.announcement import Announcement
 from peer.swarm.libp2p_host.failures import unwrapped
 from peer.swarm.libp2p_host.host import GuardedHost
 from peer.swarm.libp2p_host.keys import key_pair_of
-from peer.swarm.libp2p_host.limits import ConnectionLimits, TableLimits
+from peer.swarm.libp2p_host.limits import ConnectionLimits, RelayLimits, TableLimits
 from peer.swarm.libp2p_host.listening import announceable, listenable
 from peer.swarm.libp2p_host.node import Libp2pTransport
 from peer.swarm.libp2p_host.quiet import quieten
+from peer.swarm.libp2p_host.reach import Reach
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
 from peer.swarm.transport import Transport
 from protocol.identity import Identity
-from protocol.limits import MAX_ADDRESSES
 
 _GOODBYE = 1.0
 
@@ -33,6 +34,7 @@ async def open_transport(
     announce_loopback: bool = False,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
     table_limits: TableLimits = TableLimits(),  # noqa: B008 - frozen
+    relay_limits: RelayLimits = RelayLimits(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Transport]:
     """Run a libp2p host: TCP, noise and yamux only.
 
@@ -43,6 +45,7 @@ async def open_transport(
         announce_loopback: whether to tell others loopback addresses where a wildcard includes them.
         limits: bounds on connections and streams.
         table_limits: bounds on the DHT.
+        relay_limits: bounds on what is carried for others.
 
     Raises:
         ListenError: an address is malformed or cannot be bound.
@@ -50,14 +53,15 @@ async def open_transport(
     quieten()
     where = [Multiaddr(str(address)) for address in listenable(listen)]
 
-    told = announceable(announce)
+    told = tuple(str(address) for address in announceable(announce))
+    swarm = GuardedSwarm(key_pair_of(identity), limits)
 
-    def advertise(candidates: list[Multiaddr]) -> list[Multiaddr]:
-        texts = [str(candidate) for candidate in candidates]
-        reached = announced(texts, get_network_addrs, loopback=announce_loopback)
-        return [Multiaddr(str(address)) for address in [*told, *reached][:MAX_ADDRESSES]]
+    def candidates() -> tuple[str, ...]:
+        bound = (str(address) for address in swarm.listening_ports())
+        return tuple(map(str, announced(bound, get_network_addrs, loopback=announce_loopback)))
 
-    host = GuardedHost(GuardedSwarm(key_pair_of(identity), limits), advertise, limits)
+    announcement = Announcement(told, candidates)
+    host = GuardedHost(swarm, announcement.advertise, limits)
     up, done = trio.Event(), trio.Event()
     try:
         async with trio.open_nursery() as outer:
@@ -65,7 +69,8 @@ async def open_transport(
             try:
                 await up.wait()
                 async with trio.open_nursery() as nursery:
-                    yield Libp2pTransport(host, nursery, limits, table_limits)
+                    reach = Reach(host, nursery, relay_limits)
+                    yield Libp2pTransport(host, nursery, limits, table_limits, announcement, reach)
                     nursery.cancel_scope.cancel()
             finally:
                 done.set()

@@ -9,6 +9,7 @@ from libp2p.peer.peerstore import PeerStore
 from multiaddr import Multiaddr
 
 from peer.swarm.libp2p_host.addresses import dialable
+from peer.swarm.transport import bare
 from protocol.limits import MAX_ADDRESSES
 
 MAX_PEERS = 2048
@@ -31,10 +32,10 @@ class BoundedPeerStore(PeerStore):  # type: ignore[misc]
         self.add_key_pair(own, keys)
 
     def add_addrs(self, peer_id: ID, addrs: Sequence[Multiaddr], ttl: int = 0) -> None:
-        """Believe what can be dialled over TCP by number, up to MAX_ADDRESSES for a peer."""
+        """Believe what can be dialled over TCP by number, or by a circuit, up to MAX_ADDRESSES for a peer."""
         known = self.peer_data_map[peer_id].get_addrs() if peer_id in self.peer_data_map else []
         room = MAX_ADDRESSES - len(known)
-        texts = (str(address).partition("/p2p/")[0] for address in addrs[: 2 * MAX_ADDRESSES])
+        texts = (bare(str(address)) for address in addrs[: 2 * MAX_ADDRESSES])
         kept = [Multiaddr(str(address)) for address in dialable(texts, names=False)]
         fresh = [address for address in kept if address not in known]
         super().add_addrs(peer_id, fresh[:room], ttl)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from libp2p.abc import INetStream
+from libp2p.abc import IMuxedConn, INetStream
 from libp2p.network.stream.exceptions import StreamEOF
 
 from peer.swarm.libp2p_host.failures import as_transport_error
@@ -34,6 +34,11 @@ class Libp2pStream:
     def peer_id(self) -> str:
         """The PeerID that the other side has proved."""
         return self._peer_id
+
+    @property
+    def muxed(self) -> IMuxedConn:
+        """The connection that the stream belongs to."""
+        return self._stream.muxed_conn
 
     async def send_all(self, data: bytes | memoryview) -> None:
         """Send every byte, waiting for the receiver's window.

@@ -18,7 +18,7 @@ from peer.swarm.libp2p_host.host import GuardedHost
 from peer.swarm.libp2p_host.limits import TableLimits
 from peer.swarm.libp2p_host.questions import RunHost
 from peer.swarm.libp2p_host.records import NoProviders, RecordStore, key_of, validator_of
-from peer.swarm.transport import Contact, RecordRules, TransportError
+from peer.swarm.transport import Contact, RecordRules, TransportError, bare
 
 _NEAREST = 20
 """Peers that a lookup keeps: Kademlia's k."""
@@ -148,7 +148,7 @@ class RunTable:
             known: Sequence[object] = self._run.get_peerstore().addrs(peer)
         except PeerStoreError:
             known = ()
-        texts = (str(address).partition("/p2p/")[0] for address in known)
+        texts = (bare(str(address)) for address in known)
         return Contact(peer.to_base58(), tuple(str(address) for address in dialable(texts, names=False)))
 
     def _is_newer(self, one: bytes, other: bytes) -> bool:

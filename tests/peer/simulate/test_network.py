@@ -5,9 +5,11 @@ import trio
 
 from peer.simulate.network import Link, Network
 from peer.swarm.transport import Contact, TransportError
+from protocol.identity import Identity
 from tests.peer.swarm.pipes import ONE, TWO, two_peers
 
 pytestmark = pytest.mark.anyio
+RELAY = Identity(b"3" * 32)
 
 
 @pytest.fixture
@@ -61,3 +63,46 @@ async def test_what_nobody_speaks_cannot_be_opened():
     network.add(TWO.peer_id)
     with pytest.raises(TransportError, match="does not speak"):
         await one.open_stream(Contact(TWO.peer_id, ()), "/nothing")
+
+
+async def test_a_hidden_peer_dials_and_is_called_back_but_not_dialled():
+    async with two_peers("/echo", _echo) as (network, caller, callee, contact):
+        network.hide(contact.peer_id)
+        with pytest.raises(TransportError, match="behind a router"):
+            await caller.open_stream(contact, "/echo")
+        await callee.dial(f"/p2p/{caller.peer_id}")
+        assert list(caller.connected()) == [contact.peer_id]
+        stream = await caller.open_stream(contact, "/echo")
+        await stream.send_all(b"x")
+        assert await stream.receive_some(1) == b"x"
+        await callee.hang_up(caller.peer_id)
+        with pytest.raises(TransportError, match="behind a router"):
+            await caller.open_stream(contact, "/echo")
+
+
+async def test_a_hidden_peer_is_reached_through_a_relay_that_is_willing():
+    async with two_peers("/echo", _echo) as (network, caller, callee, contact):
+        relay = network.add(RELAY.peer_id)
+        network.hide(contact.peer_id)
+        with pytest.raises(TransportError, match="no relay"):
+            await callee.reserve(Contact(relay.peer_id, ()))
+        relay.offer_relay(willing=True)
+        promised = await callee.reserve(Contact(relay.peer_id, ()))
+        assert promised.circuits == (f"/memory/{relay.peer_id}/p2p/{relay.peer_id}/p2p-circuit",)
+        assert not caller.relayed(contact.peer_id)
+        await caller.open_stream(contact, "/echo")
+        assert caller.relayed(contact.peer_id)
+        assert not caller.relayed(relay.peer_id)
+        network.kill(relay.peer_id)
+        with pytest.raises(TransportError, match="behind a router"):
+            await caller.open_stream(contact, "/echo")
+
+
+async def test_dial_back_tells_who_is_hidden():
+    async with two_peers("/echo", _echo) as (network, caller, callee, contact):
+        with pytest.raises(TransportError, match="not connected"):
+            await callee.ask_dial_back(caller.peer_id, 1)
+        await callee.dial(f"/p2p/{caller.peer_id}")
+        assert (await callee.ask_dial_back(caller.peer_id, 1)).result == "reached"
+        network.hide(contact.peer_id)
+        assert (await callee.ask_dial_back(caller.peer_id, 1)).result == "silent"

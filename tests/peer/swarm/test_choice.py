@@ -89,3 +89,10 @@ def test_a_run_that_names_its_codec_gets_it_once_the_receiver_has_bounds(codecs,
     choice = fixed(_manifest(*codecs), "modulo", near=near)
     assert (choice.codec, choice.bits) == expected
     assert choice.codec in decodable(_manifest(*codecs))
+
+
+def test_a_relay_carries_the_smallest_codec_whatever_it_could():
+    choice = choose(Link("QmX", 0.0, pace=5.0), _size, ALL)
+    assert (choice.codec, choice.bits) == ("modulo", 3)
+    assert "relay" in choice.reason
+    assert choose(Link("QmX", 0.0, pace=5.0), _size, ALL[:3]).codec == "int8"

@@ -47,6 +47,26 @@ async def test_partners_are_drawn_uniformly(view):
 
 
 @pytest.mark.anyio
+async def test_who_is_behind_a_relay_is_drawn_where_nobody_else_is_free(view):
+    relayed, direct = (view.learn(_record(index)) for index in range(2))
+    view.answered(relayed)
+    view.is_relayed = relayed.__eq__
+    assert view.draw().peer_id == relayed
+    view.answered(direct)
+    assert {view.draw().peer_id for _ in range(50)} == {direct}
+    view.busy(direct, 5.0)
+    assert view.draw().peer_id == relayed
+
+
+@pytest.mark.anyio
+async def test_relays_are_those_that_answer_and_offer_it(view):
+    offering = [view.learn(_record(index, relay=True)) for index in range(3)]
+    for peer_id in (view.learn(_record(3)), *offering[:2]):
+        view.answered(peer_id)
+    assert sorted(contact.peer_id for contact in view.relays()) == sorted(offering[:2])
+
+
+@pytest.mark.anyio
 async def test_three_missed_answers_drop_a_peer_and_only_a_newer_record_brings_it_back(view):
     peer_id = view.learn(_record(1, sequence=5))
     view.answered(peer_id)

@@ -19,8 +19,10 @@ from peer.telemetry.events import (
     NoLongerAlone,
     PeerGone,
     PeerSeen,
+    ReachChanged,
     ShareReady,
     Skipped,
+    SplitNoticed,
     Started,
     StateFetched,
     StateServed,
@@ -53,6 +55,23 @@ LINES = [
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone (silent)"),
     (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
+    (
+        SplitNoticed(peer=PEER, ours=3, theirs=4),
+        "SPLIT: 12D3..aB3f is of another half of this run, 4 peers that our 3 did not know; joining them",
+    ),
+    (ReachChanged(reachable=None, nat="unknown", addresses=()), "announcing no address yet"),
+    (
+        ReachChanged(reachable=True, nat="none", addresses=("/ip4/192.0.2.7/tcp/1",), relaying=True),
+        "others can dial this peer at /ip4/192.0.2.7/tcp/1; a relay for those who cannot",
+    ),
+    (
+        ReachChanged(reachable=False, nat="random-port", addresses=("c",), circuits=("c",)),
+        "NOBODY CAN DIAL THIS PEER (router: random-port); reached through 1 relay; see `peer doctor`",
+    ),
+    (
+        ReachChanged(reachable=False, nat="none", addresses=()),
+        "NOBODY CAN DIAL THIS PEER; reached through no relay; see `peer doctor`",
+    ),
     (
         TrainerStarted(device="cuda:0", parameters=1_234_567, inner_step=40, resumed=True),
         "trainer resumed at step 40 on cuda:0, 1,234,567 parameters",

@@ -10,11 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peer.swarm.discovery import DiscoveryStatistics
 from peer.swarm.exchange import ExchangeStatistics
+from peer.swarm.horizon import HorizonStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.reachability import ReachStatistics
 from peer.swarm.service import ServiceStatistics
+from peer.swarm.standing import Verdict
 from peer.swarm.state_sync import StateStatistics
 from peer.swarm.swarm import SwarmStatistics
-from peer.swarm.transport import TransportStatistics
+from peer.swarm.transport import PunchStatistics, RelayStatistics, TransportStatistics
 from peer.swarm.view import ViewStatistics
 from peer.telemetry.histogram import Histogram, HistogramStatistics
 from peer.telemetry.metrics import PeerCollector, make_registry
@@ -44,7 +47,13 @@ SWARM = SwarmStatistics(
         bytes_sent=21_000_000,
         dht_peers=6,
         dht_evictions=1,
+        relayed_connections=2,
+        dial_backs_served=3,
+        relay=RelayStatistics(reservations=4, circuits=5, circuits_opened=9, refused=6, bytes=7_000),
+        punching=PunchStatistics(tried=3, succeeded=1),
     ),
+    horizon=HorizonStatistics(size=40, splits=2),
+    reach=ReachStatistics(verdict=Verdict(reachable=True), circuits=("a",), asked=5, answered=4),
     bulk_bytes_out=11_000_000,
 )
 

@@ -17,13 +17,14 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
 from multiaddr import Multiaddr
 
-from peer.swarm.libp2p_host import ConnectionLimits, TableLimits, open_transport
+from peer.swarm.libp2p_host import ConnectionLimits, RelayLimits, TableLimits, open_transport
 from peer.swarm.libp2p_host.node import Libp2pTransport
 from peer.swarm.transport import Contact, Stream
 from protocol.identity import Identity
 
 USUAL = ConnectionLimits()
 USUAL_TABLE = TableLimits()
+USUAL_RELAY = RelayLimits()
 LOOPBACK = ["/ip4/127.0.0.1/tcp/0"]
 ECHO = "/test/echo/1"
 MULTISTREAM = b"\x13/multistream/1.0.0\n"
@@ -40,10 +41,12 @@ async def ours(
     listen: Iterable[str] = LOOPBACK,
     limits: ConnectionLimits = USUAL,
     table: TableLimits = USUAL_TABLE,
+    relay: RelayLimits = USUAL_RELAY,
 ) -> AsyncIterator[Libp2pTransport]:
     """One of our hosts; it serves ECHO."""
     identity = Identity(number.to_bytes(32, "big"))
-    async with open_transport(identity, list(listen), limits=limits, table_limits=table) as transport:
+    opening = open_transport(identity, list(listen), limits=limits, table_limits=table, relay_limits=relay)
+    async with opening as transport:
         assert isinstance(transport, Libp2pTransport)
         transport.handle(ECHO, echo)
         yield transport

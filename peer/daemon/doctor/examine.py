@@ -1,0 +1,103 @@
+"""One examination from beginning to end."""
+
+import secrets
+from contextlib import AsyncExitStack
+
+from peer.daemon.doctor.findings import Finding, Number, Report, found, well
+from peer.daemon.doctor.machine import look_at_device, look_at_disk
+from peer.daemon.doctor.network import Visit
+from peer.daemon.home import look_into
+from peer.daemon.settings import Settings, recall
+from peer.errors import ListenError, ManifestMismatchError, PeerError
+from peer.swarm.joining import fetch_manifest
+from peer.swarm.libp2p_host import open_transport
+from peer.swarm.transport import Contact, Transport, bare
+from peer.swarm.upnp import RouterPort
+from protocol.identity import SEED_BYTES, Identity
+from protocol.manifest import Manifest, SignedManifest, open_manifest
+
+
+async def examine(settings: Settings) -> Report:
+    """Look at everything that `peer start` with these settings would need, without joining.
+
+    It listens where `peer start` would, under a PeerID of its own. A daemon that has the port is in its way.
+    """
+    findings: list[Finding] = []
+    held = _held(settings, findings)
+    manifest = None if held is None else open_manifest(held)
+    async with AsyncExitStack() as stack:
+        transport = await _listen(stack, settings, findings)
+        if transport is not None and settings.bootstraps:
+            theirs = await _fetch(transport, settings, held, findings)
+            if theirs is not None:
+                manifest = open_manifest(theirs)
+                findings += await _visit(transport, settings, theirs, manifest)
+        elif not settings.bootstraps:
+            findings.append(_unvisited())
+    findings.append(look_at_disk(settings.home, manifest))
+    findings += await look_at_device(settings.device, manifest)
+    return Report(tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.check))))
+
+
+_ORDER = (
+    "clock", "disk", "device", "home", "port", "manifest", "dial-back", "nat", "relay", "bandwidth", "dht",
+)  # fmt: skip
+
+
+def _held(settings: Settings, findings: list[Finding]) -> SignedManifest | None:
+    try:
+        return look_into(settings.home)
+    except PeerError as error:
+        findings.append(found("home", Number.HOME, "failure", error.message, mend=error.remedy))
+        return None
+
+
+async def _listen(stack: AsyncExitStack, settings: Settings, findings: list[Finding]) -> Transport | None:
+    port = recall(settings.home).port or 0
+    listen = settings.listen or (f"/ip4/0.0.0.0/tcp/{port}",)
+    opening = open_transport(
+        Identity(secrets.token_bytes(SEED_BYTES)),
+        listen,
+        announce=settings.announce,
+        announce_loopback=settings.announce_loopback,
+    )
+    try:
+        transport = await stack.enter_async_context(opening)
+    except ListenError as error:
+        mend = f"peer stop (or: {error.remedy})"
+        findings.append(found("port", Number.PORT, "failure", error.message, mend=mend))
+        return None
+    findings.append(well("port", f"listens on {', '.join(listen)}"))
+    return transport
+
+
+async def _fetch(
+    transport: Transport, settings: Settings, held: SignedManifest | None, findings: list[Finding]
+) -> SignedManifest | None:
+    try:
+        sealed = await fetch_manifest(transport, settings.bootstraps, held, attempts=1)
+    except ManifestMismatchError as error:
+        findings.append(found("manifest", Number.MANIFEST, "failure", error.message, mend=error.remedy))
+        return None
+    except PeerError as error:
+        findings.append(found("manifest", Number.NO_BOOTSTRAP, "failure", error.message, mend=error.remedy))
+        return None
+    findings.append(well("manifest", f"run {open_manifest(sealed).name!r} ({sealed.run_id.hex()[:12]})"))
+    return sealed
+
+
+async def _visit(
+    transport: Transport, settings: Settings, sealed: SignedManifest, manifest: Manifest
+) -> list[Finding]:
+    near = [
+        Contact(address.rpartition("/p2p/")[2], (bare(address),))
+        for address in settings.bootstraps
+        if address.rpartition("/p2p/")[2] in transport.connected()
+    ]
+    mapper = RouterPort() if settings.upnp else None
+    return await Visit(transport, sealed.run_id, manifest).look(near, mapper)
+
+
+def _unvisited() -> Finding:
+    said = "no bootstrap was named, so nothing beyond this machine was looked at"
+    return found("manifest", Number.NO_BOOTSTRAP, "note", said)

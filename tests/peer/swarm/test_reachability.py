@@ -1,0 +1,169 @@
+"""Peers behind routers in the simulated swarm: they know it, use relays, and train with whom they can."""
+
+import pytest
+import trio
+
+from peer.simulate.flock import Flock
+from peer.swarm.reachability import ASKED, SETTLED, Reachability
+from peer.swarm.swarm import Ladder
+from protocol.manifest import Manifest
+
+pytestmark = pytest.mark.anyio
+
+
+def _manifest(founder):
+    return Manifest(founder=founder, codecs=("fp32",))
+
+
+async def _run(flock, seconds, *also):
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            for bird in flock.birds:
+                nursery.start_soon(bird.fly)
+            for one in also:
+                nursery.start_soon(one)
+
+
+def _hidden(flock, **options):
+    bird = flock.hatch(**options)
+    flock.network.hide(bird.identity.peer_id)
+    return bird
+
+
+def _partners(bird):
+    return {outcome.partner for outcome in bird.record.outcomes if outcome.result == "done"}
+
+
+async def test_who_can_be_dialled_learns_it_and_offers_to_be_a_relay(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    one = flock.hatch()
+    two = flock.hatch(through=(one,))
+    await _run(flock, 60)
+    for bird, other in ((one, two), (two, one)):
+        reach = bird.swarm.statistics().reach
+        assert reach.verdict.reachable
+        assert reach.relaying
+        assert not reach.circuits
+        assert [contact.peer_id for contact in other.swarm.view.relays()] == [bird.identity.peer_id]
+
+
+async def test_a_peer_may_decline_to_be_a_relay(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    one = flock.hatch(ladder=Ladder(volunteers=False))
+    two = _hidden(flock, through=(one,))
+    await _run(flock, 60)
+    assert one.swarm.statistics().reach.verdict.reachable
+    assert not one.transport.willing
+    assert two.swarm.view.relays() == []
+    assert two.transport.addresses == (), "nothing that could not work is announced"
+
+
+async def test_hidden_peers_train_with_whom_they_dial_and_with_each_other_through_a_relay(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    public = flock.hatch(outer_steps=40)
+    hidden = [_hidden(flock, through=(public,), outer_steps=40) for _ in range(2)]
+
+    async def keep_the_public_one_out_for_a_while():
+        await trio.sleep(15)
+        for bird in hidden:
+            bird.swarm.view.busy(public.identity.peer_id, 15.0)
+
+    await _run(flock, 60, keep_the_public_one_out_for_a_while)
+    for bird in hidden:
+        reach = bird.swarm.statistics().reach
+        assert reach.verdict.reachable is False
+        relay = public.identity.peer_id
+        assert reach.circuits == (f"/memory/{relay}/p2p/{relay}/p2p-circuit",)
+        assert bird.transport.addresses == (f"{reach.circuits[0]}/p2p/{bird.identity.peer_id}",)
+        assert len(bird.swarm.view.live()) == 2
+        assert public.identity.peer_id in _partners(bird)
+        assert len(_partners(bird)) == 2
+
+
+async def test_hidden_peers_without_a_relay_train_with_the_one_that_they_dial(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    public = flock.hatch(ladder=Ladder(volunteers=False))
+    hidden = [_hidden(flock, through=(public,)) for _ in range(2)]
+    await _run(flock, 120)
+    for bird in hidden:
+        assert _partners(bird) == {public.identity.peer_id}
+        assert [contact.peer_id for contact in bird.swarm.view.live()] == [public.identity.peer_id]
+
+
+async def test_another_relay_is_found_when_one_goes(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    relays = [flock.hatch()]
+    relays += [flock.hatch(through=(relays[0],)) for _ in range(3)]
+    hidden = _hidden(flock, through=(relays[0],))
+
+    async def lose_one():
+        await trio.sleep(60)
+        held = hidden.swarm.statistics().reach.circuits
+        assert len(held) == 2
+        lost = next(bird for bird in relays if bird.identity.peer_id in held[0])
+        flock.kill(lost)
+        await trio.sleep(60)
+        now = hidden.swarm.statistics().reach.circuits
+        assert len(now) == 2
+        assert not any(lost.identity.peer_id in circuit for circuit in now)
+
+    await _run(flock, 130, lose_one)
+
+
+async def test_a_router_that_begins_to_lead_to_us_is_noticed_and_the_relay_let_go(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    public = flock.hatch()
+    bird = _hidden(flock, through=(public,))
+
+    async def open_the_router():
+        await trio.sleep(60)
+        assert bird.swarm.statistics().reach.circuits
+        flock.network.hidden.clear()
+
+    await _run(flock, 60 + 2 * SETTLED, open_the_router)
+    reach = bird.swarm.statistics().reach
+    assert reach.verdict.reachable
+    assert not reach.circuits
+    assert [told.verdict.reachable for told in bird.record.reaches][-1] is True
+
+
+async def test_asking_is_rare_however_many_peers_there_are(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    first = flock.hatch()
+    for _ in range(4):
+        flock.hatch(through=(first,))
+    await _run(flock, 60)
+    for bird in flock.birds:
+        assert ASKED <= bird.swarm.statistics().reach.asked <= 3 * ASKED
+
+
+class _Router:
+    """Leads a port to us, or does not."""
+
+    def __init__(self, outside):
+        self.outside = outside
+        self.opened = []
+        self.closed = False
+
+    async def open(self, port):
+        self.opened.append(port)
+        return self.outside
+
+    async def close(self):
+        self.closed = True
+
+
+async def test_what_the_router_maps_is_announced_renewed_and_taken_back(tmp_path, monkeypatch):
+    flock = Flock(tmp_path, _manifest)
+    bird = flock.hatch()
+    monkeypatch.setattr(type(bird.transport), "candidates", ("/ip4/192.168.1.5/tcp/4001",))
+    router = _Router("/ip4/11.0.0.7/tcp/4001")
+    reach = Reachability(
+        bird.transport, bird.swarm.view, volunteers=True, mapper=router, on_change=lambda _: None
+    )
+    with trio.move_on_after(3000):
+        await reach.run()
+    assert router.opened == [4001] * 3
+    assert router.closed
+    assert bird.transport.addresses[0] == f"/ip4/11.0.0.7/tcp/4001/p2p/{bird.identity.peer_id}"
+    assert reach.statistics().mapped == router.outside
