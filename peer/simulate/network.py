@@ -149,6 +149,7 @@ class MemoryTransport:
         self._streams: list[MemoryStream] = []
         self._opened = self._accepted = self._failures = 0
         self.frozen = False
+        self.host: str | None = None
         self.bytes_sent = self.bytes_received = 0
 
     @property
@@ -194,6 +195,11 @@ class MemoryTransport:
         for stream in self._streams:
             if stream.peer_id == peer_id:
                 stream.cut()
+
+    def direct_host(self, peer_id: str) -> str | None:
+        """See `Transport`. Where a host is set, this simulated peer has real sockets beside its links."""
+        del peer_id
+        return self.host
 
     def connected(self) -> Sequence[str]:
         """See `Transport`."""

@@ -2,14 +2,20 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from protocol.codec import digest
 from protocol.errors import ProtocolError
 from protocol.messages import ObjectRef
+
+CHUNK = 512 * 1024
+"""Bytes that are hashed and pulled together: large enough that asking costs little, small enough that a bad
+one costs little too."""
 
 
 @dataclass(slots=True)
@@ -19,6 +25,8 @@ class _Held:
     users: int = 0
     reads: int = 0
     retired: bool = False
+    index: dict[int, bytes] = field(default_factory=dict)
+    """SHA-256 of each chunk that has been read, by its offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,15 @@ class ObjectStore:
         with held.path.open("rb") as file:
             return os.pread(file.fileno(), min(length, held.size - offset), offset)
 
+    def digest(self, sha256: bytes, offset: int, data: bytes) -> bytes:
+        """Return the SHA-256 of what was just read; a chunk that several peers pull is hashed once."""
+        held = self._held.get(sha256)
+        if held is None or offset % CHUNK or len(data) != min(CHUNK, held.size - offset):
+            return digest(data)
+        if offset not in held.index:
+            held.index[offset] = digest(data)
+        return held.index[offset]
+
     def lend(self, sha256: bytes) -> str:
         """Return another name of an object's file, which its reader owns and deletes.
 
@@ -111,18 +128,34 @@ class ObjectStore:
         return StoreStatistics(len(self._held), sum(held.size for held in self._held.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A range of an object that is pulled together."""
+
+    offset: int
+    length: int
+
+
 class Incoming:
-    """An object that arrives piece by piece, hashed as it does. Leaving without `keep` deletes it."""
+    """An object that arrives chunk by chunk, in any order, from one source or several at once.
+
+    A source takes a chunk, and writes it or puts it back. Leaving without `keep` deletes what came.
+    """
 
     def __init__(self, path: Path, ref: ObjectRef) -> None:
         self._path = path
         self._ref = ref
         self._hash = hashlib.sha256()
+        self._hashed = 0
+        self._ahead: dict[int, int] = {}
+        """Lengths of chunks that came before one that lies before them, by offset."""
+        self._untaken = 0
+        self._put_back: deque[Chunk] = deque()
         self._kept = False
         self.received = 0
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("wb")
+        self._file = self._path.open("w+b")
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -135,17 +168,41 @@ class Incoming:
         """Bytes still to come."""
         return self._ref.size - self.received
 
-    def write(self, data: bytes) -> None:
-        """Append the next bytes.
+    def take(self) -> Chunk | None:
+        """Return a chunk that is missing and that nobody is fetching, or None."""
+        if self._put_back:
+            return self._put_back.popleft()
+        if self._untaken >= self._ref.size:
+            return None
+        chunk = Chunk(self._untaken, min(CHUNK, self._ref.size - self._untaken))
+        self._untaken += chunk.length
+        return chunk
+
+    def put_back(self, chunk: Chunk) -> None:
+        """Let another fetch what was taken."""
+        self._put_back.append(chunk)
+
+    def write(self, chunk: Chunk, data: bytes) -> None:
+        """Write a chunk that was taken.
 
         Raises:
-            ProtocolError: more than was announced.
+            ProtocolError: it is not as long as it should be.
+            OSError: our disk refused.
         """
-        if len(data) > self.missing:
-            raise ProtocolError("more bytes than the object was announced to have")
+        if len(data) != chunk.length:
+            raise ProtocolError("a piece is not as long as was asked for")
+        self._file.seek(chunk.offset)
         self._file.write(data)
-        self._hash.update(data)
         self.received += len(data)
+        if chunk.offset != self._hashed:
+            self._ahead[chunk.offset] = chunk.length
+            return
+        self._hash.update(data)
+        self._hashed += len(data)
+        while (length := self._ahead.pop(self._hashed, None)) is not None:
+            self._file.seek(self._hashed)
+            self._hash.update(self._file.read(length))
+            self._hashed += length
 
     def check(self) -> None:
         """Check the whole against its hash.

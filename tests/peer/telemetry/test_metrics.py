@@ -8,9 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from peer.swarm.bulk import BulkStatistics
 from peer.swarm.discovery import DiscoveryStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.pull import PullStatistics
 from peer.swarm.service import ServiceStatistics
 from peer.swarm.state_sync import StateStatistics
 from peer.swarm.swarm import SwarmStatistics
@@ -44,6 +46,16 @@ SWARM = SwarmStatistics(
         bytes_sent=21_000_000,
         dht_peers=6,
         dht_evictions=1,
+    ),
+    pulls=PullStatistics(bytes_in=12_000_000, bad_chunks=2, resumed=1),
+    bulk=BulkStatistics(
+        lanes=6,
+        opened=4,
+        answered=2,
+        failed=1,
+        turned_away=3,
+        bytes_in=10_000_000,
+        bytes_out=9_000_000,
     ),
     bulk_bytes_out=11_000_000,
 )
