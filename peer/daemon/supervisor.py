@@ -81,7 +81,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
-            async with _line(settings, identity, transport) as line:
+            async with _line(settings, identity, transport, log) as line:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node
                 _print_joining_command(transport)
@@ -119,10 +119,17 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
 
 
 @asynccontextmanager
-async def _line(settings: Settings, identity: Identity, transport: Transport) -> AsyncIterator[Line]:
+async def _line(
+    settings: Settings, identity: Identity, transport: Transport, log: Log
+) -> AsyncIterator[Line]:
     """Answer lanes at the hosts of the main listener."""
     hosts = hosts_of(settings.listen or (_everywhere(0),))
-    async with open_bulk(identity.peer_id, hosts, settings.bulk_port, transport.direct_host) as bulk:
+
+    def failed(peer_id: str, reason: str) -> None:
+        log(events.LaneFailed(peer=peer_id, reason=reason))
+
+    port, host_of = settings.bulk_port, transport.direct_host
+    async with open_bulk(identity.peer_id, hosts, port, host_of, failed) as bulk:
         yield Line(bulk, RateLimit(settings.upload_limit), RateLimit(settings.download_limit))
 
 

@@ -1,6 +1,6 @@
 """Pull an object chunk by chunk: the receiver sets the pace, and goes on from what it has."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from peer.swarm.objects import CHUNK, Chunk, Incoming
 from peer.swarm.rate import RateLimit
 from peer.swarm.together import together
 from peer.swarm.transport import Contact, Transport, TransportError
-from protocol import codec
 from protocol.errors import ProtocolError
 from protocol.messages import Got, ObjectRef, Piece, Pull
 
@@ -46,8 +45,8 @@ class PullStatistics:
 class Ahead:
     """How many chunks to ask for ahead, by how long the last ones took."""
 
-    def __init__(self) -> None:
-        self.now = 1
+    def __init__(self, first: int = 1) -> None:
+        self.now = first
 
     def came(self, seconds: float) -> None:
         """Note that a chunk took so long from asking to having it."""
@@ -72,30 +71,36 @@ class Fetch:
         self.incoming = incoming
         self._ref = ref
         self._tally = tally
-        self._bad = 0
+        self._bad: Counter[str] = Counter()
 
     def call(self, chunk: Chunk) -> Pull:
         """Return what asks for a chunk."""
         return Pull(sha256=self._ref.sha256, offset=chunk.offset, length=chunk.length)
 
-    def came(self, chunk: Chunk, piece: Piece, data: bytes) -> None:
-        """Take in a chunk, or put it back where it does not have the hash that was sent with it.
+    def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
+        """Take in a chunk. Raises as `Incoming.write`."""
+        self.incoming.write(chunk, data, piece.sha256, self.peer_id)
+        self._tally.bytes_in += len(data)
+
+    def finished(self) -> bool:
+        """Say whether nothing is left to take, once all that came has been checked.
+
+        Chunks that are bad are put back.
 
         Raises:
-            ProtocolError: too many did not.
-            OSError: our disk refused.
+            ProtocolError: too many were, or the whole is wrong though each has the hash that came with it.
         """
-        if codec.digest(data) == piece.sha256:
-            self.incoming.write(chunk, data)
-            self._tally.bytes_in += len(data)
-            return
-        self._bad += 1
-        self._tally.bad += 1
-        self.incoming.put_back(chunk)
-        if self._bad > MOST_BAD:
-            raise ProtocolError(
-                f"{self._bad} pieces of {self.peer_id} do not have the hash that it announced"
-            )
+        if self.incoming.missing or self.incoming.sound:
+            return not self.incoming.untaken
+        givers = self.incoming.drop_bad()
+        self._tally.bad += len(givers)
+        self._bad.update(givers)
+        for giver, count in self._bad.items():
+            if count > MOST_BAD:
+                raise ProtocolError(f"{count} pieces of {giver} do not have the hash that it announced")
+        if not givers:
+            self.incoming.check()
+        return False
 
 
 class Way(Protocol):
@@ -108,8 +113,11 @@ class Way(Protocol):
     async def ask(self, call: Pull) -> None:
         """Ask for a chunk. Raises `TransportError`."""
 
-    async def hear(self) -> tuple[Piece, bytes]:
+    async def hear(self) -> tuple[Piece, bytes | bytearray]:
         """Return the answer to the earliest pull that has none yet. Raises as `Conversation.ask`."""
+
+    async def tell(self, call: Got) -> None:
+        """Say that all has come. Raises `TransportError`."""
 
 
 class Lanes(Protocol):
@@ -135,11 +143,14 @@ class _Stream:
     async def ask(self, call: Pull) -> None:
         await self._talk.tell(call)
 
-    async def hear(self) -> tuple[Piece, bytes]:
+    async def hear(self) -> tuple[Piece, bytes | bytearray]:
         piece = await self._talk.hear(Piece)
         if piece.length > CHUNK:
             raise ProtocolError("a piece is longer than was asked for")
         return piece, await self._talk.receive_raw(piece.length)
+
+    async def tell(self, call: Got) -> None:
+        await self._talk.tell(call)
 
 
 class Puller:
@@ -165,6 +176,8 @@ class Puller:
         A transfer that breaks is taken up again over a new stream, for as long as each attempt brings
         something. Raises as `Conversation.ask`; what came is kept.
         """
+        if await self._over_open_lanes(contact.peer_id, ref, incoming):
+            return
         while True:
             before = incoming.received
             try:
@@ -182,10 +195,22 @@ class Puller:
         fetch = Fetch(talk.peer_id, ref, incoming, self._tally)
         if self._lanes is not None and ref.size >= SMALLEST:
             await self._by_lanes(self._lanes, talk, fetch, ref.size)
-        await self._carry(_Stream(talk), fetch)
-        # Whether it is heard changes nothing here: the stream shows by itself if it is of no more use.
-        with suppress(TransportError):
-            await talk.tell(Got(sha256=ref.sha256))
+        stream = _Stream(talk)
+        while not fetch.finished():
+            await self._carry(stream, fetch)
+        await _say_done(stream, ref)
+
+    async def _over_open_lanes(self, peer_id: str, ref: ObjectRef, incoming: Incoming) -> bool:
+        """Fetch over the lanes that are open already; return whether nothing is left to take."""
+        ways = self._lanes.to(peer_id) if self._lanes is not None else ()
+        if not ways:
+            return False
+        fetch = Fetch(peer_id, ref, incoming, self._tally)
+        await together(*(partial(self._try, way, fetch) for way in ways))
+        if not fetch.finished():
+            return False
+        await _say_done(ways[0], ref)
+        return True
 
     async def _by_lanes(self, lanes: Lanes, talk: Conversation, fetch: Fetch, size: int) -> None:
         """Fetch what lanes bring; while there are none yet, the stream carries as well."""
@@ -240,3 +265,9 @@ class Puller:
     def statistics(self) -> PullStatistics:
         """Counters since the start."""
         return PullStatistics(self._tally.bytes_in, self._tally.bad, self._tally.resumed)
+
+
+async def _say_done(way: Way, ref: ObjectRef) -> None:
+    # Whether it is heard changes nothing here: the way shows by itself if it is of no more use.
+    with suppress(TransportError):
+        await way.tell(Got(sha256=ref.sha256))

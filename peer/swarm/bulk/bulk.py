@@ -23,7 +23,7 @@ from peer.swarm.service import Reply
 from peer.swarm.transport import TransportError
 from protocol.bulk_calls import AskLanes, LanesAre
 from protocol.limits import MAX_REASON
-from protocol.messages import Busy, Pull, Refused
+from protocol.messages import Busy, Got, Pull, Refused
 
 K = TypeVar("K")
 
@@ -66,6 +66,7 @@ class Bulk:
         certificate: Certificate,
         host_of: Callable[[str], str | None],
         nursery: trio.Nursery,
+        on_failed: Callable[[str, str], None],
     ) -> None:
         self._own_id = own_id
         self.port = port
@@ -73,6 +74,7 @@ class Bulk:
         self._certificate = certificate
         self._host_of = host_of
         self._nursery = nursery
+        self._on_failed = on_failed
         self._serve: Serve = _not_yet
         self._tickets = Tickets()
         self._door = Door()
@@ -108,8 +110,8 @@ class Bulk:
         try:
             agreed = await self._ask(talk, missing)
             context = self._certificate.calling(agreed.certificate) if agreed else None
-        except (RefusedError, ValueError):
-            self._cannot_call(peer_id, host)
+        except (RefusedError, ValueError) as error:
+            self._cannot_call(peer_id, host, str(error))
             return ()
         finally:
             self._calling.pop(peer_id, None)
@@ -139,10 +141,12 @@ class Bulk:
             and not self._tickets.expects(peer_id)
         )
 
-    def _cannot_call(self, peer_id: str, host: str) -> None:
+    def _cannot_call(self, peer_id: str, host: str, reason: str) -> None:
         self._failed += 1
         # With lanes of its own to us, or one of several that failed, it is no hopeless case.
         if not self.to(peer_id):
+            if self._beyond.get((peer_id, host), -math.inf) <= trio.current_time():
+                self._on_failed(peer_id, reason)
             _remember(self._beyond, (peer_id, host), trio.current_time() + RECALL)
 
     async def _open(
@@ -150,8 +154,8 @@ class Bulk:
     ) -> LaneWay | None:
         try:
             stream = await call(host, port, token, context, peer_id, self._traffic)
-        except TransportError:
-            self._cannot_call(peer_id, host)
+        except TransportError as error:
+            self._cannot_call(peer_id, host, str(error))
             return None
         finally:
             self._calling.pop(peer_id, None)
@@ -224,7 +228,11 @@ class Bulk:
 
 @asynccontextmanager
 async def open_bulk(
-    own_id: str, hosts: Sequence[str], port: int, host_of: Callable[[str], str | None]
+    own_id: str,
+    hosts: Sequence[str],
+    port: int,
+    host_of: Callable[[str], str | None],
+    on_failed: Callable[[str, str], None] = lambda _peer, _reason: None,
 ) -> AsyncIterator[Bulk]:
     """Listen for lanes.
 
@@ -233,6 +241,7 @@ async def open_bulk(
         hosts: IP addresses to listen on; unspecified ones stand for all of their family.
         port: the same on all; 0 takes a free one.
         host_of: says at which IP address a peer is connected directly, if it is.
+        on_failed: hears of each peer that is not called for a while, and why.
 
     Raises:
         ListenError: the port cannot be bound.
@@ -241,7 +250,7 @@ async def open_bulk(
     with Certificate.fresh() as certificate:
         async with trio.open_nursery() as nursery:
             bound = listeners[0].socket.getsockname()[1]
-            bulk = Bulk(own_id, bound, certificate, host_of, nursery)
+            bulk = Bulk(own_id, bound, certificate, host_of, nursery, on_failed)
             nursery.start_soon(trio.serve_listeners, bulk.take_call, listeners)
             yield bulk
             nursery.cancel_scope.cancel()
@@ -264,7 +273,7 @@ async def _listen(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:
     return listeners
 
 
-async def _not_yet(peer_id: str, call: Pull) -> Reply:
+async def _not_yet(peer_id: str, call: Pull | Got) -> Reply:
     del peer_id, call
     return Refused(reason="not yet")
 

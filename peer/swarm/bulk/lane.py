@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
 
@@ -13,7 +14,7 @@ from peer.swarm.transport import Stream, TransportError
 from peer.swarm.wire import Wire
 from protocol import codec
 from protocol.errors import ProtocolError
-from protocol.messages import Piece, Pull, Refused
+from protocol.messages import Got, Piece, Pull, Refused
 
 IDLE = 60.0
 """Seconds without use after which a lane is closed."""
@@ -21,10 +22,20 @@ IDLE = 60.0
 MOST_WAITING = 16
 """Pulls of the other side that may wait for their answer; ours are at most `pull.MOST_AHEAD`."""
 
+AT_FIRST = 2
+"""Chunks that are asked for ahead on a new lane."""
+
 LONGEST_FRAME = 1024
 """Bytes of a frame; a refusal's reason is the longest part of one."""
 
-Serve = Callable[[str, Pull], Awaitable[Reply]]
+Serve = Callable[[str, Pull | Got], Awaitable[Reply]]
+
+
+class ByteStream(Stream, Protocol):
+    """A stream that can read into a buffer of ours."""
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Fill a buffer as far as what has come allows; return its number of bytes, 0 at the end."""
 
 
 class _Asked:
@@ -33,7 +44,7 @@ class _Asked:
     def __init__(self, call: Pull) -> None:
         self.call = call
         self.done = trio.Event()
-        self.answer: tuple[Piece, bytes] | Refused | None = None
+        self.answer: tuple[Piece, bytearray] | Refused | None = None
 
 
 class Lane:
@@ -43,17 +54,18 @@ class Lane:
         ahead: how many chunks to ask for ahead.
     """
 
-    def __init__(self, stream: Stream, serve: Serve) -> None:
+    def __init__(self, stream: ByteStream, serve: Serve) -> None:
         self._stream = stream
         self._wire = Wire(stream, no_progress=NO_PROGRESS)
         self._serve = serve
+        self._untold: deque[Got] = deque()
         self._unsent: deque[_Asked] = deque()
         self._asked: deque[_Asked] = deque()
-        self._waiting: deque[Pull] = deque()
+        self._waiting: deque[Pull | Got] = deque()
         self._work = trio.Event()
         self._reading = trio.CancelScope()
         self._ended = False
-        self.ahead = Ahead()
+        self.ahead = Ahead(AT_FIRST)
 
     @property
     def live(self) -> bool:
@@ -86,6 +98,11 @@ class Lane:
         """Return a way over this lane for one object; several may be under way at once."""
         return LaneWay(self, self._stream.peer_id)
 
+    def tell(self, call: Got) -> None:
+        """Say something that has no answer."""
+        self._untold.append(call)
+        self._work.set()
+
     def ask(self, call: Pull) -> _Asked:
         """Ask for a chunk. One that is not waited for comes all the same, and is dropped."""
         asked = _Asked(call)
@@ -100,8 +117,8 @@ class Lane:
 
     async def _read(self) -> None:
         while (frame := await self._next_frame()) is not None:
-            message = codec.decode(frame, Pull | Piece | Refused, LONGEST_FRAME)  # type: ignore[arg-type]
-            if isinstance(message, Pull):
+            message = codec.decode(frame, Pull | Got | Piece | Refused, LONGEST_FRAME)  # type: ignore[arg-type]
+            if isinstance(message, Pull | Got):
                 if len(self._waiting) >= MOST_WAITING:
                     raise ProtocolError("too many pulls at once")
                 self._waiting.append(message)
@@ -125,11 +142,23 @@ class Lane:
         if isinstance(answer, Piece):
             if answer.length > asked.call.length:
                 raise ProtocolError("a piece is longer than was asked for")
-            asked.answer = answer, await self._wire.receive_raw(answer.length)
+            asked.answer = answer, await self._body(answer.length)
         else:
             asked.answer = answer
         self._asked.popleft()
         asked.done.set()
+
+    async def _body(self, length: int) -> bytearray:
+        """Return the bytes of a piece, copied nowhere between their decryption and here."""
+        body, at = bytearray(length), 0
+        with memoryview(body) as view:
+            while at < length:
+                with self._wire.progress_expected():
+                    size = await self._stream.receive_into(view[at:])
+                if not size:
+                    raise ProtocolError("the lane ended in the middle of a piece")
+                at += size
+        return body
 
     # ---- what goes
 
@@ -137,8 +166,10 @@ class Lane:
         while True:
             await self._work.wait()
             self._work = trio.Event()
-            while self._unsent or self._waiting:
-                if self._unsent:
+            while self._unsent or self._untold or self._waiting:
+                if self._untold:
+                    await self._wire.send_frame(codec.encode(self._untold.popleft()))
+                elif self._unsent:
                     # Our own pulls first: they are short, and the other side's answers wait for nothing else.
                     asked = self._unsent.popleft()
                     self._expect(asked)
@@ -152,13 +183,13 @@ class Lane:
             self._reading.deadline = min(self._reading.deadline, trio.current_time() + NO_PROGRESS)
         self._asked.append(asked)
 
-    async def _answer(self, call: Pull) -> None:
+    async def _answer(self, call: Pull | Got) -> None:
         reply = await self._serve(self._stream.peer_id, call)
         if isinstance(reply, PieceOf):
             await reply.send(self._wire)
         elif isinstance(reply, Refused):
             await self._wire.send_frame(codec.encode(reply))
-        else:
+        elif reply is not None:
             await self._wire.send_frame(codec.encode(Refused(reason="not now")))
 
 
@@ -179,7 +210,11 @@ class LaneWay:
         """See `Way`."""
         self._asked.append(self._lane.ask(call))
 
-    async def hear(self) -> tuple[Piece, bytes]:
+    async def tell(self, call: Got) -> None:
+        """See `Way`."""
+        self._lane.tell(call)
+
+    async def hear(self) -> tuple[Piece, bytearray]:
         """See `Way`."""
         asked = self._asked.popleft()
         await asked.done.wait()

@@ -2,7 +2,7 @@
 
 import hmac
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,9 @@ DIAL = 3.0
 
 HANDSHAKE = 5.0
 """Seconds that a caller has from the connection to the token."""
+
+
+_SOME = 16 * 1024
 
 
 @dataclass(slots=True)
@@ -47,12 +50,19 @@ class LaneStream:
             await self._tls.send_all(data)
         self._traffic.sent += len(data)
 
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Fill a buffer as far as what has come allows; return its number of bytes, 0 at the end."""
+        with _as_transport_error(self._peer_id):
+            size = await self._tls.receive_into(buffer)
+        self._traffic.received += size
+        return size
+
     async def receive_some(self, limit: int) -> bytes:
         """See `Stream`."""
-        with _as_transport_error(self._peer_id):
-            data = await self._tls.receive_some(limit)
-        self._traffic.received += len(data)
-        return data
+        buffer = bytearray(min(limit, _SOME))
+        with memoryview(buffer) as view:
+            size = await self.receive_into(view)
+        return bytes(buffer[:size])
 
     async def aclose(self) -> None:
         """See `Stream`."""
@@ -83,7 +93,7 @@ async def call(
             await trio.aclose_forcefully(raw)
             raise
         return LaneStream(tls, peer_id, traffic)
-    raise TransportError(f"{peer_id} does not answer on port {port} in {DIAL:g} s")
+    raise TransportError(f"no answer on port {port} in {DIAL:g} s")
 
 
 async def answer(
@@ -95,22 +105,23 @@ async def answer(
         TransportError: it does not, or not in time.
     """
     with trio.move_on_after(HANDSHAKE), _as_transport_error("a caller"):
-        ticket = redeem(await _exactly(raw, SELECTOR_BYTES))
+        ticket = redeem(await _exactly(raw.receive_some, SELECTOR_BYTES))
         if ticket is None:
             raise TransportError("a caller has no token")
         tls = TlsStream(raw, ticket.context, server_side=True)
         await tls.handshake()
-        token = await _exactly(tls, TOKEN_BYTES)
+        stream = LaneStream(tls, ticket.peer_id, traffic)
+        token = await _exactly(stream.receive_some, TOKEN_BYTES)
         if tls.shown != ticket.certificate or not hmac.compare_digest(token, ticket.token):
             raise TransportError(f"a caller is not {ticket.peer_id}")
-        return LaneStream(tls, ticket.peer_id, traffic)
+        return stream
     raise TransportError(f"a caller has not proved itself in {HANDSHAKE:g} s")
 
 
-async def _exactly(stream: trio.SocketStream | TlsStream, length: int) -> bytes:
+async def _exactly(receive_some: Callable[[int], Awaitable[bytes | bytearray]], length: int) -> bytes:
     data = b""
     while len(data) < length:
-        part = await stream.receive_some(length - len(data))
+        part = await receive_some(length - len(data))
         if not part:
             raise TransportError("a caller hung up")
         data += part

@@ -7,9 +7,8 @@ import ssl
 
 import trio
 
-_READ = 256 * 1024
+_READ = 128 * 1024
 _WRITE = 256 * 1024
-_RECORD = 16 * 1024
 
 
 class TlsStream:
@@ -50,25 +49,25 @@ class TlsStream:
             view = view[self._tls.write(view[:_WRITE]) :]
             await self._flush()
 
-    async def receive_some(self, limit: int) -> bytes:
-        """Return 1 to `limit` bytes, or b"" at the end."""
-        while not (data := self._decrypt(limit)):
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Fill a buffer as far as what has come allows; return its number of bytes, 0 at the end."""
+        while not (size := self._decrypt(buffer)):
             if not await self._fill():
-                return b""
-        return data
+                return 0
+        return size
 
-    def _decrypt(self, limit: int) -> bytes:
-        parts: list[bytes] = []
-        while limit > 0:
+    def _decrypt(self, buffer: memoryview) -> int:
+        end = 0
+        while end < len(buffer):
             try:
-                part = self._tls.read(min(limit, _RECORD))
+                # Python's own annotations leave out that `read` returns a number where it fills a buffer.
+                size: int = self._tls.read(len(buffer) - end, buffer[end:])  # type: ignore[assignment]
             except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
                 break
-            parts.append(part)
-            limit -= len(part)
-            if not part:
+            if not size:
                 break
-        return b"".join(parts)
+            end += size
+        return end
 
     async def _fill(self) -> bool:
         data = await self._raw.receive_some(_READ)

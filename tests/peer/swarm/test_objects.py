@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peer.swarm.objects import CHUNK, ObjectStore
+from protocol.codec import digest
 from protocol.errors import ProtocolError
 from protocol.messages import ObjectRef
 
@@ -69,8 +70,9 @@ def _chunks(incoming):
     return taken
 
 
-def _of(data, chunk):
-    return data[chunk.offset : chunk.offset + chunk.length]
+def _write(incoming, chunk, giver="giver", spoilt=False):
+    data = BIG[chunk.offset : chunk.offset + chunk.length]
+    incoming.write(chunk, bytes(len(data)) if spoilt else data, digest(data), giver)
 
 
 @given(st.permutations(range(5)))
@@ -81,7 +83,7 @@ def test_chunks_may_come_in_any_order(order):
             chunks = _chunks(incoming)
             assert sum(chunk.length for chunk in chunks) == len(BIG)
             for count, index in enumerate(order, 1):
-                incoming.write(chunks[index], _of(BIG, chunks[index]))
+                _write(incoming, chunks[index])
                 assert incoming.received == sum(chunks[each].length for each in order[:count])
             incoming.check()
             name = incoming.keep()
@@ -94,7 +96,7 @@ def test_a_chunk_that_was_put_back_is_taken_again(store):
         incoming.put_back(second)
         assert incoming.take() == second
         assert incoming.take() is None
-        incoming.write(first, _of(BIG, first))
+        _write(incoming, first)
         assert incoming.missing == len(BIG) - first.length
     assert not list(store.folder.iterdir())
 
@@ -109,9 +111,26 @@ def test_what_is_cut_is_refused_and_leaves_nothing(store):
 @pytest.mark.parametrize("data", [b"hell", b"hello!", b"jello"])
 def test_what_is_short_long_or_altered_is_refused_and_leaves_nothing(store, data):
     with pytest.raises(ProtocolError), store.receive(_ref(b"hello")) as incoming:  # noqa: PT012
-        incoming.write(incoming.take(), data)
+        incoming.write(incoming.take(), data, digest(data), "giver")
         incoming.check()
     assert not list(store.folder.iterdir())
+
+
+@given(st.sets(st.integers(0, 4), min_size=1), st.permutations(range(5)))
+def test_only_bad_chunks_are_fetched_again_and_who_gave_them_is_known(bad, order):
+    with TemporaryDirectory() as folder, ObjectStore(Path(folder)).receive(_ref(BIG)) as incoming:
+        chunks = _chunks(incoming)
+        for index in order:
+            _write(incoming, chunks[index], f"giver {index}", spoilt=index in bad)
+        assert not incoming.missing
+        assert not incoming.sound
+        assert sorted(incoming.drop_bad()) == [f"giver {index}" for index in sorted(bad)]
+        again = _chunks(incoming)
+        assert {chunks.index(chunk) for chunk in again} == bad
+        for chunk in again:
+            _write(incoming, chunk)
+        assert incoming.sound
+        assert incoming.drop_bad() == []
 
 
 def test_a_chunk_that_many_pull_is_hashed_once_and_odd_ranges_are_not_remembered(store):

@@ -142,7 +142,7 @@ def _liar(kind):
                 data = bytes([data[0] ^ 1]) + data[1:]
                 return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)
             case "wrong hash":
-                return PieceOf(Piece(length=len(data), sha256=bytes(32)), data)
+                return PieceOf(Piece(length=len(data), sha256=bytes(32)), bytes(len(data)))
             case "too long":
                 data = bytes(call.length + 1)
                 return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)

@@ -250,7 +250,7 @@ async def test_a_full_disk_ends_in_one_clear_line(tmp_path, monkeypatch):
     donor = flock.hatch()
     guest = flock.hatch(through=(donor,))
 
-    def full(incoming, chunk, data):
+    def full(incoming, *_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async def use():

@@ -35,6 +35,7 @@ class Bird:
     service: Service
     bulk: Bulk | None
     puller: Puller
+    failures: list[tuple[str, str]]
 
     @property
     def contact(self) -> Contact:
@@ -62,7 +63,12 @@ async def bird(network, nursery, folder, peer_id, *, lanes=True, **limits):
     store = ObjectStore(folder)
     limits = {which: RateLimit(rate) for which, rate in limits.items()}
     pieces, service = PieceServer(store, limits.get("upload")), Service(RUN)
-    async with open_bulk(peer_id, ["127.0.0.1"], 0, transport.direct_host) as bulk:
+    failures = []
+
+    def failed(*told):
+        failures.append(told)
+
+    async with open_bulk(peer_id, ["127.0.0.1"], 0, transport.direct_host, failed) as bulk:
         puller = Puller(transport, RUN, lanes=bulk if lanes else None, download=limits.get("download"))
         service.serve(Pull, pieces.serve)
         service.serve(Got, pieces.serve_got)
@@ -71,7 +77,7 @@ async def bird(network, nursery, folder, peer_id, *, lanes=True, **limits):
             bulk.serve_with(service.answer)
         transport.handle(STREAM_PROTOCOL, service.handle)
         nursery.start_soon(transport.serve)
-        yield Bird(peer_id, transport, store, pieces, service, bulk, puller)
+        yield Bird(peer_id, transport, store, pieces, service, bulk, puller, failures)
 
 
 @asynccontextmanager

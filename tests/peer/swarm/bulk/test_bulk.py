@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from peer.errors import ListenError
 from peer.swarm.bulk import bulk as bulk_module
+from peer.swarm.bulk import open_bulk
 from peer.swarm.bulk.lane import Lane
 from peer.swarm.calls import RefusedError, conversation
 from peer.swarm.objects import CHUNK
@@ -56,6 +58,7 @@ async def test_a_port_that_nobody_answers_costs_one_attempt_and_no_byte(tmp_path
         told = one.bulk.statistics()
         assert (told.lanes, told.opened) == (0, 0)
         assert 1 <= told.failed <= MOST_LANES, "remembered: not tried again"
+        assert len(one.failures) == 1
         assert two.pieces.bytes_out == 2 * len(DATA)
 
 
@@ -133,3 +136,16 @@ async def _closed_port():
     with trio.socket.socket() as bound:
         await bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+async def test_a_port_that_is_taken_is_one_clear_line():
+    async with _closed_port() as port:
+        with pytest.raises(ListenError, match=rf"cannot listen for bulk on port {port}.*--bulk-port"):
+            async with open_bulk("us", ["127.0.0.1"], port, lambda _: None):
+                pass
+
+
+async def test_all_hosts_are_answered_on_one_port():
+    async with open_bulk("us", ["127.0.0.1", "127.0.0.3"], 0, lambda _: None) as bulk:
+        for host in ("127.0.0.1", "127.0.0.3"):
+            await (await trio.open_tcp_stream(host, bulk.port)).aclose()

@@ -35,6 +35,21 @@ async def _give(peer_id, call):
     return PieceOf(Piece(length=len(data), sha256=hashlib.sha256(data).digest()), data)
 
 
+class _Into:
+    """A memory stream that can read into a buffer, as sockets can."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    async def receive_into(self, buffer):
+        data = await self._stream.receive_some(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 async def _ask(lane, call):
     way = lane.way()
     await way.ask(call)
@@ -45,7 +60,7 @@ async def _with_lane(use, other_side):
     """Run `use` with a lane whose other end `other_side` plays; return the seconds until both ended."""
     async with two_peers("/lane", other_side) as (network, caller, _, contact):
         assert isinstance(network, Network)
-        lane = Lane(await caller.open_stream(contact, "/lane"), _give)
+        lane = Lane(_Into(await caller.open_stream(contact, "/lane")), _give)
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lane.run)
@@ -55,12 +70,12 @@ async def _with_lane(use, other_side):
 
 
 async def _lane(stream):
-    await Lane(stream, _give).run()
+    await Lane(_Into(stream), _give).run()
 
 
 async def test_both_sides_pull_at_once_and_answers_keep_their_order():
     async def other(stream):
-        lane = Lane(stream, _give)
+        lane = Lane(_Into(stream), _give)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lane.run)
             for number in range(20):
