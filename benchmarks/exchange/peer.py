@@ -51,13 +51,17 @@ class Peer:
         """Hold a new object instead of the last."""
         if self._held is not None:
             self._store.retire(self._held)
-        data = os.urandom(size)
-        self._held = hashlib.sha256(data).digest()
-        (self._store.folder / "made").write_bytes(data)
-        name = f"held-{self._held.hex()}"
-        (self._store.folder / "made").rename(self._store.folder / name)
+        # In a thread: a peer that is silent for seconds is hung up on.
+        self._held, name = await trio.to_thread.run_sync(self._make, size)
         self._store.add(ObjectRef(sha256=self._held, size=size), name)
         return {"sha256": self._held.hex(), "size": size}
+
+    def _make(self, size: int) -> tuple[bytes, str]:
+        data = os.urandom(size)
+        sha256 = hashlib.sha256(data).digest()
+        name = f"held-{sha256.hex()}"
+        (self._store.folder / name).write_bytes(data)
+        return sha256, name
 
     async def dial(self, address: str) -> dict[str, Any]:
         """Connect."""

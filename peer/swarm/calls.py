@@ -34,15 +34,20 @@ class RefusedError(Exception):
 
 
 class Conversation:
-    """Calls over one stream, in turn."""
+    """Calls over one stream, in turn.
 
-    def __init__(self, wire: Wire, run_id: bytes) -> None:
+    Attributes:
+        contact: who answers.
+    """
+
+    def __init__(self, wire: Wire, run_id: bytes, contact: Contact) -> None:
         self._wire = wire
         self._run_id = run_id
+        self.contact = contact
 
     @property
     def peer_id(self) -> str:
-        """Who answers."""
+        """The PeerID that answers."""
         return self._wire.peer_id
 
     async def tell(self, body: messages.Body) -> None:
@@ -89,7 +94,7 @@ async def conversation(transport: Transport, contact: Contact, run_id: bytes) ->
     if scope.cancelled_caught:
         raise TransportError(f"{contact.peer_id} could not be reached in {REACH_DEADLINE:g} s")
     try:
-        yield Conversation(Wire(stream, no_progress=NO_PROGRESS), run_id)
+        yield Conversation(Wire(stream, no_progress=NO_PROGRESS), run_id, contact)
     finally:
         await stream.aclose()
 

@@ -182,7 +182,7 @@ class Puller:
             before = incoming.received
             try:
                 async with conversation(self._transport, contact, self._run_id) as talk:
-                    await self.through(talk, ref, incoming)
+                    await self._through(talk, ref, incoming)
             except TransportError:
                 if incoming.received == before:
                     raise
@@ -191,7 +191,17 @@ class Puller:
                 return
 
     async def through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
-        """Fetch the same with the help of a stream that is open; if that breaks, it is not taken up again."""
+        """Fetch the same with the help of a stream that is open. If it breaks, go on as `pull` does."""
+        before = incoming.received
+        try:
+            await self._through(talk, ref, incoming)
+        except TransportError:
+            if incoming.received == before:
+                raise
+            self._tally.resumed += 1
+            await self.pull(talk.contact, ref, incoming)
+
+    async def _through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
         fetch = Fetch(talk.peer_id, ref, incoming, self._tally)
         if self._lanes is not None and ref.size >= SMALLEST:
             await self._by_lanes(self._lanes, talk, fetch, ref.size)

@@ -21,7 +21,7 @@ from peer.swarm.bulk.tickets import Tickets
 from peer.swarm.calls import Conversation, RefusedError
 from peer.swarm.service import Reply
 from peer.swarm.transport import TransportError
-from protocol.bulk_calls import AskLanes, LanesAre
+from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
 from protocol.limits import MAX_REASON
 from protocol.messages import Busy, Got, Pull, Refused
 
@@ -29,6 +29,9 @@ K = TypeVar("K")
 
 MOST = 128
 """Lanes at once, of all peers together."""
+
+MOST_OF_ONE = 2 * MOST_LANES
+"""Lanes to one peer: both sides may have opened theirs at the same time."""
 
 RECALL = 600.0
 """Seconds for which a peer that could not be called is not tried again: its bulk stays on the stream."""
@@ -175,7 +178,7 @@ class Bulk:
         except ValueError as error:
             return Refused(reason=str(error)[:MAX_REASON])
         tokens: tuple[bytes, ...] = ()
-        if self._count() < MOST:
+        if self._count() < MOST and len(self.to(peer_id)) < MOST_OF_ONE:
             tokens = self._tickets.issue(peer_id, call.certificate, context, call.count)
         if not tokens:
             return Busy(seconds=_RETRY)

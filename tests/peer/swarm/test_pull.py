@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from peer.simulate.network import Link, Network
-from peer.swarm.calls import NO_PROGRESS
+from peer.swarm.calls import NO_PROGRESS, conversation
 from peer.swarm.objects import CHUNK, ObjectStore
 from peer.swarm.pieces import PieceServer
 from peer.swarm.pull import MOST_AHEAD, MOST_BAD, Puller
@@ -121,6 +121,23 @@ async def test_a_transfer_that_breaks_goes_on_from_its_last_good_chunk(tmp_path)
             await _whole(store, puller, donor)
         assert puller.statistics().resumed == 3
         assert len(donor.asked) <= len(DATA) // CHUNK + 1 + 3 * MOST_AHEAD
+
+
+async def test_so_does_one_over_a_stream_that_others_opened(tmp_path):
+    async with swarm(tmp_path, link=Link(delay=0.05, rate=1e6)) as (_, store, puller, [donor]):
+
+        async def break_once():
+            await trio.sleep(2)
+            donor.transport.die()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(break_once)
+            async with conversation(puller._transport, donor.contact, RUN) as talk:
+                with store.receive(REF) as incoming:
+                    await puller.through(talk, REF, incoming)
+                    incoming.check()
+        assert puller.statistics().resumed == 1
+        assert len(donor.asked) <= len(DATA) // CHUNK + 1 + MOST_AHEAD
 
 
 async def test_a_bad_chunk_costs_one_chunk_and_is_laid_at_its_senders_door(tmp_path):

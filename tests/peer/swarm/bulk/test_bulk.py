@@ -118,6 +118,9 @@ async def test_what_is_no_certificate_is_refused_and_too_many_tokens_are_not_out
         assert isinstance(await served("x", AskLanes(certificate=good, count=2)), LanesAre)
         assert isinstance(await served("y", AskLanes(certificate=good, count=2)), Busy)
         assert isinstance(await served("x", AskLanes(certificate=good, count=3)), LanesAre), "in their place"
+        monkeypatch.setattr(bulk_module, "MOST_OF_ONE", 0)
+        assert isinstance(await served("x", AskLanes(certificate=good, count=1)), Busy)
+        monkeypatch.setattr(bulk_module, "MOST_OF_ONE", 8)
         monkeypatch.setattr(bulk_module, "MOST", 0)
         assert isinstance(await served("x", AskLanes(certificate=good, count=1)), Busy)
 

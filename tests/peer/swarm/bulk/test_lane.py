@@ -162,6 +162,20 @@ async def test_hostile_frames_end_the_lane_and_nothing_else(frames):
     assert await _with_lane(use, _says(*frames)) < 1
 
 
+async def test_a_bug_of_ours_ends_the_lane_and_not_the_daemon():
+    async def breaks(peer_id, call):
+        raise RuntimeError("a bug")
+
+    async def other(stream):
+        await Lane(_Into(stream), breaks).run()
+
+    async def use(lane, nursery):
+        with pytest.raises(TransportError, match="ended"):
+            await _ask(lane, _pull())
+
+    assert await _with_lane(use, other) < 1
+
+
 async def test_a_piece_that_is_longer_than_was_asked_for_ends_the_lane():
     async def hostile(stream):
         wire = Wire(stream, no_progress=5)
