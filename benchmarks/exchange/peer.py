@@ -52,9 +52,10 @@ class Peer:
         if self._held is not None:
             self._store.retire(self._held)
         # In a thread: a peer that is silent for seconds is hung up on.
-        self._held, name = await trio.to_thread.run_sync(self._make, size)
-        self._store.add(ObjectRef(sha256=self._held, size=size), name)
-        return {"sha256": self._held.hex(), "size": size}
+        sha256, name = await trio.to_thread.run_sync(self._make, size)
+        self._store.add(ObjectRef(sha256=sha256, size=size), name)
+        self._held = sha256
+        return {"sha256": sha256.hex(), "size": size}
 
     def _make(self, size: int) -> tuple[bytes, str]:
         data = os.urandom(size)

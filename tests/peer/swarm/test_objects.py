@@ -3,7 +3,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.swarm.objects import CHUNK, ObjectStore
@@ -75,6 +75,7 @@ def _write(incoming, chunk, giver="giver", spoilt=False):
     incoming.write(chunk, bytes(len(data)) if spoilt else data, digest(data), giver)
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.permutations(range(5)))
 def test_chunks_may_come_in_any_order(order):
     with TemporaryDirectory() as folder:
@@ -116,6 +117,7 @@ def test_what_is_short_long_or_altered_is_refused_and_leaves_nothing(store, data
     assert not list(store.folder.iterdir())
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.sets(st.integers(0, 4), min_size=1), st.permutations(range(5)))
 def test_only_bad_chunks_are_fetched_again_and_who_gave_them_is_known(bad, order):
     with TemporaryDirectory() as folder, ObjectStore(Path(folder)).receive(_ref(BIG)) as incoming:
