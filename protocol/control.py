@@ -43,6 +43,8 @@ class Status(Message, frozen=True, tag="status"):
     """With whom an exchange is under way, or was last."""
     bytes_in: int
     bytes_out: int
+    lane_bytes_out: int
+    """Of them, those over lanes: connections beside libp2p, for bulk."""
     """Bytes of our streams, all protocols."""
     peers_in_view: int
     alone_seconds: float

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from protocol.bulk_calls import AskLanes, LanesAre
 from protocol.codec import Message
 from protocol.group_calls import GroupAnswer, GroupCall
 from protocol.ledger_calls import LedgerAnswer, LedgerCall
@@ -94,6 +95,12 @@ class Pull(Message, frozen=True, tag="pull"):
     length: Annotated[int, Meta(ge=1, le=MAX_CHUNK)]
 
 
+class Got(Message, frozen=True, tag="got"):
+    """I have all that I asked you for of this object. Told, never answered: it lets you measure the link."""
+
+    sha256: Digest
+
+
 class Confirm(Message, frozen=True, tag="confirm"):
     """I hold your share whole. Do you hold mine? The answer comes once you know."""
 
@@ -126,6 +133,8 @@ Body = (
     | AskBody
     | AskAgain
     | Pull
+    | Got
+    | AskLanes
     | Confirm
     | Settle
     | Abandon
@@ -228,6 +237,7 @@ Answer = (
     | BodyIs
     | Busy
     | Piece
+    | LanesAre
     | Confirmed
     | Noted
     | Refused

@@ -1,5 +1,6 @@
 """`peer start`: the daemon, in the foreground."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import trio
 import typer
 
 from peer.cli.options import DEFAULT_HOME, Home
+from peer.cli.rates import rate
 from peer.daemon.settings import Settings
 
 
@@ -57,6 +59,24 @@ def start(
         typer.Option(help="Help peers behind routers to be reached, where others can dial us."),
     ] = True,
     upnp: Annotated[bool, typer.Option(help="Ask the router for a port, where there is a router.")] = True,
+    bulk_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="A second TCP port, for the fast transfer of shares; forward it as well. 0: any free one.",
+        ),
+    ] = 0,
+    upload_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE", parser=rate, help="The most to give others, such as 10Mbit or 1.2MB a second."
+        ),
+    ] = None,
+    download_limit: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", parser=rate, help="The most to fetch from others, written likewise."),
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Inner step after which to leave; default: go on for ever.")
@@ -104,6 +124,9 @@ def start(
         announce_loopback=announce_loopback,
         relay=relay,
         upnp=upnp,
+        bulk_port=bulk_port,
+        upload_limit=math.inf if upload_limit is None else upload_limit,
+        download_limit=math.inf if download_limit is None else download_limit,
         device=device.value,
         stop_at=steps,
         shard=shard,

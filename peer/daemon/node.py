@@ -16,6 +16,7 @@ from peer.daemon.settings import Settings, recall, remember
 from peer.daemon.trainer_link import TrainerLink
 from peer.daemon.voting import Voting
 from peer.swarm.engagement import OwnShare
+from peer.swarm.line import Line
 from peer.swarm.objects import ObjectStore
 from peer.swarm.state_sync import Newcomer
 from peer.swarm.swarm import Ladder, Run, Swarm
@@ -48,6 +49,7 @@ class Node:
         transport: Transport,
         run: Run,
         log: Log,
+        line: Line,
     ) -> None:
         self._settings = settings
         self._home = home
@@ -72,7 +74,9 @@ class Node:
         )
         ladder = Ladder(volunteers=settings.relay, mapper=RouterPort() if settings.upnp else None)
         store = ObjectStore(runtime.spool)
-        self.swarm = Swarm(transport, identity, run, self.link, store, self.reporter, ladder=ladder)
+        self.swarm = Swarm(
+            transport, identity, run, self.link, store, self.reporter, ladder=ladder, line=line
+        )
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
             self._voting = Voting(identity, run, transport, self.swarm, self.link, home, log)
@@ -161,7 +165,12 @@ class Node:
         await self.swarm.find_peers()
         size = sizes.state_bytes(self.run_.manifest)
         newcomer = Newcomer(
-            self._transport, self.run_.run_id, self.swarm.view, self.swarm.store, expected_size=size
+            self._transport,
+            self.run_.run_id,
+            self.swarm.view,
+            self.swarm.store,
+            self.swarm.puller,
+            expected_size=size,
         )
         fetched = await newcomer.fetch()
         if fetched is None:
@@ -257,6 +266,7 @@ class Node:
         """Say how this peer is."""
         told, manifest = self.reporter, self.run_.manifest
         swarm, link = self.swarm.statistics(), self.link.statistics()
+        lanes_in, lanes_out = (swarm.bulk.bytes_in, swarm.bulk.bytes_out) if swarm.bulk else (0, 0)
         return Status(
             peer_id=self._peer_id,
             run_id=self.run_.run_id.hex(),
@@ -275,8 +285,9 @@ class Node:
             exchanges=swarm.exchange.done,
             skips=sum(swarm.match.skips.values()),
             partner=swarm.match.partner or told.last_partner,
-            bytes_in=swarm.transport.bytes_received,
-            bytes_out=swarm.transport.bytes_sent,
+            bytes_in=swarm.transport.bytes_received + lanes_in,
+            bytes_out=swarm.transport.bytes_sent + lanes_out,
+            lane_bytes_out=lanes_out,
             peers_in_view=swarm.view.live,
             alone_seconds=swarm.view.alone_seconds,
             addresses=self._transport.addresses,

@@ -1,5 +1,6 @@
 """What a person asks of one daemon, and what its home remembers between runs."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ class Settings:
     """Carry control traffic of peers that cannot be dialled, once it is proved that we can be."""
     upnp: bool = True
     """Ask the router for a port, where this machine has no address of the internet."""
+    bulk_port: int = 0
+    """Port of the lanes, at the hosts of `listen`; 0: any free one."""
+    upload_limit: float = math.inf
+    """Bytes of objects a second that we give."""
+    download_limit: float = math.inf
+    """Bytes of objects a second that we fetch."""
     device: str = "auto"
     stop_at: int | None = None
     """Inner step after which to leave."""

@@ -18,7 +18,10 @@ from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
 from peer.errors import HomeError, ListenError
-from peer.swarm.libp2p_host import open_transport
+from peer.swarm.bulk import open_bulk
+from peer.swarm.libp2p_host import hosts_of, open_transport
+from peer.swarm.line import Line
+from peer.swarm.rate import RateLimit
 from peer.swarm.transport import Transport
 from peer.telemetry import events
 from peer.telemetry.event_file import EventFile
@@ -78,9 +81,11 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
-            leaving.node = node = Node(settings, home, runtime, identity, transport, run, log)
-            _print_joining_command(transport)
-            await _supervise(node, settings, runtime)
+            async with _line(settings, identity, transport, log) as line:
+                node = Node(settings, home, runtime, identity, transport, run, log, line)
+                leaving.node = node
+                _print_joining_command(transport)
+                await _supervise(node, settings, runtime)
 
 
 def _open_events(home: Home) -> EventFile:
@@ -111,6 +116,21 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
             # Somebody else has our old port now. Caches and forwardings that name it were worth the try.
             transport = await stack.enter_async_context(opening((_everywhere(0),)))
         yield transport
+
+
+@asynccontextmanager
+async def _line(
+    settings: Settings, identity: Identity, transport: Transport, log: Log
+) -> AsyncIterator[Line]:
+    """Answer lanes at the hosts of the main listener."""
+    hosts = hosts_of(settings.listen or (_everywhere(0),))
+
+    def failed(peer_id: str, reason: str) -> None:
+        log(events.LaneFailed(peer=peer_id, reason=reason))
+
+    port, host_of = settings.bulk_port, transport.direct_host
+    async with open_bulk(identity.peer_id, hosts, port, host_of, failed) as bulk:
+        yield Line(bulk, RateLimit(settings.upload_limit), RateLimit(settings.download_limit))
 
 
 def _everywhere(port: int) -> str:

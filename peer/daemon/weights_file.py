@@ -42,7 +42,13 @@ class WeightsFile:
     async def _fetch(self, sha256: bytes) -> None:
         swarm, largest = self._swarm, sizes.largest_weights(self._run.manifest)
         name = await fetch_first_weights(
-            self._transport, self._run.run_id, swarm.view, swarm.store, sha256=sha256, largest=largest
+            self._transport,
+            self._run.run_id,
+            swarm.view,
+            swarm.store,
+            swarm.puller,
+            sha256=sha256,
+            largest=largest,
         )
         fresh = self._kept.with_suffix(".new")
         await trio.to_thread.run_sync(shutil.move, swarm.store.folder / name, fresh)

@@ -38,6 +38,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     peers: list[PeerReport]
     held_out: HeldOut
     bytes_sent: int
+    lane_bytes_sent: int
+    """Of them, those over lanes: connections beside libp2p, for bulk."""
     seconds: float
     preset: str
     codec: str

@@ -152,6 +152,7 @@ def _report(swarm: LocalSwarm, run: RunFile, seconds: float) -> Report:
         peers=peers,
         held_out=held_out,
         bytes_sent=sum(peer.status.bytes_out for peer in swarm.peers if peer.status),
+        lane_bytes_sent=sum(peer.status.lane_bytes_out for peer in swarm.peers if peer.status),
         seconds=seconds,
         preset=manifest.outer.preset,
         codec=manifest.codecs[0],

@@ -202,6 +202,7 @@ class MemoryTransport:
         self.willing = False
         """To be a relay."""
         self._announced: tuple[str, ...] | None = None
+        self.host: str | None = None
         self.bytes_sent = self.bytes_received = 0
 
     @property
@@ -259,6 +260,11 @@ class MemoryTransport:
         pair = frozenset((self._peer_id, peer_id))
         self.network.connections.discard(pair)
         self.network.circuits.discard(pair)
+
+    def direct_host(self, peer_id: str) -> str | None:
+        """See `Transport`. Where a host is set, this simulated peer has real sockets beside its links."""
+        del peer_id
+        return self.host
 
     def connected(self) -> Sequence[str]:
         """See `Transport`."""

@@ -34,11 +34,29 @@ class RefusedError(Exception):
 
 
 class Conversation:
-    """Calls over one stream, in turn."""
+    """Calls over one stream, in turn.
 
-    def __init__(self, wire: Wire, run_id: bytes) -> None:
+    Attributes:
+        contact: who answers.
+    """
+
+    def __init__(self, wire: Wire, run_id: bytes, contact: Contact) -> None:
         self._wire = wire
         self._run_id = run_id
+        self.contact = contact
+
+    @property
+    def peer_id(self) -> str:
+        """The PeerID that answers."""
+        return self._wire.peer_id
+
+    async def tell(self, body: messages.Body) -> None:
+        """Send a call, the answer to which, if there is one, `hear` returns; answers keep the calls' order.
+
+        Raises:
+            TransportError: the stream failed or fell silent.
+        """
+        await self._wire.send_frame(codec.encode(messages.Call(run_id=self._run_id, body=body)))
 
     async def ask(self, body: messages.Body, *expected: type[A], patience: float | None = None) -> A:
         """Send a call and return its answer, one of the `expected` types.
@@ -48,8 +66,11 @@ class Conversation:
             ProtocolError: the answer is of another type, or malformed.
             TransportError: the stream failed or fell silent.
         """
-        call = messages.Call(run_id=self._run_id, body=body)
-        await self._wire.send_frame(codec.encode(call))
+        await self.tell(body)
+        return await self.hear(*expected, patience=patience)
+
+    async def hear(self, *expected: type[A], patience: float | None = None) -> A:
+        """Return the answer to the earliest call that has none yet. Raises as `ask`."""
         frame = await self._wire.receive_frame(patience=patience)
         if frame is None:
             raise TransportError(f"{self._wire.peer_id} hung up instead of answering")
@@ -57,7 +78,7 @@ class Conversation:
         if isinstance(answer, messages.Refused):
             raise RefusedError(answer)
         if not isinstance(answer, expected):
-            raise ProtocolError(f"{type(answer).__name__} is no answer to {type(body).__name__}")
+            raise ProtocolError(f"{type(answer).__name__} is no answer to what was asked")
         return answer
 
     async def receive_raw(self, length: int) -> bytes:
@@ -73,7 +94,7 @@ async def conversation(transport: Transport, contact: Contact, run_id: bytes) ->
     if scope.cancelled_caught:
         raise TransportError(f"{contact.peer_id} could not be reached in {REACH_DEADLINE:g} s")
     try:
-        yield Conversation(Wire(stream, no_progress=NO_PROGRESS), run_id)
+        yield Conversation(Wire(stream, no_progress=NO_PROGRESS), run_id, contact)
     finally:
         await stream.aclose()
 

@@ -1,7 +1,7 @@
 """One exchange: both receive, both confirm, both mix; or neither does."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,8 +13,9 @@ from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.engagement import EndedError, Engagement
 from peer.swarm.fetcher import Fetcher
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.pull import PieceServer
+from peer.swarm.pieces import PieceServer
 from peer.swarm.reader import Arrived, Reader, ReadingStatistics
+from peer.swarm.together import together
 from peer.swarm.transport import Contact, TransportError
 from peer.swarm.writer import Writer, WritingStatistics
 from protocol.errors import ProtocolError
@@ -193,7 +194,7 @@ class Exchanger:
             if engagement.mine.ref is None:
                 await self._writer.write(engagement, contact)
 
-        await _together(read, write)
+        await together(read, write)
         # The partner may mix as soon as it knows: then we must, too, also some outer steps later.
         await self._learner.keep(engagement.mine.share)
         engagement.holds = True
@@ -281,21 +282,3 @@ class Exchanger:
             writing=self._writer.statistics(),
             reading=self._reader.statistics(),
         )
-
-
-async def _together(*works: Callable[[], Awaitable[None]]) -> None:
-    """Run all to their end; the first that fails ends the others and is raised, bare."""
-    failures: list[Exception] = []
-    async with trio.open_nursery() as nursery:
-
-        async def guarded(work: Callable[[], Awaitable[None]]) -> None:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - raised below, without the nursery's wrapping
-                failures.append(error)
-                nursery.cancel_scope.cancel()
-
-        for work in works:
-            nursery.start_soon(guarded, work)
-    if failures:
-        raise failures[0]

@@ -9,7 +9,7 @@ from peer.swarm.calls import Conversation, conversation
 from peer.swarm.engagement import Engagement
 from peer.swarm.goodput import Goodput
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pull import pull_through
+from peer.swarm.pull import Puller
 from peer.swarm.transport import Contact, Transport
 from protocol.messages import ObjectRef
 
@@ -17,10 +17,13 @@ from protocol.messages import ObjectRef
 class Fetcher:
     """Calls partners and pulls whole objects, hash-checked. The caller has checked their sizes."""
 
-    def __init__(self, transport: Transport, run_id: bytes, store: ObjectStore, goodput: Goodput) -> None:
+    def __init__(
+        self, transport: Transport, run_id: bytes, store: ObjectStore, puller: Puller, goodput: Goodput
+    ) -> None:
         self._transport = transport
         self._run_id = run_id
         self.store = store
+        self._puller = puller
         self._goodput = goodput
 
     @asynccontextmanager
@@ -37,7 +40,7 @@ class Fetcher:
         began = trio.current_time()
         with self.store.receive(ref) as incoming:
             try:
-                await pull_through(talk, ref, incoming)
+                await self._puller.through(talk, ref, incoming)
             finally:
                 # One that was cut off tells of the link too, and is what makes the next choice smaller.
                 engagement.bytes_in += incoming.received

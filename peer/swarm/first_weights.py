@@ -5,7 +5,7 @@ import trio
 from peer.errors import HomeError
 from peer.swarm.calls import RefusedError, ask
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pull import pull
+from peer.swarm.pull import Puller
 from peer.swarm.service import Reply
 from peer.swarm.state_sync import PATIENCE, pull_limit
 from peer.swarm.transport import Contact, Transport, TransportError
@@ -18,7 +18,14 @@ RETRY = 5.0
 
 
 async def fetch_first_weights(
-    transport: Transport, run_id: bytes, view: View, store: ObjectStore, *, sha256: bytes, largest: int
+    transport: Transport,
+    run_id: bytes,
+    view: View,
+    store: ObjectStore,
+    puller: Puller,
+    *,
+    sha256: bytes,
+    largest: int,
 ) -> str:
     """Ask peers until one has given the file; return its name in the store's folder, whole and checked.
 
@@ -27,6 +34,7 @@ async def fetch_first_weights(
         run_id: the run.
         view: the peers to ask.
         store: takes the file in.
+        puller: fetches it.
         sha256: of the file.
         largest: bytes beyond which a file cannot be the right one.
 
@@ -43,7 +51,7 @@ async def fetch_first_weights(
             answer = await ask(transport, donor, run_id, AskState(), StateIs, patience=PATIENCE)
             if answer.state.sha256 != sha256 or answer.state.size > largest:
                 raise ProtocolError("these are not the run's first weights")
-            return await _pull(transport, donor, run_id, store, answer.state)
+            return await _pull(puller, donor, store, answer.state)
         except RefusedError:
             view.busy(donor.peer_id, RETRY)
         except (TransportError, ProtocolError):
@@ -51,12 +59,10 @@ async def fetch_first_weights(
             view.exchanged(donor.peer_id, well=False)
 
 
-async def _pull(
-    transport: Transport, donor: Contact, run_id: bytes, store: ObjectStore, ref: ObjectRef
-) -> str:
+async def _pull(puller: Puller, donor: Contact, store: ObjectStore, ref: ObjectRef) -> str:
     try:
         with trio.move_on_after(pull_limit(ref.size)), store.receive(ref) as incoming:
-            await pull(transport, donor, run_id, ref, incoming)
+            await puller.pull(donor, ref, incoming)
             incoming.check()
             return incoming.keep()
     except OSError as error:

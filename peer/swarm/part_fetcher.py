@@ -8,7 +8,7 @@ from peer.swarm.calls import Conversation, RefusedError, conversation
 from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.gathering import MOMENT
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pull import pull_through
+from peer.swarm.pull import Puller
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
 from protocol.errors import ProtocolError
@@ -22,9 +22,12 @@ AT_ONCE = 8
 class PartFetcher:
     """Pulls objects from members into the spool folder, hash-checked."""
 
-    def __init__(self, transport: Transport, run_id: bytes, view: View, store: ObjectStore) -> None:
+    def __init__(
+        self, transport: Transport, run_id: bytes, view: View, store: ObjectStore, puller: Puller
+    ) -> None:
         self._transport = transport
         self._run_id = run_id
+        self._puller = puller
         self._view = view
         self._store = store
         self._lines = trio.CapacityLimiter(AT_ONCE)
@@ -87,7 +90,7 @@ class PartFetcher:
         with self._store.receive(ref) as incoming:
             self._sending[peer_id] += 1
             try:
-                await pull_through(talk, ref, incoming)
+                await self._puller.through(talk, ref, incoming)
             finally:
                 self._sending[peer_id] -= 1
                 self.bytes_in += incoming.received

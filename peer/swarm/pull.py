@@ -1,103 +1,283 @@
-"""Pull an object in pieces: the receiver sets the pace, and can resume anywhere."""
+"""Pull an object chunk by chunk: the receiver sets the pace, and goes on from what it has."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import trio
 
 from peer.swarm.calls import Conversation, conversation
-from peer.swarm.goodput import Goodput
-from peer.swarm.objects import Incoming, ObjectStore
-from peer.swarm.service import PieceOf, Reply
+from peer.swarm.objects import CHUNK, Chunk, Incoming
+from peer.swarm.rate import RateLimit
+from peer.swarm.together import together
 from peer.swarm.transport import Contact, Transport, TransportError
-from protocol import codec
 from protocol.errors import ProtocolError
-from protocol.messages import ObjectRef, Piece, Pull, Refused
+from protocol.messages import Got, ObjectRef, Piece, Pull
 
-PIECE = 512 * 1024
-"""Bytes of one pull: large enough that the round trip is paid seldom, small enough to show progress."""
+MOST_AHEAD = 8
+"""Chunks that are asked for before the first of them has come: 4 MiB fill a link of 40 MB/s at 100 ms."""
 
+QUICK, SLOW = 1.0, 2.0
+"""Seconds from asking to having a chunk: under the one, more are asked for ahead; above the other, fewer.
+What is asked for in vain, when an exchange is given up, is sent all the same."""
 
-async def pull(
-    transport: Transport,
-    contact: Contact,
-    run_id: bytes,
-    ref: ObjectRef,
-    incoming: Incoming,
-) -> None:
-    """Fetch what `incoming` still misses of `ref`. Raises as `Conversation.ask`; what came is kept."""
-    async with conversation(transport, contact, run_id) as talk:
-        await pull_through(talk, ref, incoming)
+SMALLEST = 128 * 1024
+"""Bytes of an object for which lanes are worth opening."""
+
+MOST_BAD = 2
+"""Chunks with a wrong hash that are asked for again; whoever sends more lies."""
 
 
-async def pull_through(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
-    """Fetch what `incoming` still misses of `ref` over a stream that is open, like `pull`."""
-    while incoming.missing:
-        incoming.write(await _pull_piece(talk, ref, incoming))
+@dataclass(frozen=True, slots=True)
+class PullStatistics:
+    """What was pulled since the start."""
+
+    bytes_in: int
+    bad_chunks: int
+    """Chunks that did not have their hash."""
+    resumed: int
+    """Transfers that broke and went on from their last good chunk."""
 
 
-async def _pull_piece(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> bytes:
-    wanted = min(PIECE, incoming.missing)
-    piece = await talk.ask(Pull(sha256=ref.sha256, offset=incoming.received, length=wanted), Piece)
-    if piece.length > wanted:
-        raise ProtocolError("a piece is longer than was asked for")
-    data = await talk.receive_raw(piece.length)
-    if codec.digest(data) != piece.sha256:
-        raise ProtocolError("a piece does not have the hash that was announced")
-    return data
+class Ahead:
+    """How many chunks to ask for ahead, by how long the last ones took."""
+
+    def __init__(self, first: int = 1) -> None:
+        self.now = first
+
+    def came(self, seconds: float) -> None:
+        """Note that a chunk took so long from asking to having it."""
+        if seconds < QUICK:
+            self.now = min(self.now + 1, MOST_AHEAD)
+        elif seconds > SLOW:
+            self.now = max(self.now - 1, 1)
 
 
-class PieceServer:
-    """Answers `Pull` from the object store, and counts what went out and how fast."""
+@dataclass(slots=True)
+class _Tally:
+    bytes_in: int = 0
+    bad: int = 0
+    resumed: int = 0
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._watched: tuple[str, trio.CancelScope, float] | None = None
-        self._last_pull = ("", float("-inf"))
-        self._pulling: tuple[str, bytes, float] = ("", b"", 0.0)
-        self.goodput = Goodput()
-        self.bytes_out = 0
 
-    @contextmanager
-    def ends_in_silence(self, peer_id: str, seconds: float) -> Iterator[None]:
-        """Bound what is inside by the silence of a peer: so many seconds in which it pulls nothing of ours.
+class Fetch:
+    """One object, as one peer gives it."""
+
+    def __init__(self, peer_id: str, ref: ObjectRef, incoming: Incoming, tally: _Tally) -> None:
+        self.peer_id = peer_id
+        self.incoming = incoming
+        self._ref = ref
+        self._tally = tally
+        self._bad: Counter[str] = Counter()
+
+    def call(self, chunk: Chunk) -> Pull:
+        """Return what asks for a chunk."""
+        return Pull(sha256=self._ref.sha256, offset=chunk.offset, length=chunk.length)
+
+    def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
+        """Take in a chunk. Raises as `Incoming.write`."""
+        self.incoming.write(chunk, data, piece.sha256, self.peer_id)
+        self._tally.bytes_in += len(data)
+
+    def finished(self) -> bool:
+        """Say whether nothing is left to take, once all that came has been checked.
+
+        Chunks that are bad are put back.
 
         Raises:
-            TransportError: it was silent for so long.
+            ProtocolError: too many were, or the whole is wrong though each has the hash that came with it.
         """
-        with trio.move_on_after(seconds) as scope:
-            self._watched = (peer_id, scope, seconds)
+        if self.incoming.missing or self.incoming.sound:
+            return not self.incoming.untaken
+        givers = self.incoming.drop_bad()
+        self._tally.bad += len(givers)
+        self._bad.update(givers)
+        for giver, count in self._bad.items():
+            if count > MOST_BAD:
+                raise ProtocolError(f"{count} pieces of {giver} do not have the hash that it announced")
+        if not givers:
+            self.incoming.check()
+        return False
+
+
+class Way(Protocol):
+    """Something over which a peer answers pulls, in the order in which they were asked."""
+
+    @property
+    def ahead(self) -> Ahead:
+        """How many chunks to ask for ahead; what one object taught holds for the next."""
+
+    async def ask(self, call: Pull) -> None:
+        """Ask for a chunk. Raises `TransportError`."""
+
+    async def hear(self) -> tuple[Piece, bytes | bytearray]:
+        """Return the answer to the earliest pull that has none yet. Raises as `Conversation.ask`."""
+
+    async def tell(self, call: Got) -> None:
+        """Say that all has come. Raises `TransportError`."""
+
+
+class Lanes(Protocol):
+    """Ways to a peer beside its streams."""
+
+    def to(self, peer_id: str) -> Sequence[Way]:
+        """Return those that are open now."""
+
+    async def agree(self, talk: Conversation, size: int) -> Sequence[Callable[[], Awaitable[Way | None]]]:
+        """Agree with a peer on what more an object of `size` bytes wants; return what opens each.
+
+        Raises as `Conversation.ask`; an opening that fails returns None.
+        """
+
+
+class _Stream:
+    """The conversation itself as a way."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk = talk
+        self.ahead = Ahead()
+
+    async def ask(self, call: Pull) -> None:
+        await self._talk.tell(call)
+
+    async def hear(self) -> tuple[Piece, bytes | bytearray]:
+        piece = await self._talk.hear(Piece)
+        if piece.length > CHUNK:
+            raise ProtocolError("a piece is longer than was asked for")
+        return piece, await self._talk.receive_raw(piece.length)
+
+    async def tell(self, call: Got) -> None:
+        await self._talk.tell(call)
+
+
+class Puller:
+    """Fetches objects from peers, over lanes where there are any and over the stream where there are none."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        run_id: bytes,
+        *,
+        lanes: Lanes | None = None,
+        download: RateLimit | None = None,
+    ) -> None:
+        self._transport = transport
+        self._run_id = run_id
+        self._lanes = lanes
+        self._download = download or RateLimit()
+        self._tally = _Tally()
+
+    async def pull(self, contact: Contact, ref: ObjectRef, incoming: Incoming) -> None:
+        """Fetch what `incoming` still misses of `ref` and no other pull is fetching.
+
+        A transfer that breaks is taken up again over a new stream, for as long as each attempt brings
+        something. Raises as `Conversation.ask`; what came is kept.
+        """
+        if await self._over_open_lanes(contact.peer_id, ref, incoming):
+            return
+        while True:
+            before = incoming.received
             try:
-                yield
-            finally:
-                self._watched = None
-        if scope.cancelled_caught:
-            raise TransportError(f"{peer_id} fell silent for {seconds:g} s before it confirmed")
+                async with conversation(self._transport, contact, self._run_id) as talk:
+                    await self._through(talk, ref, incoming)
+            except TransportError:
+                if incoming.received == before:
+                    raise
+                self._tally.resumed += 1
+            else:
+                return
 
-    def recently_pulled(self, peer_id: str, seconds: float) -> bool:
-        """Say whether a peer has pulled something of ours in the last so many seconds."""
-        return self._last_pull[0] == peer_id and trio.current_time() - self._last_pull[1] < seconds
+    async def through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
+        """Fetch the same with the help of a stream that is open. If it breaks, go on as `pull` does."""
+        before = incoming.received
+        try:
+            await self._through(talk, ref, incoming)
+        except TransportError:
+            if incoming.received == before:
+                raise
+            self._tally.resumed += 1
+            await self.pull(talk.contact, ref, incoming)
 
-    async def serve(self, peer_id: str, call: Pull) -> Reply:
-        """Answer one call. Any peer of the run may pull."""
-        data = self._store.read(call.sha256, call.offset, min(call.length, PIECE))
-        if not data:
-            return Refused(reason="this object is not here (any more)")
-        self.bytes_out += len(data)
-        self._last_pull = (peer_id, trio.current_time())
-        self._measure(peer_id, call, last=len(data) < PIECE)
-        if self._watched is not None and self._watched[0] == peer_id:
-            _, scope, seconds = self._watched
-            scope.deadline = trio.current_time() + seconds
-        return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)
+    async def _through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
+        fetch = Fetch(talk.peer_id, ref, incoming, self._tally)
+        if self._lanes is not None and ref.size >= SMALLEST:
+            await self._by_lanes(self._lanes, talk, fetch, ref.size)
+        stream = _Stream(talk)
+        while not fetch.finished():
+            await self._carry(stream, fetch)
+        await _say_done(stream, ref)
 
-    def _measure(self, peer_id: str, call: Pull, *, last: bool) -> None:
-        """Time an object from its first piece to its last: the call for a piece says that the last one came.
+    async def _over_open_lanes(self, peer_id: str, ref: ObjectRef, incoming: Incoming) -> bool:
+        """Fetch over the lanes that are open already; return whether nothing is left to take."""
+        ways = self._lanes.to(peer_id) if self._lanes is not None else ()
+        if not ways:
+            return False
+        fetch = Fetch(peer_id, ref, incoming, self._tally)
+        await together(*(partial(self._try, way, fetch) for way in ways))
+        if not fetch.finished():
+            return False
+        await _say_done(ways[0], ref)
+        return True
 
-        Of two peers that pull at once neither is timed.
-        """
-        now = trio.current_time()
-        if call.offset == 0:
-            self._pulling = (peer_id, call.sha256, now)
-        elif last and self._pulling[:2] == (peer_id, call.sha256):
-            self.goodput.sent(peer_id, call.offset, now - self._pulling[2])
+    async def _by_lanes(self, lanes: Lanes, talk: Conversation, fetch: Fetch, size: int) -> None:
+        """Fetch what lanes bring; while there are none yet, the stream carries as well."""
+        ways = lanes.to(talk.peer_id)
+
+        async def agree_and_carry() -> None:
+            openings = await lanes.agree(talk, size)
+            works = [partial(self._open_and_carry, opening, fetch) for opening in openings]
+            if not ways:
+                works.append(partial(self._carry, _Stream(talk), fetch, lambda: bool(lanes.to(talk.peer_id))))
+            await together(*works)
+
+        await together(agree_and_carry, *(partial(self._try, way, fetch) for way in ways))
+        # Lanes that the peer opened to us meanwhile.
+        await together(*(partial(self._try, way, fetch) for way in lanes.to(talk.peer_id)))
+
+    async def _open_and_carry(self, opening: Callable[[], Awaitable[Way | None]], fetch: Fetch) -> None:
+        if (way := await opening()) is not None:
+            await self._try(way, fetch)
+
+    async def _try(self, way: Way, fetch: Fetch) -> None:
+        # A lane that breaks puts back what it did not bring.
+        with suppress(TransportError):
+            await self._carry(way, fetch)
+
+    async def _carry(self, way: Way, fetch: Fetch, enough: Callable[[], bool] = lambda: False) -> None:
+        """Fetch over one way until nothing is left to take, or it is enough."""
+        asked: deque[tuple[Chunk, float]] = deque()
+        try:
+            while True:
+                await self._ask_ahead(way, fetch, asked, 0 if enough() else way.ahead.now)
+                if not asked:
+                    return
+                chunk, since = asked[0]
+                piece, data = await way.hear()
+                asked.popleft()
+                fetch.came(chunk, piece, data)
+                way.ahead.came(trio.current_time() - since)
+        finally:
+            for chunk, _ in asked:
+                fetch.incoming.put_back(chunk)
+
+    async def _ask_ahead(self, way: Way, fetch: Fetch, asked: deque[tuple[Chunk, float]], most: int) -> None:
+        while len(asked) < most and (self._download.ready or not asked):
+            chunk = fetch.incoming.take()
+            if chunk is None:
+                return
+            asked.append((chunk, trio.current_time()))
+            await self._download.take(chunk.length)
+            await way.ask(fetch.call(chunk))
+
+    def statistics(self) -> PullStatistics:
+        """Counters since the start."""
+        return PullStatistics(self._tally.bytes_in, self._tally.bad, self._tally.resumed)
+
+
+async def _say_done(way: Way, ref: ObjectRef) -> None:
+    # Whether it is heard changes nothing here: the way shows by itself if it is of no more use.
+    with suppress(TransportError):
+        await way.tell(Got(sha256=ref.sha256))

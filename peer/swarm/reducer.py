@@ -10,7 +10,7 @@ from peer.swarm.exchange import ExchangeStatistics, Observer, Outcome
 from peer.swarm.gathering import MOMENT
 from peer.swarm.group import Group, codec_of, largest_part, weights
 from peer.swarm.learner import LearnerGoneError
-from peer.swarm.pull import PieceServer
+from peer.swarm.pieces import PieceServer
 from peer.swarm.reduction import Reduction, Terms, Tools
 from peer.swarm.service import Reply
 from protocol.group_calls import AskFate, AskPart, PartIs, Report

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peer.swarm.calls import NO_PROGRESS
+from peer.swarm.objects import CHUNK
 from peer.swarm.transport import Stream, TransportError
 from peer.swarm.wire import Wire
 from protocol import codec, messages
@@ -21,9 +22,24 @@ class PieceOf:
 
     piece: messages.Piece
     data: bytes
+    slice: int = CHUNK
+    """Bytes that go at once."""
+    may_send: Callable[[int], Awaitable[None]] | None = None
+    """Waits until so many more of them may go."""
+
+    async def send(self, wire: Wire) -> None:
+        """Send both. Raises as `Wire.send_raw`."""
+        await wire.send_frame(codec.encode(self.piece))
+        view = memoryview(self.data)
+        for start in range(0, len(view), self.slice):
+            part = view[start : start + self.slice]
+            if self.may_send is not None:
+                await self.may_send(len(part))
+            await wire.send_raw(part)
 
 
-Reply = messages.Answer | PieceOf
+Reply = messages.Answer | PieceOf | None
+"""None: the call is one that is told, and never answered."""
 Server = Callable[[str, Any], Awaitable[Reply]]
 """Takes the caller's PeerID and the call's body."""
 
@@ -68,18 +84,21 @@ class Service:
         if call.run_id != self._run_id and not isinstance(body, messages.AskManifest):
             self._other_run += 1
             return messages.Refused(reason="your run is not ours", other_run=True)
+        return await self.answer(peer_id, body)
+
+    async def answer(self, peer_id: str, body: messages.Body) -> Reply:
+        """Return what the server of such calls says to one of a peer of our run."""
         server = self._servers.get(type(body))
         if server is None:
-            return messages.Busy(seconds=1.0)
+            return None if isinstance(body, messages.Got) else messages.Busy(seconds=1.0)
         self._answered += 1
         return await server(peer_id, body)
 
     @staticmethod
     async def _send(wire: Wire, reply: Reply) -> None:
         if isinstance(reply, PieceOf):
-            await wire.send_frame(codec.encode(reply.piece))
-            await wire.send_raw(reply.data)
-        else:
+            await reply.send(wire)
+        elif reply is not None:
             await wire.send_frame(codec.encode(reply))
 
     def statistics(self) -> ServiceStatistics:

@@ -9,7 +9,7 @@ from peer.errors import HomeError
 from peer.swarm.calls import RefusedError, ask
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pull import pull
+from peer.swarm.pull import Puller
 from peer.swarm.service import Reply
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
@@ -158,6 +158,7 @@ class Newcomer:
         run_id: bytes,
         view: View,
         store: ObjectStore,
+        puller: Puller,
         *,
         expected_size: int,
     ) -> None:
@@ -165,6 +166,7 @@ class Newcomer:
         self._run_id = run_id
         self._view = view
         self._store = store
+        self._puller = puller
         self._expected_size = expected_size
 
     async def fetch(self) -> tuple[str, State] | None:
@@ -238,7 +240,7 @@ class Newcomer:
     async def _receive(self, donor: Contact, answer: StateIs) -> State:
         try:
             with self._store.receive(answer.state) as incoming:
-                await pull(self._transport, donor, self._run_id, answer.state, incoming)
+                await self._puller.pull(donor, answer.state, incoming)
                 incoming.check()
                 return State(
                     file=incoming.keep(),

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from peer.swarm.bulk import BulkStatistics
 from peer.swarm.choice import ON_DEMAND, decodable
 from peer.swarm.chooser import Chooser
 from peer.swarm.deadline import AdaptiveDeadline
@@ -18,6 +19,7 @@ from peer.swarm.fetcher import Fetcher
 from peer.swarm.gatherer import Gatherer
 from peer.swarm.horizon import HorizonStatistics, Split
 from peer.swarm.learner import Learner
+from peer.swarm.line import Line
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
 from peer.swarm.measuring import MeasureServer
 from peer.swarm.membership import Membership
@@ -25,7 +27,8 @@ from peer.swarm.objects import ObjectStore
 from peer.swarm.pairing import KEPT, Pairing
 from peer.swarm.part_fetcher import PartFetcher
 from peer.swarm.partner_calls import PartnerCalls
-from peer.swarm.pull import PieceServer
+from peer.swarm.pieces import PieceServer
+from peer.swarm.pull import Puller, PullStatistics
 from peer.swarm.reachability import PortMapper, Reachability, ReachStatistics
 from peer.swarm.reader import Reader
 from peer.swarm.reducer import Reducer
@@ -37,6 +40,7 @@ from peer.swarm.transport import Contact, Transport, TransportStatistics
 from peer.swarm.view import View, ViewStatistics
 from peer.swarm.writer import Writer
 from protocol import messages
+from protocol.bulk_calls import AskLanes
 from protocol.group_calls import Invite, Ready
 from protocol.identity import Identity
 from protocol.manifest import Manifest, SignedManifest, differences, open_manifest
@@ -79,6 +83,9 @@ class SwarmStatistics:
     service: ServiceStatistics
     state: StateStatistics | None
     transport: TransportStatistics
+    pulls: PullStatistics
+    bulk: BulkStatistics | None
+    """None where bulk goes over streams alone."""
     bulk_bytes_out: int
     horizon: HorizonStatistics = field(default_factory=HorizonStatistics)
     reach: ReachStatistics = field(default_factory=ReachStatistics)
@@ -127,6 +134,7 @@ class Swarm:
         *,
         rng: random.Random | None = None,
         ladder: Ladder = Ladder(),
+        line: Line | None = None,
     ) -> None:
         self._transport = transport
         self._run = run
@@ -163,7 +171,10 @@ class Swarm:
             mapper=ladder.mapper,
             on_change=self._reach_changed,
         )
-        self._pieces = PieceServer(store)
+        self._line = line or Line()
+        self._pieces = PieceServer(store, self._line.upload)
+        self.puller = Puller(transport, run_id, lanes=self._line.bulk, download=self._line.download)
+        """Fetches objects from peers."""
         if run.manifest.outer.group > PAIR:
             self._gather()
         else:
@@ -185,7 +196,7 @@ class Swarm:
         thinking = AdaptiveDeadline(first=10.0, floor=5.0, ceiling=120.0)
         goodput = self._pieces.goodput
         chooser = Chooser(manifest, sizes, goodput, lambda: pairing.pace, self._transport.relayed)
-        fetcher = Fetcher(self._transport, self._run.run_id, self.store, goodput)
+        fetcher = Fetcher(self._transport, self._run.run_id, self.store, self.puller, goodput)
         writer = Writer(fetcher, learner, sizes, chooser, thinking)
         reader = Reader(fetcher, learner, sizes, thinking, decodes=decodes)
         exchanger = Exchanger(
@@ -207,7 +218,7 @@ class Swarm:
     def _gather(self) -> None:
         """Put together what finds groups of more than two, and averages with them."""
         transport, run_id, learner = self._transport, self._run.run_id, self._learner
-        fetcher = PartFetcher(transport, run_id, self.view, self.store)
+        fetcher = PartFetcher(transport, run_id, self.view, self.store, self.puller)
         tools = Tools(transport, run_id, self.view, self.store, fetcher, learner)
         manifest, observer = self._run.manifest, self._observer
         self._exchanger = Reducer(tools, self._pieces, manifest, observer.exchange_ended)
@@ -246,8 +257,12 @@ class Swarm:
         serve(messages.Goodbye, self.membership.serve_goodbye)
         serve(messages.AskState, donor.serve)
         serve(messages.Pull, self._pieces.serve)
+        serve(messages.Got, self._pieces.serve_got)
         self._partner_calls.register(self.service)
         MeasureServer().register(self.service)
+        if self._line.bulk is not None:
+            serve(AskLanes, self._line.bulk.serve)
+            self._line.bulk.serve_with(self.service.answer)
 
     async def _serve_manifest(self, caller: str, call: messages.AskManifest) -> Reply:
         if call.mine is not None and call.mine.run_id != self._run.run_id:
@@ -306,6 +321,8 @@ class Swarm:
             service=self.service.statistics(),
             state=self._donor.statistics() if self._donor else None,
             transport=self._transport.statistics(),
+            pulls=self.puller.statistics(),
+            bulk=self._line.bulk.statistics() if self._line.bulk else None,
             bulk_bytes_out=self._pieces.bytes_out,
             horizon=self.membership.horizon.statistics(),
             reach=self.reach.statistics(),

@@ -155,6 +155,9 @@ class Transport(Protocol):
     async def hang_up(self, peer_id: str) -> None:
         """Close every connection to a peer. Never raises."""
 
+    def direct_host(self, peer_id: str) -> str | None:
+        """Return the IP address of a live connection that no relay carries, as the kernel tells it."""
+
     def connected(self) -> Sequence[str]:
         """PeerIDs with at least one live connection."""
 

@@ -37,7 +37,7 @@ class Wire:
         """Send bytes in pieces, so that the limit on silence holds for each piece and not for the whole."""
         view = memoryview(data)
         for start in range(0, len(view), READ_SIZE):
-            with self._progress_expected():
+            with self.progress_expected():
                 await self._stream.send_all(view[start : start + READ_SIZE])
 
     async def receive_frame(self, *, patience: float | None = None) -> bytes | None:
@@ -62,17 +62,20 @@ class Wire:
         while len(self._buffer) < length:
             if not await self._fill(length - len(self._buffer)):
                 raise ProtocolError("the stream ended in the middle of a message")
-        data = bytes(self._buffer[:length])
+        # Nothing is read ahead, so a body is all that there is: no part of it is copied twice.
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:length])
         del self._buffer[:length]
         return data
 
     async def _fill(self, wanted: int, patience: float | None = None) -> bool:
-        with self._progress_expected(patience):
+        with self.progress_expected(patience):
             data = await self._stream.receive_some(min(wanted, READ_SIZE))
         self._buffer += data
         return bool(data)
 
-    def _progress_expected(self, patience: float | None = None) -> "_Progress":
+    def progress_expected(self, patience: float | None = None) -> "_Progress":
+        """Bound what is inside, one read or write, by `patience` or `no_progress` seconds."""
         return _Progress(self.no_progress if patience is None else patience, self.peer_id)
 
     async def aclose(self) -> None:

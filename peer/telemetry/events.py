@@ -301,6 +301,16 @@ class VotesEqual(Event, frozen=True, kw_only=True):
         return f"the same {self.votes:,} votes of {self.voters} voters as {short_peer(self.partner)}"
 
 
+class LaneFailed(Event, frozen=True, kw_only=True):
+    """A peer's second port could not be reached; what it gives us comes through libp2p for a while."""
+
+    peer: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"no fast lane to {short_peer(self.peer)}, its shares come through libp2p: {self.reason}"
+
+
 class Stopped(Event, frozen=True, kw_only=True):
     """The daemon ends; the last event of its life, unless it was killed."""
 
@@ -335,6 +345,7 @@ AnyEvent = (
     | StateFetched
     | NoDonor
     | VotesEqual
+    | LaneFailed
     | Stopped
 )
 """What a line of the log may hold."""

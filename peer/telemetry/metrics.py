@@ -12,8 +12,10 @@ from prometheus_client.core import (
     Metric,
 )
 
+from peer.swarm.bulk import BulkStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
@@ -140,6 +142,9 @@ def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
     yield from _exchanges(swarm.exchange, swarm.match, swarm.bulk_bytes_out)
     yield from _transport(swarm.transport)
     yield from _reach(swarm.reach, swarm.transport)
+    yield from _pulls(swarm.pulls)
+    if swarm.bulk is not None:
+        yield from _lanes(swarm.bulk)
     yield _counter(
         "bootstrap_attempts",
         "Increments when a bootstrap or cached address is dialled.",
@@ -266,6 +271,42 @@ def _transport(transport: TransportStatistics) -> Iterator[Metric]:
         "handler_failures",
         "Increments when an accepted stream ends in an error: a hostile or broken peer.",
         transport.handler_failures,
+    )
+
+
+def _pulls(pulls: PullStatistics) -> Iterator[Metric]:
+    yield _counter("pulled_bytes", "Bytes of objects that came and had their hash.", pulls.bytes_in)
+    yield _counter(
+        "bad_chunks",
+        "Increments when a chunk of an object comes without the hash that its sender announced.",
+        pulls.bad_chunks,
+    )
+    yield _counter(
+        "resumed_pulls",
+        "Increments when the transfer of an object breaks and goes on over a new stream.",
+        pulls.resumed,
+    )
+
+
+def _lanes(bulk: BulkStatistics) -> Iterator[Metric]:
+    yield _gauge("lanes", "Open TLS connections that carry objects beside the streams.", bulk.lanes)
+    yield _labelled(
+        "lanes_opened",
+        "Increments when a lane is opened by us (out) or by a peer (in).",
+        "direction",
+        {"in": bulk.answered, "out": bulk.opened},
+    )
+    yield _labelled(
+        "lane_failures",
+        "Increments when we cannot open a lane (out), or a caller cannot prove itself (in).",
+        "direction",
+        {"in": bulk.turned_away, "out": bulk.failed},
+    )
+    yield _labelled(
+        "lane_bytes",
+        "Bytes through lanes, before encryption; grows as they pass.",
+        "direction",
+        {"in": bulk.bytes_in, "out": bulk.bytes_out},
     )
 
 

@@ -96,6 +96,11 @@ def parse(text: str) -> Address:
     return Address(family, host, int(port))
 
 
+def hosts_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts of addresses that are known to be well-formed, each once."""
+    return tuple(dict.fromkeys(parse(text).host for text in texts))
+
+
 def parse_full(text: str) -> tuple[Route, str]:
     """Parse an address that ends in `/p2p/PEERID`, and return both.
 

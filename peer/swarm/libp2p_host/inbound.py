@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
+from libp2p.abc import INetConn
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import IOException
 from libp2p.io.trio import TrioTCPStream
@@ -72,8 +73,19 @@ class Handshakes:
                 del self._running[origin]
 
 
-def _origin(stream: TrioTCPStream) -> str:
+def remote_host(connection: INetConn) -> str | None:
+    """Return the IP address at the other end of a connection's socket; None where it has none of its own."""
+    stream = connection.muxed_conn.secured_conn.conn.conn.stream
+    if not isinstance(stream, TrioTCPStream):
+        return None
     # libp2p's own get_remote_address knows no IPv6.
+    try:
+        return str(stream.stream.socket.getpeername()[0])
+    except OSError:
+        return None
+
+
+def _origin(stream: TrioTCPStream) -> str:
     try:
         return origin_of(stream.stream.socket.getpeername()[0].partition("%")[0])
     except (OSError, ValueError):

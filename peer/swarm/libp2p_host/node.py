@@ -11,6 +11,7 @@ from peer.swarm.libp2p_host.addresses import Address, Circuit, dialable, parse_f
 from peer.swarm.libp2p_host.announcement import Announcement
 from peer.swarm.libp2p_host.failures import as_transport_error
 from peer.swarm.libp2p_host.host import GuardedHost
+from peer.swarm.libp2p_host.inbound import remote_host
 from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.libp2p_host.limits import ConnectionLimits, TableLimits
 from peer.swarm.libp2p_host.paths import is_relayed
@@ -126,6 +127,11 @@ class Libp2pTransport:
             return
         with trio.CancelScope(shield=True), trio.move_on_after(_HANG_UP):
             await self._host.swarm.close_peer(peer)
+
+    def direct_host(self, peer_id: str) -> str | None:
+        """Return the IP address of a live connection that no relay carries, as the kernel tells it."""
+        hosts = map(remote_host, self._host.swarm.live_connections(libp2p_id(peer_id)))
+        return next((host for host in hosts if host is not None), None)
 
     def connected(self) -> Sequence[str]:
         """PeerIDs with at least one live connection."""

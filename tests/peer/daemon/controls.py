@@ -34,6 +34,7 @@ STATUS = Status(
     partner=None,
     bytes_in=1_000_000,
     bytes_out=2_000_000,
+    lane_bytes_out=1_900_000,
     peers_in_view=3,
     alone_seconds=0.0,
     addresses=("/ip4/192.0.2.7/tcp/4001/p2p/12D3KooWEfY2TmhEWp1scTkNTgGcB6sBdaeicFJXJjeBmUpFMyg8",),

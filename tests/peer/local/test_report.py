@@ -17,6 +17,7 @@ REPORT = Report(
     peers=PEERS,
     held_out=HeldOut(start=5.668, replicas=[2.051, 2.049], replicas_mean=2.05, average=2.031),
     bytes_sent=103_600_000,
+    lane_bytes_sent=103_000_000,
     seconds=41.4,
     preset="noloco",
     codec="int8",

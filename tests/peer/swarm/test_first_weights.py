@@ -40,6 +40,7 @@ async def _fetch(tmp_path, data, *, sha256=None):
             electorate.flock.run_id,
             swarm.view,
             swarm.store,
+            swarm.puller,
             sha256=SHA256,
             largest=len(WEIGHTS),
         )

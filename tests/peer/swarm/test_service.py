@@ -8,7 +8,8 @@ import trio
 from peer.simulate.network import Link
 from peer.swarm.calls import RefusedError, ask, conversation
 from peer.swarm.objects import ObjectStore
-from peer.swarm.pull import PieceServer, pull
+from peer.swarm.pieces import PieceServer
+from peer.swarm.pull import Puller
 from peer.swarm.service import IDLE, PieceOf, Service
 from peer.swarm.transport import TransportError
 from protocol import codec, messages
@@ -115,7 +116,7 @@ async def test_an_object_is_pulled_whole(tmp_path):
     service, ours, pieces = _pieces(tmp_path)
     async with _two(service) as (_, caller, _, contact):
         with ours.receive(REF) as incoming:
-            await pull(caller, contact, RUN, REF, incoming)
+            await Puller(caller, RUN).pull(contact, REF, incoming)
             incoming.check()
     assert pieces.bytes_out == len(DATA)
 
@@ -126,9 +127,9 @@ async def test_a_pull_goes_on_where_it_was_cut(tmp_path):
         network.link = Link(delay=0.01, rate=1_000_000)
         with ours.receive(REF) as incoming:
             with trio.move_on_after(2):
-                await pull(caller, contact, RUN, REF, incoming)
+                await Puller(caller, RUN).pull(contact, REF, incoming)
             assert 0 < incoming.received < len(DATA)
-            await pull(caller, contact, RUN, REF, incoming)
+            await Puller(caller, RUN).pull(contact, REF, incoming)
             incoming.check()
     assert pieces.bytes_out < len(DATA) * 1.9
 
@@ -141,7 +142,7 @@ def _liar(kind):
                 data = bytes([data[0] ^ 1]) + data[1:]
                 return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)
             case "wrong hash":
-                return PieceOf(Piece(length=len(data), sha256=bytes(32)), data)
+                return PieceOf(Piece(length=len(data), sha256=bytes(32)), bytes(len(data)))
             case "too long":
                 data = bytes(call.length + 1)
                 return PieceOf(Piece(length=len(data), sha256=codec.digest(data)), data)
@@ -158,6 +159,6 @@ async def test_a_liar_is_found_out(tmp_path, kind):
     service, ours, _ = _pieces(tmp_path, _liar(kind))
     async with _two(service) as (_, caller, _, contact):
         with pytest.raises((ProtocolError, TransportError, RefusedError)), ours.receive(REF) as incoming:  # noqa: PT012
-            await pull(caller, contact, RUN, REF, incoming)
+            await Puller(caller, RUN).pull(contact, REF, incoming)
             incoming.check()
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]

@@ -34,7 +34,8 @@ async def _flying(flock, use):
 
 
 def _newcomer(flock, bird, size=8):
-    return Newcomer(bird.transport, flock.run_id, bird.swarm.view, bird.swarm.store, expected_size=size)
+    swarm = bird.swarm
+    return Newcomer(bird.transport, flock.run_id, swarm.view, swarm.store, swarm.puller, expected_size=size)
 
 
 def _donor(learner, tmp_path, nursery):
@@ -249,7 +250,7 @@ async def test_a_full_disk_ends_in_one_clear_line(tmp_path, monkeypatch):
     donor = flock.hatch()
     guest = flock.hatch(through=(donor,))
 
-    def full(incoming, data):
+    def full(incoming, *_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async def use():

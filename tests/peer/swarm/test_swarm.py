@@ -115,6 +115,7 @@ async def test_a_newcomer_gets_the_state_of_a_donor(tmp_path):
             flock.run_id,
             newcomer.swarm.view,
             newcomer.swarm.store,
+            newcomer.swarm.puller,
             expected_size=8,
         )
         states.append(await fetcher.fetch())

@@ -12,6 +12,7 @@ from peer.telemetry.events import (
     ExchangeDone,
     ExchangeFailed,
     Joined,
+    LaneFailed,
     ManifestRefused,
     MetricsServed,
     MixRefused,
@@ -121,6 +122,10 @@ LINES = [
     (
         StateFetched(peer=PEER, size=4_000_000, seconds=2.0, inner_step=400),
         "got the state of step 400 from 12D3..aB3f: 4.0 MB in 2.0 s",
+    ),
+    (
+        LaneFailed(peer=PEER, reason="no answer on port 4002 in 3 s"),
+        "no fast lane to 12D3..aB3f, its shares come through libp2p: no answer on port 4002 in 3 s",
     ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
 ]

@@ -8,10 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from peer.swarm.bulk import BulkStatistics
 from peer.swarm.discovery import DiscoveryStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.horizon import HorizonStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.service import ServiceStatistics
 from peer.swarm.standing import Verdict
@@ -54,6 +56,16 @@ SWARM = SwarmStatistics(
     ),
     horizon=HorizonStatistics(size=40, splits=2),
     reach=ReachStatistics(verdict=Verdict(reachable=True), circuits=("a",), asked=5, answered=4),
+    pulls=PullStatistics(bytes_in=12_000_000, bad_chunks=2, resumed=1),
+    bulk=BulkStatistics(
+        lanes=6,
+        opened=4,
+        answered=2,
+        failed=1,
+        turned_away=3,
+        bytes_in=10_000_000,
+        bytes_out=9_000_000,
+    ),
     bulk_bytes_out=11_000_000,
 )
 

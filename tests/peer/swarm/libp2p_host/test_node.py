@@ -236,3 +236,13 @@ async def test_peers_identity_is_that_of_its_key():
         assert one.peer_id == Identity((1).to_bytes(32, "big")).peer_id
         assert one.addresses[0].startswith(LOOPBACK[0].removesuffix("0"))
         assert one.addresses[0].endswith(f"/p2p/{one.peer_id}")
+
+
+@pytest.mark.parametrize(
+    ("listen", "host"), [("/ip4/127.0.0.1/tcp/0", "127.0.0.1"), ("/ip6/::1/tcp/0", "::1")]
+)
+async def test_both_ends_know_at_which_address_they_are_connected(listen, host):
+    async with ours(1, [listen]) as one, ours(2, [listen]) as two:
+        assert one.direct_host(two.peer_id) is None
+        await ask(one, contact_of(two))
+        assert one.direct_host(two.peer_id) == two.direct_host(one.peer_id) == host

@@ -1,0 +1,295 @@
+"""All lanes of one peer: agrees on them over streams, opens and answers them."""
+
+import math
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from peer.errors import ListenError
+from peer.swarm.bulk.certificate import Certificate
+from peer.swarm.bulk.distance import lanes_for
+from peer.swarm.bulk.door import Door
+from peer.swarm.bulk.lane import Lane, LaneWay, Serve
+from peer.swarm.bulk.sockets import DIAL, LaneStream, Traffic, answer, call
+from peer.swarm.bulk.tickets import Tickets
+from peer.swarm.calls import Conversation, RefusedError
+from peer.swarm.service import Reply
+from peer.swarm.transport import TransportError
+from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
+from protocol.limits import MAX_REASON
+from protocol.messages import Busy, Got, Pull, Refused
+
+K = TypeVar("K")
+
+MOST = 128
+"""Lanes at once, of all peers together."""
+
+MOST_OF_ONE = 2 * MOST_LANES
+"""Lanes to one peer: both sides may have opened theirs at the same time."""
+
+RECALL = 600.0
+"""Seconds for which a peer that could not be called is not tried again: its bulk stays on the stream."""
+
+MOST_REMEMBERED = 1024
+
+_RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkStatistics:
+    """What the lanes have done since the start."""
+
+    lanes: int
+    """Open now."""
+    opened: int
+    """By us."""
+    answered: int
+    """Opened by peers with a token of ours."""
+    failed: int
+    """That we tried to open in vain: those peers' bulk stays on the stream for a while."""
+    turned_away: int
+    """Callers without a token, or too many at once, or too slow."""
+    bytes_in: int
+    bytes_out: int
+
+
+class Bulk:
+    """Runs lanes in a nursery of its own. Make one with `open_bulk`."""
+
+    def __init__(
+        self,
+        own_id: str,
+        port: int,
+        certificate: Certificate,
+        host_of: Callable[[str], str | None],
+        nursery: trio.Nursery,
+        on_failed: Callable[[str, str], None],
+    ) -> None:
+        self._own_id = own_id
+        self.port = port
+        """Where we answer."""
+        self._certificate = certificate
+        self._host_of = host_of
+        self._nursery = nursery
+        self._on_failed = on_failed
+        self._serve: Serve = _not_yet
+        self._tickets = Tickets()
+        self._door = Door()
+        self._lanes: dict[str, list[Lane]] = {}
+        self._calling: dict[str, float] = {}
+        """Until when whom, at most."""
+        self._round_trips: OrderedDict[str, float] = OrderedDict()
+        self._beyond: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """Until when whom, at which host, is not called."""
+        self._traffic = Traffic()
+        self._opened = self._answered = self._failed = self._turned_away = 0
+
+    def serve_with(self, serve: Serve) -> None:
+        """Answer the pulls of peers with this."""
+        self._serve = serve
+
+    # ---- our side: see `peer.swarm.pull.Lanes`
+
+    def to(self, peer_id: str) -> Sequence[LaneWay]:
+        """Return ways over the lanes that are open now."""
+        return [lane.way() for lane in self._lanes.get(peer_id, ()) if lane.live]
+
+    async def agree(self, talk: Conversation, size: int) -> Sequence[Callable[[], Awaitable[LaneWay | None]]]:
+        """Agree with a peer on what more an object of `size` bytes wants; return what opens each.
+
+        Raises as `Conversation.ask`, but not for a refusal.
+        """
+        peer_id, host = talk.peer_id, self._host_of(talk.peer_id)
+        missing = self._missing(peer_id, size)
+        if host is None or missing <= 0 or not self._may_call(peer_id, host):
+            return ()
+        self._calling[peer_id] = trio.current_time() + DIAL
+        try:
+            agreed = await self._ask(talk, missing)
+            context = self._certificate.calling(agreed.certificate) if agreed else None
+        except (RefusedError, ValueError) as error:
+            self._cannot_call(peer_id, host, str(error))
+            return ()
+        finally:
+            self._calling.pop(peer_id, None)
+        if agreed is None or context is None:
+            return ()
+        self._calling[peer_id] = trio.current_time() + DIAL
+        tokens = agreed.tokens[: self._missing(peer_id, size)]
+        return [partial(self._open, peer_id, host, agreed.port, context, token) for token in tokens]
+
+    async def _ask(self, talk: Conversation, count: int) -> LanesAre | None:
+        began = trio.current_time()
+        asked = AskLanes(certificate=self._certificate.der, count=count)
+        answered: LanesAre | Busy = await talk.ask(asked, LanesAre, Busy)
+        _remember(self._round_trips, talk.peer_id, trio.current_time() - began)
+        return answered if isinstance(answered, LanesAre) else None
+
+    def _missing(self, peer_id: str, size: int) -> int:
+        # As many as the size alone asks for, while it is not known how far it is.
+        return lanes_for(self._round_trips.get(peer_id, math.inf), size) - len(self.to(peer_id))
+
+    def _may_call(self, peer_id: str, host: str) -> bool:
+        now = trio.current_time()
+        return (
+            self._count() < MOST
+            and self._calling.get(peer_id, -math.inf) <= now
+            and self._beyond.get((peer_id, host), -math.inf) <= now
+            and not self._tickets.expects(peer_id)
+        )
+
+    def _cannot_call(self, peer_id: str, host: str, reason: str) -> None:
+        self._failed += 1
+        # With lanes of its own to us, or one of several that failed, it is no hopeless case.
+        if not self.to(peer_id):
+            if self._beyond.get((peer_id, host), -math.inf) <= trio.current_time():
+                self._on_failed(peer_id, reason)
+            _remember(self._beyond, (peer_id, host), trio.current_time() + RECALL)
+
+    async def _open(
+        self, peer_id: str, host: str, port: int, context: ssl.SSLContext, token: bytes
+    ) -> LaneWay | None:
+        try:
+            stream = await call(host, port, token, context, peer_id, self._traffic)
+        except TransportError as error:
+            self._cannot_call(peer_id, host, str(error))
+            return None
+        finally:
+            self._calling.pop(peer_id, None)
+        self._opened += 1
+        lane = self._add(stream)
+        self._nursery.start_soon(self._run, stream.peer_id, lane)
+        return lane.way()
+
+    # ---- the other side
+
+    async def serve(self, peer_id: str, call: AskLanes) -> Reply:
+        """Answer one call."""
+        if self._calling.get(peer_id, -math.inf) > trio.current_time() and self._own_id < peer_id:
+            return Busy(seconds=_RETRY, crossed=True)
+        try:
+            context = self._certificate.answering(call.certificate)
+        except ValueError as error:
+            return Refused(reason=str(error)[:MAX_REASON])
+        tokens: tuple[bytes, ...] = ()
+        if self._count() < MOST and len(self.to(peer_id)) < MOST_OF_ONE:
+            tokens = self._tickets.issue(peer_id, call.certificate, context, call.count)
+        if not tokens:
+            return Busy(seconds=_RETRY)
+        return LanesAre(port=self.port, certificate=self._certificate.der, tokens=tokens)
+
+    async def take_call(self, raw: trio.SocketStream) -> None:
+        """Serve one inbound connection to its end. Never raises but for cancellation."""
+        stream: LaneStream | None = None
+        with self._door.one(_host(raw)) as admitted:
+            if admitted:
+                with suppress(TransportError):
+                    stream = await answer(raw, self._tickets.redeem, self._traffic)
+        if stream is None:
+            self._turned_away += 1
+            await trio.aclose_forcefully(raw)
+            return
+        self._answered += 1
+        await self._run(stream.peer_id, self._add(stream))
+
+    # ---- both
+
+    def _add(self, stream: LaneStream) -> Lane:
+        lane = Lane(stream, self._serve)
+        self._lanes.setdefault(stream.peer_id, []).append(lane)
+        return lane
+
+    async def _run(self, peer_id: str, lane: Lane) -> None:
+        try:
+            await lane.run()
+        finally:
+            self._lanes[peer_id].remove(lane)
+            if not self._lanes[peer_id]:
+                del self._lanes[peer_id]
+
+    def _count(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def statistics(self) -> BulkStatistics:
+        """Counters since the start, and the lanes of this moment."""
+        return BulkStatistics(
+            lanes=self._count(),
+            opened=self._opened,
+            answered=self._answered,
+            failed=self._failed,
+            turned_away=self._turned_away,
+            bytes_in=self._traffic.received,
+            bytes_out=self._traffic.sent,
+        )
+
+
+@asynccontextmanager
+async def open_bulk(
+    own_id: str,
+    hosts: Sequence[str],
+    port: int,
+    host_of: Callable[[str], str | None],
+    on_failed: Callable[[str, str], None] = lambda _peer, _reason: None,
+) -> AsyncIterator[Bulk]:
+    """Listen for lanes.
+
+    Args:
+        own_id: our PeerID.
+        hosts: IP addresses to listen on; unspecified ones stand for all of their family.
+        port: the same on all; 0 takes a free one.
+        host_of: says at which IP address a peer is connected directly, if it is.
+        on_failed: hears of each peer that is not called for a while, and why.
+
+    Raises:
+        ListenError: the port cannot be bound.
+    """
+    listeners = await _listen(hosts, port)
+    with Certificate.fresh() as certificate:
+        async with trio.open_nursery() as nursery:
+            bound = listeners[0].socket.getsockname()[1]
+            bulk = Bulk(own_id, bound, certificate, host_of, nursery, on_failed)
+            nursery.start_soon(trio.serve_listeners, bulk.take_call, listeners)
+            yield bulk
+            nursery.cancel_scope.cancel()
+
+
+async def _listen(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:
+    listeners: list[trio.SocketListener] = []
+    try:
+        for host in hosts:
+            # What the first was given holds for all.
+            listeners += await trio.open_tcp_listeners(port, host=host)
+            port = listeners[0].socket.getsockname()[1]
+    except OSError as error:
+        for listener in listeners:
+            await listener.aclose()
+        raise ListenError(
+            f"cannot listen for bulk on port {port}: {error.strerror or error}",
+            "Choose another with --bulk-port; 0 takes a free one",
+        ) from error
+    return listeners
+
+
+async def _not_yet(peer_id: str, call: Pull | Got) -> Reply:
+    del peer_id, call
+    return Refused(reason="not yet")
+
+
+def _host(raw: trio.SocketStream) -> str:
+    try:
+        return str(raw.socket.getpeername()[0])
+    except OSError:
+        return ""
+
+
+def _remember(known: OrderedDict[K, float], key: K, value: float) -> None:
+    known.pop(key, None)
+    known[key] = value
+    while len(known) > MOST_REMEMBERED:
+        known.popitem(last=False)

@@ -1,0 +1,8 @@
+"""Real sockets need the real clock."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio"

@@ -1,0 +1,154 @@
+"""Objects over lanes: both ways, after a failure, and where a lane cannot be."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from peer.errors import ListenError
+from peer.swarm.bulk import bulk as bulk_module
+from peer.swarm.bulk import open_bulk
+from peer.swarm.bulk.lane import Lane
+from peer.swarm.calls import RefusedError, conversation
+from peer.swarm.objects import CHUNK
+from peer.swarm.pull import MOST_AHEAD
+from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
+from protocol.messages import Busy, Refused
+from tests.peer.swarm.bulk.support import DATA, REF, RUN, two_birds
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_object_comes_over_lanes_and_they_serve_the_other_side_too(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        assert one.bulk.statistics().opened == two.bulk.statistics().answered >= 2
+        other = DATA[::-1]
+        ref = one.hold(other)
+        before = one.bulk.statistics().bytes_out
+        assert await two.fetch(one, ref) == other
+        assert one.bulk.statistics().bytes_out - before > len(other), "all of it: lanes were there"
+        assert two.bulk.statistics().opened == 0
+
+
+async def test_both_fetch_at_once_and_only_one_side_opens_lanes(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        ref = one.hold(DATA[::-1])
+        found = {}
+
+        async def fetch(name, bird, other, what):
+            found[name] = await bird.fetch(other, what)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fetch, "one", one, two, REF)
+            nursery.start_soon(fetch, "two", two, one, ref)
+        assert found == {"one": DATA, "two": DATA[::-1]}
+        assert sorted((one.bulk.statistics().opened > 0, two.bulk.statistics().opened > 0)) == [False, True]
+
+
+async def test_a_port_that_nobody_answers_costs_one_attempt_and_no_byte(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        async with _closed_port() as port:
+            two.bulk.port = port
+            for _ in range(2):
+                assert await one.fetch(two) == DATA
+        told = one.bulk.statistics()
+        assert (told.lanes, told.opened) == (0, 0)
+        assert 1 <= told.failed <= MOST_LANES, "remembered: not tried again"
+        assert len(one.failures) == 1
+        assert two.pieces.bytes_out == 2 * len(DATA)
+
+
+async def test_lanes_that_break_midway_cost_what_was_in_flight(tmp_path, monkeypatch):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        served = two.pieces.bytes_out
+        take, came = Lane._take, []
+
+        async def break_at_the_third(lane, answer):
+            await take(lane, answer)
+            came.append(answer)
+            if len(came) == 3:
+                for each in list(one.bulk._lanes[two.peer_id]):
+                    await each._stream.reset()
+
+        monkeypatch.setattr(Lane, "_take", break_at_the_third)
+        assert await one.fetch(two) == DATA
+        lost = 2 * MOST_LANES * MOST_AHEAD * CHUNK
+        assert len(DATA) <= two.pieces.bytes_out - served <= len(DATA) + lost
+        assert len(came) < 20, "the rest came over the stream"
+
+
+async def test_an_object_that_is_gone_is_refused_over_lanes_too(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        await one.fetch(two)
+        two.store.retire(REF.sha256)
+        with pytest.raises(RefusedError, match="not here"):
+            await one.fetch(two)
+        assert one.bulk.statistics().lanes, "a refusal is no fault of the lane"
+
+
+async def test_small_objects_and_peers_without_lanes_stay_on_the_stream(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        ref = two.hold(b"small")
+        assert await one.fetch(two, ref) == b"small"
+        assert one.bulk.statistics().opened == 0
+        two.service.serve(AskLanes, _refuse)
+        two.hold()
+        for _ in range(2):
+            assert await one.fetch(two) == DATA
+        assert one.bulk.statistics().failed == 1
+
+
+async def _refuse(peer_id, call):
+    return Refused(reason="never")
+
+
+async def test_what_is_no_certificate_is_refused_and_too_many_tokens_are_not_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("peer.swarm.bulk.tickets.MOST", 3)
+    async with two_birds(tmp_path) as (one, two):
+        served = two.bulk.serve
+        assert isinstance(await served("x", AskLanes(certificate=b"nonsense", count=1)), Refused)
+        good = one.bulk._certificate.der
+        assert isinstance(await served("x", AskLanes(certificate=good, count=2)), LanesAre)
+        assert isinstance(await served("y", AskLanes(certificate=good, count=2)), Busy)
+        assert isinstance(await served("x", AskLanes(certificate=good, count=3)), LanesAre), "in their place"
+        monkeypatch.setattr(bulk_module, "MOST_OF_ONE", 0)
+        assert isinstance(await served("x", AskLanes(certificate=good, count=1)), Busy)
+        monkeypatch.setattr(bulk_module, "MOST_OF_ONE", 8)
+        monkeypatch.setattr(bulk_module, "MOST", 0)
+        assert isinstance(await served("x", AskLanes(certificate=good, count=1)), Busy)
+
+
+async def test_a_stranger_to_the_run_gets_no_lanes(tmp_path):
+    async with two_birds(tmp_path) as (one, two):
+        async with conversation(one.transport, two.contact, bytes(32)) as talk:
+            with pytest.raises(RefusedError, match="your run is not ours"):
+                await talk.ask(AskLanes(certificate=one.bulk._certificate.der, count=1), LanesAre)
+        assert bytes(32) != RUN
+
+
+@asynccontextmanager
+async def _closed_port():
+    """A port that is taken, and on which nobody listens."""
+    with trio.socket.socket() as bound:
+        await bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+async def test_a_port_that_is_taken_is_one_clear_line():
+    async with _closed_port() as port:
+        with pytest.raises(ListenError, match=rf"cannot listen for bulk on port {port}.*--bulk-port"):
+            async with open_bulk("us", ["127.0.0.1"], port, lambda _: None):
+                pass
+
+
+async def test_all_hosts_are_answered_on_one_port():
+    async with open_bulk("us", ["127.0.0.1", "127.0.0.3"], 0, lambda _: None) as bulk:
+        for host in ("127.0.0.1", "127.0.0.3"):
+            await (await trio.open_tcp_stream(host, bulk.port)).aclose()

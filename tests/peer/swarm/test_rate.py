@@ -1,0 +1,42 @@
+import pytest
+import trio
+
+from peer.swarm.rate import LEAST, RateLimit
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_no_cap_never_waits():
+    limit = RateLimit()
+    for _ in range(100):
+        await limit.take(1 << 30)
+    assert trio.current_time() == pytest.approx(0)
+    assert limit.ready
+
+
+async def test_all_who_ask_share_the_cap_in_their_order():
+    limit, passed = RateLimit(1000), []
+
+    async def ask(name):
+        await limit.take(500)
+        passed.append((name, trio.current_time()))
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for name in range(4):
+            nursery.start_soon(ask, name)
+            await trio.sleep(0.01)
+        assert not limit.ready
+    names, times = zip(*passed, strict=True)
+    assert names == (0, 1, 2, 3)
+    assert [time - began for time in times] == pytest.approx([0, 0.5, 1.0, 1.5])
+    await trio.sleep(10)
+    began = trio.current_time()
+    await limit.take(500)
+    await limit.take(500)
+    assert trio.current_time() - began == pytest.approx(0.5), "what was not used does not pile up"
+
+
+def test_slices_are_small_where_the_cap_is_low():
+    assert RateLimit(LEAST).slice * 8 <= LEAST
+    assert RateLimit().slice == RateLimit(1e9).slice == 256 * 1024
