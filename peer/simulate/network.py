@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -13,7 +13,10 @@ PACKET = 16 * 1024
 """Bytes that arrive together."""
 
 IN_FLIGHT = 64
-"""Packets that a link holds before the sender waits, like a window."""
+"""Packets of a stream that a link holds before the sender waits, like a window."""
+
+QUEUED = 0.1
+"""Seconds of packets, of all streams, that an uplink holds before those who send wait: a router's buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Network:
     table: dict[str, bytes | None] = field(default_factory=dict)
     """The DHT: PeerID to published record."""
     unplugged: set[str] = field(default_factory=set)
+    parted: frozenset[str] = frozenset()
+    """Peers on the far side of a line that nothing crosses."""
     uplinks: dict[str, Link] = field(default_factory=dict)
     """The direction away from a peer, where it is not `link`: a home's uplink."""
 
@@ -63,6 +68,20 @@ class Network:
         """Give the line back."""
         self.unplugged.discard(peer_id)
 
+    def part(self, far: Iterable[str]) -> None:
+        """Cut the network in two: these peers, and the others."""
+        self.parted = frozenset(far)
+        for transport in self.peers.values():
+            transport.cut_unreachable()
+
+    def heal(self) -> None:
+        """Make one network of both parts again."""
+        self.parted = frozenset()
+
+    def reaches(self, one: str, other: str) -> bool:
+        """Say whether there is a line between two peers now."""
+        return not {one, other} & self.unplugged and (one in self.parted) == (other in self.parted)
+
     def freeze(self, peer_id: str) -> None:
         """Stop a peer as SIGSTOP would: its streams stay open and silent."""
         self.peers[peer_id].frozen = True
@@ -77,7 +96,6 @@ class MemoryStream:
         self._send, self._receive = trio.open_memory_channel[tuple[float, bytes]](IN_FLIGHT)
         self._other: MemoryStream | None = None
         self._left = b""
-        self._line_free = 0.0
 
     @property
     def peer_id(self) -> str:
@@ -98,10 +116,9 @@ class MemoryStream:
         view = memoryview(data)
         for at in range(0, len(view), PACKET):
             packet = bytes(view[at : at + PACKET])
-            start = max(trio.current_time(), self._line_free)
-            self._line_free = start + len(packet) / link.rate
+            arrival = await self._owner.take_line(packet, link) + link.delay
             try:
-                await other._send.send((self._line_free + link.delay, packet))  # noqa: SLF001
+                await other._send.send((arrival, packet))  # noqa: SLF001
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise TransportError(f"{self._peer_id} closed the stream") from error
 
@@ -149,6 +166,7 @@ class MemoryTransport:
         self._streams: list[MemoryStream] = []
         self._opened = self._accepted = self._failures = 0
         self.frozen = False
+        self._line_free = 0.0
         self.bytes_sent = self.bytes_received = 0
 
     @property
@@ -170,7 +188,7 @@ class MemoryTransport:
         await self.not_frozen()
         peer_id = address.rpartition("/p2p/")[2]
         await trio.sleep(2 * self.network.link.delay)
-        if peer_id not in self.network.peers or {peer_id, self._peer_id} & self.network.unplugged:
+        if peer_id not in self.network.peers or not self.network.reaches(peer_id, self._peer_id):
             raise TransportError(f"nobody listens at {address}")
         await self.network.peers[peer_id].not_frozen()
         return peer_id
@@ -238,6 +256,22 @@ class MemoryTransport:
         """Wait for ever where this peer is frozen."""
         if self.frozen:
             await trio.sleep_forever()
+
+    async def take_line(self, packet: bytes, link: Link) -> float:
+        """Return when our uplink will have sent a packet; wait while `QUEUED` seconds of others are ahead.
+
+        All our streams share it, packet by packet.
+        """
+        while trio.current_time() < (room := self._line_free - QUEUED):  # noqa: ASYNC110 - others may be first
+            await trio.sleep_until(room)
+        self._line_free = max(trio.current_time(), self._line_free) + len(packet) / link.rate
+        return self._line_free
+
+    def cut_unreachable(self) -> None:
+        """Cut the streams for which there is no line any more."""
+        for stream in self._streams:
+            if not self.network.reaches(stream.peer_id, self._peer_id):
+                stream.cut()
 
     def die(self) -> None:
         """Cut every stream."""

@@ -1,7 +1,7 @@
 """One exchange: both receive, both confirm, both mix; or neither does."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,6 +15,7 @@ from peer.swarm.fetcher import Fetcher
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.pull import PieceServer
 from peer.swarm.reader import Arrived, Reader, ReadingStatistics
+from peer.swarm.together import together
 from peer.swarm.transport import Contact, TransportError
 from peer.swarm.writer import Writer, WritingStatistics
 from protocol.errors import ProtocolError
@@ -162,7 +163,11 @@ class Exchanger:
             raise self._cut_off(engagement, allowed)
         # Not under the deadline: both sides have agreed to mix, and the trainer takes its time.
         mixed = attempt.mixed = await self._learner.mix(
-            engagement.mine.share, arrived.file, arrived.codec, engagement.theirs.tokens
+            engagement.mine.share,
+            arrived.file,
+            arrived.codec,
+            engagement.theirs.tokens,
+            engagement.theirs.standing,
         )
         if mixed.accepted:
             attempt.result = "done"
@@ -193,7 +198,7 @@ class Exchanger:
             if engagement.mine.ref is None:
                 await self._writer.write(engagement, contact)
 
-        await _together(read, write)
+        await together(read, write)
         engagement.holds = True
         engagement.received.set()
         return arrived[0]
@@ -279,21 +284,3 @@ class Exchanger:
             writing=self._writer.statistics(),
             reading=self._reader.statistics(),
         )
-
-
-async def _together(*works: Callable[[], Awaitable[None]]) -> None:
-    """Run all to their end; the first that fails ends the others and is raised, bare."""
-    failures: list[Exception] = []
-    async with trio.open_nursery() as nursery:
-
-        async def guarded(work: Callable[[], Awaitable[None]]) -> None:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - raised below, without the nursery's wrapping
-                failures.append(error)
-                nursery.cancel_scope.cancel()
-
-        for work in works:
-            nursery.start_soon(guarded, work)
-    if failures:
-        raise failures[0]

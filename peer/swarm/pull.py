@@ -33,12 +33,20 @@ async def pull(
 async def pull_through(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
     """Fetch what `incoming` still misses of `ref` over a stream that is open, like `pull`."""
     while incoming.missing:
-        incoming.write(await _pull_piece(talk, ref, incoming))
+        incoming.write(await _pull_piece(talk, ref.sha256, incoming.received, incoming.missing))
 
 
-async def _pull_piece(talk: Conversation, ref: ObjectRef, incoming: Incoming) -> bytes:
-    wanted = min(PIECE, incoming.missing)
-    piece = await talk.ask(Pull(sha256=ref.sha256, offset=incoming.received, length=wanted), Piece)
+async def pull_range(talk: Conversation, sha256: bytes, offset: int, length: int) -> bytes:
+    """Fetch one range of an object, with nothing to show before it is whole. Raises as `Conversation.ask`."""
+    parts: list[bytes] = []
+    while (come := sum(map(len, parts))) < length:
+        parts.append(await _pull_piece(talk, sha256, offset + come, length - come))
+    return b"".join(parts)
+
+
+async def _pull_piece(talk: Conversation, sha256: bytes, offset: int, most: int) -> bytes:
+    wanted = min(PIECE, most)
+    piece = await talk.ask(Pull(sha256=sha256, offset=offset, length=wanted), Piece)
     if piece.length > wanted:
         raise ProtocolError("a piece is longer than was asked for")
     data = await talk.receive_raw(piece.length)

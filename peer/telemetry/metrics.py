@@ -12,8 +12,10 @@ from prometheus_client.core import (
     Metric,
 )
 
+from peer.swarm.donor import StateStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
 from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
@@ -40,6 +42,8 @@ class PeerCollector:
             yield _histogram(peer)
         if peer.distance is not None:
             yield from _distance(peer.distance)
+        if peer.joining is not None:
+            yield from _joining(peer.joining)
 
 
 def make_registry(snapshot: Snapshot) -> CollectorRegistry:
@@ -121,6 +125,26 @@ def _distance(distance: DistanceStatistics) -> Iterator[Metric]:
     )
 
 
+def _joining(joining: JoiningStatistics) -> Iterator[Metric]:
+    yield _gauge("joining_size_bytes", "Bytes of the state that this newcomer is fetching.", joining.size)
+    yield _gauge("joining_received_bytes", "Bytes of that state that are here and checked.", joining.received)
+    yield _gauge("joining_donors", "Donors of whom chunks of it are being fetched.", joining.donors)
+    yield _counter(
+        "joining_lies",
+        "Increments when a donor sends what it has not signed, or what makes no sense.",
+        joining.lies,
+    )
+
+
+def _states(state: StateStatistics) -> Metric:
+    return _labelled(
+        "states",
+        "Increments when a newcomer asks for our state: served, or turned_away as every place was taken.",
+        "result",
+        {"served": state.served, "turned_away": state.turned_away},
+    )
+
+
 def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
     yield _gauge("peers_in_view", "Other peers of the run that answered when last asked.", swarm.view.live)
     yield _gauge(
@@ -130,6 +154,8 @@ def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
     )
     yield from _exchanges(swarm.exchange, swarm.match, swarm.bulk_bytes_out)
     yield from _transport(swarm.transport)
+    if swarm.state is not None:
+        yield _states(swarm.state)
     yield _counter(
         "bootstrap_attempts",
         "Increments when a bootstrap or cached address is dialled.",
