@@ -34,6 +34,10 @@ For chunks of 512 KiB that is below 9 kB/s, at which nobody could take part in a
 HOPELESS = 60.0
 """Seconds without any sign that somebody has a state, after which a newcomer starts from the seed."""
 
+STALLED = 3.0
+"""Seconds without a chunk after which more donors are asked than the missing chunks would need. Each has to
+write its state, so a small one is asked of one donor first."""
+
 RETRY = 5.0
 """Seconds until a donor that has no state, or no place, is asked again, at the most."""
 
@@ -75,7 +79,7 @@ class Newcomer:
         """Whom donors without a place have named."""
         self._without: set[str] = set()
         """Those who have said that they have no state."""
-        self._hopeless_since = 0.0
+        self._hopeless_since = self._came = 0.0
         self._resumed = False
         self._failure: OSError | None = None
         self._news = trio.Event()
@@ -94,7 +98,7 @@ class Newcomer:
         """
         try:
             await self._restore()
-            self._hopeless_since = trio.current_time()
+            self._hopeless_since = self._came = trio.current_time()
             async with trio.open_nursery() as nursery:
                 while self._assembly.missing and not self._hopeless() and self._failure is None:
                     self._recruit(nursery)
@@ -140,9 +144,15 @@ class Newcomer:
         """Begin with more donors, as far as there are places and work."""
         candidates = self._candidates()
         self._view.rng.shuffle(candidates)
-        for contact in candidates[: self._most_donors - len(self._active)]:
+        for contact in candidates[: max(self._wanted() - len(self._active), 0)]:
             self._active.add(contact.peer_id)
             nursery.start_soon(self._visit, contact)
+
+    def _wanted(self) -> int:
+        """Return how many donors to have: no more than there is work for, unless nothing comes of them."""
+        if trio.current_time() - self._came >= STALLED:
+            return self._most_donors
+        return min(self._most_donors, -(-len(self._assembly.missing) // STREAMS))
 
     def _candidates(self) -> list[Contact]:
         now = trio.current_time()
@@ -235,6 +245,7 @@ class Newcomer:
                 try:
                     data = await self._fetch(talk, donor, source, chunk)
                     if self._assembly.write(chunk, data, source):
+                        self._came = trio.current_time()
                         self._pace.note(self._assembly.received)
                 finally:
                     self._claims.release(chunk, donor.peer_id)
