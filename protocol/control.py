@@ -17,6 +17,21 @@ class AskStop(Message, frozen=True, tag="ask_stop"):
 ControlCall = AskStatus | AskStop
 
 
+class Joining(Message, frozen=True):
+    """How far a newcomer's fetching of the run's state has come."""
+
+    size: int
+    """Bytes of the state."""
+    received: int
+    """Bytes that are here and checked."""
+    rate: float
+    """Bytes a second, lately."""
+    seconds_left: float | None
+    """At that rate; None while nothing comes."""
+    donors: int
+    """Of whom something is being fetched now."""
+
+
 class Status(Message, frozen=True, tag="status"):
     """The answer to `AskStatus`; also the object that `peer status --json` prints."""
 
@@ -62,6 +77,8 @@ class Status(Message, frozen=True, tag="status"):
     relayed: int = 0
     """Connections that a relay carries for us."""
     """Where Prometheus finds this peer."""
+    joining: Joining | None = None
+    """None but while the state is being fetched."""
 
 
 class Stopping(Message, frozen=True, tag="stopping"):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from protocol.codec import Message
-from protocol.limits import MAX_GROUP, MAX_OBJECT, MAX_RECORDS
+from protocol.limits import MAX_GROUP, MAX_OBJECT, MAX_RECORDS, MAX_STANDING
 
 Fragment = Annotated[int, Meta(ge=0, le=255)]
 Invitation = Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -13,6 +13,7 @@ PeerId = Annotated[str, Meta(min_length=1, max_length=64)]
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Index = Annotated[int, Meta(ge=0, lt=MAX_GROUP)]
 """A member, or the part of a share that bears its number."""
+Standing = Annotated[int, Meta(ge=0, le=MAX_STANDING)]
 Version = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 Stage = Literal["open", "lost", "committed", "void"]
@@ -29,10 +30,11 @@ class Average(Message, frozen=True):
 
 
 class GroupMember(Message, frozen=True):
-    """One member, and the tokens that it trained for its share."""
+    """One member, the tokens that it trained for its share, and what else its share counts by."""
 
     peer_id: PeerId
     tokens: Count
+    standing: Standing
 
 
 # ---- calls
@@ -112,6 +114,7 @@ class Joins(Message, frozen=True, tag="joins"):
     """The answer to `Invite`: I wait for your `Form`."""
 
     tokens: Count
+    standing: Standing
     reference: Digest | None
 
 

@@ -30,6 +30,18 @@ MAX_RECORD = 6 * 1024
 MAX_STORED = 7 * 1024
 """Bytes of a value in the DHT: a signed record."""
 
+MAX_CHUNKS = 4096
+"""Chunks of a donor's state: their hashes fit into one message."""
+
+MAX_INDEX = 32 * MAX_CHUNKS + 1024
+"""Bytes of a state's index: a hash a chunk, and the rest."""
+
+MAX_NAMED = 8
+"""Peers that a donor without a free place names in its stead."""
+
+MAX_STANDING = 64
+"""What the share of a peer counts for that is no newcomer; a newcomer begins at 0."""
+
 MAX_PROGRESS = 1 << 53
 """The most inner steps, outer steps or tokens that a donor may claim: whole numbers that a float64 holds."""
 

@@ -11,11 +11,12 @@ from protocol.bulk_calls import AskLanes, LanesAre
 from protocol.codec import Message
 from protocol.group_calls import GroupAnswer, GroupCall
 from protocol.ledger_calls import LedgerAnswer, LedgerCall
-from protocol.limits import MAX_CHUNK, MAX_OBJECT, MAX_REASON, MAX_RECORDS
+from protocol.limits import MAX_CHUNK, MAX_NAMED, MAX_OBJECT, MAX_REASON, MAX_RECORDS, MAX_STANDING
 from protocol.manifest import PROTOCOL_VERSION, SignedManifest
 from protocol.measure_calls import MeasureAnswer, MeasureCall
 from protocol.records import SignedRecord
 from protocol.sketch import Sketch
+from protocol.state_index import SignedIndex
 
 STREAM_PROTOCOL = f"/murmuration/{PROTOCOL_VERSION}"
 """libp2p's name for our streams. The run is named in each call, so that a stranger is told what differs."""
@@ -27,6 +28,8 @@ CodecName = Annotated[str, Meta(min_length=1, max_length=16)]
 FragmentIndex = Annotated[int, Meta(ge=0, le=255)]
 Step = Annotated[int, Meta(ge=0, le=2**62)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
+Standing = Annotated[int, Meta(ge=0, le=MAX_STANDING)]
+"""What a share counts for, beside its tokens: less where its peer has just come."""
 
 
 class ObjectRef(Message, frozen=True):
@@ -65,6 +68,7 @@ class Offer(Message, frozen=True, tag="offer"):
     outer_step: Step
     tokens: Step
     """Tokens trained for my share."""
+    standing: Standing
     share: ObjectRef | None
     """None: ask for it with `AskBody`, as I encode it for you."""
     codec: CodecName
@@ -170,12 +174,22 @@ class PeersAre(Message, frozen=True, tag="peers"):
 
 
 class StateIs(Message, frozen=True, tag="state"):
-    """The answer to `AskState`: pull this object (flat fp32: phi, then momentum)."""
+    """The answer to `AskState`: pull chunks of this state, under the name that its index has."""
 
-    state: ObjectRef
-    inner_step: Step
-    outer_step: Step
-    tokens: Step
+    index: SignedIndex
+
+
+class FileIs(Message, frozen=True, tag="file"):
+    """The answer to `AskState` in a `onebyte` run: pull the file of first weights."""
+
+    file: ObjectRef
+
+
+class Full(Message, frozen=True, tag="full"):
+    """The answer to `AskState` where every place is taken: ask again in so many seconds, or ask these."""
+
+    seconds: Seconds
+    others: Annotated[tuple[SignedRecord, ...], Meta(max_length=MAX_NAMED)]
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
@@ -183,6 +197,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
 
     outer_step: Step
     tokens: Step
+    standing: Standing
     share: ObjectRef | None
     codec: CodecName
     bounds: ObjectRef | None
@@ -233,6 +248,8 @@ Answer = (
     ManifestIs
     | PeersAre
     | StateIs
+    | FileIs
+    | Full
     | Accepted
     | BodyIs
     | Busy

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.codec import Message
-from protocol.limits import MAX_GROUP, MAX_VOTERS, MAX_VOTES
+from protocol.limits import MAX_GROUP, MAX_STANDING, MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
 
 MAX_IPC = 256 * 1024
@@ -27,7 +27,7 @@ class Blob(Message, frozen=True):
 
 
 class State(Message, frozen=True, tag="state"):
-    """Slow weights, outer momentum and progress, as a newcomer gets them from its donor.
+    """Slow weights, outer momentum and progress, as a newcomer gets them from its donors.
 
     The file holds phi, then the outer momentum, each as flat little-endian fp32 of all parameters.
     """
@@ -105,6 +105,8 @@ class Theirs(Message, frozen=True, tag="theirs"):
     codec: str
     tokens: int
     """Tokens that the partner trained for its share."""
+    standing: Annotated[int, Meta(ge=0, le=MAX_STANDING)]
+    """What the partner's share counts for: less where it has just come."""
 
 
 class Split(Message, frozen=True, tag="split"):
@@ -236,6 +238,8 @@ class Share(Message, frozen=True, tag="share"):
     inner_step: int
     tokens: int
     """Tokens trained for it: since the last outer step of its fragment."""
+    standing: int
+    """What it counts for: 0 where we have just come, up to `MAX_STANDING`."""
     fresh: bool
     mixed: int
     """Mixes of this outer step that are in it."""
@@ -329,7 +333,8 @@ class Captured(Message, frozen=True, tag="captured"):
 
     state: State
     size: int
-    sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    hashes: bytes
+    """SHA-256 of each chunk (`protocol.state_index`), one after the other."""
 
 
 class Checkpointed(Message, frozen=True, tag="checkpointed"):

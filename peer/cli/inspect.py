@@ -10,7 +10,7 @@ from peer.cli.options import DEFAULT_HOME, AsJson, Home
 from peer.daemon.client import ControlClient
 from peer.daemon.home import read_identity
 from peer.daemon.runtime import control_socket
-from peer.telemetry.format import format_bytes, format_seconds
+from peer.telemetry.format import format_bytes, format_seconds, progress_line
 from protocol.control import Status
 
 
@@ -58,6 +58,7 @@ def _table(told: Status) -> Table:
         "peer": told.peer_id,
         "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",
         "state": told.state,
+        **_joining(told),
         "device": told.device,
         "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} tokens)",
         "loss": "-" if told.loss is None else f"{told.loss:.3f} nats a token",
@@ -83,3 +84,11 @@ def _reached(told: Status) -> str:
     router = f" (router: {told.nat})" if "port" in told.nat else ""
     ways = f"{told.circuits} ways through relays; see `peer doctor`"
     return f"[red]nobody can dial this peer[/red]{router}; {ways}"
+
+
+def _joining(told: Status) -> dict[str, str]:
+    now = told.joining
+    if now is None:
+        return {}
+    line = progress_line(now.received, now.size, now.rate, now.seconds_left)
+    return {"joining": f"{line}; from {now.donors} donors"}

@@ -1,7 +1,6 @@
 """One peer in one run: the network side and the trainer, joined."""
 
 import os
-import time
 
 import msgspec
 import trio
@@ -9,6 +8,7 @@ import trio
 from peer.config.run_file import read_run_file
 from peer.daemon.founding import local_paths
 from peer.daemon.home import Home
+from peer.daemon.joining import Joining
 from peer.daemon.last_status import write_last_status
 from peer.daemon.reporter import Reporter
 from peer.daemon.runtime import Runtime
@@ -18,13 +18,11 @@ from peer.daemon.voting import Voting
 from peer.swarm.engagement import OwnShare
 from peer.swarm.line import Line
 from peer.swarm.objects import ObjectStore
-from peer.swarm.state_sync import Newcomer
 from peer.swarm.swarm import Ladder, Run, Swarm
 from peer.swarm.transport import Transport
 from peer.swarm.upnp import RouterPort
 from peer.telemetry import events
 from peer.telemetry.log import Log
-from protocol import sizes
 from protocol import trainer as ipc
 from protocol.control import Status
 from protocol.identity import Identity
@@ -63,7 +61,6 @@ class Node:
         self._stop = trio.Event()
         self._left = trio.Event()
         self._metrics: str | None = None
-        self._donor: str | None = None
         self.reporter = Reporter(log)
         self.link = TrainerLink(
             begin=self._begin,
@@ -77,6 +74,7 @@ class Node:
         self.swarm = Swarm(
             transport, identity, run, self.link, store, self.reporter, ladder=ladder, line=line
         )
+        self.joining = Joining(run, transport, self.swarm, home, runtime, log)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
             self._voting = Voting(identity, run, transport, self.swarm, self.link, home, log)
@@ -135,8 +133,11 @@ class Node:
         state = None
         if self._voting is not None:
             await self._voting.join()
-        elif not self._home.has_checkpoint():
-            state = await self._fetch_state()
+        elif self._home.has_checkpoint():
+            self.joining.done()
+        elif self._somebody_may_have_a_state():
+            self._state = "joining"
+            state = await self.joining.fetch()
         remembered = recall(self._home.path)
         self._state = "training"
         begin = ipc.Begin(
@@ -155,35 +156,8 @@ class Node:
         )
         return await self._voting.complete(begin) if self._voting is not None else begin
 
-    async def _fetch_state(self) -> ipc.State | None:
-        others = self.run_.bootstraps or self.run_.cached() or self.swarm.view.live()
-        if not others:
-            return None
-        self._state = "joining"
-        began = time.monotonic()
-        await self.swarm.serving.wait()
-        await self.swarm.find_peers()
-        size = sizes.state_bytes(self.run_.manifest)
-        newcomer = Newcomer(
-            self._transport,
-            self.run_.run_id,
-            self.swarm.view,
-            self.swarm.store,
-            self.swarm.puller,
-            expected_size=size,
-        )
-        fetched = await newcomer.fetch()
-        if fetched is None:
-            self._log(events.NoDonor())
-            return None
-        donor, state = fetched
-        self._donor = donor
-        self._log(
-            events.StateFetched(
-                peer=donor, size=size, seconds=time.monotonic() - began, inner_step=state.inner_step
-            )
-        )
-        return state
+    def _somebody_may_have_a_state(self) -> bool:
+        return bool(self.run_.bootstraps or self.run_.cached() or self.swarm.view.live())
 
     def _choose_shard(self) -> int:
         """Keep the shard of last time, or take the one asked for, or one that nobody in view reads."""
@@ -209,9 +183,10 @@ class Node:
             self._voting.heard(message)
         if isinstance(message, ipc.Share):
             self._share(message)
-        elif isinstance(message, ipc.StateRefused) and self._donor is not None:
-            self._log(events.MixRefused(partner=self._donor, outer_step=0, reason=message.reason))
-            self.swarm.view.exchanged(self._donor, well=False)
+        elif isinstance(message, ipc.StateRefused):
+            self.joining.refused(message.reason)
+        elif isinstance(message, ipc.Ready):
+            self.joining.done()
         elif isinstance(message, ipc.Progress):
             self.swarm.pairing.next_boundary = message.next_boundary
 
@@ -230,6 +205,7 @@ class Node:
             fragment=message.fragment,
             outer_step=message.outer_step,
             tokens=message.tokens,
+            standing=message.standing,
             codec=message.codec,
             ref=_ref(message.body),
             bounds=_ref(message.bounds),
@@ -298,6 +274,7 @@ class Node:
             circuits=len(swarm.reach.circuits),
             relayed=swarm.transport.relayed_connections,
             swarm_size=swarm.horizon.size,
+            joining=self.joining.status(),
         )
 
 

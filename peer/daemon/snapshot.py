@@ -51,6 +51,7 @@ class Snapshots:
             training=self._training(),
             distance=self._distance(),
             swarm=node.swarm.statistics(),
+            joining=node.joining.statistics(),
         )
 
     def _training(self) -> TrainingStatistics | None:

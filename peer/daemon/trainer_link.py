@@ -209,9 +209,9 @@ class TrainerLink:
 
     # ---- what the swarm asks of a learner
 
-    async def mix(self, share: int, file: str | None, codec: str, tokens: int) -> ipc.Mixed:
+    async def mix(self, share: int, file: str | None, codec: str, tokens: int, standing: int) -> ipc.Mixed:
         """See `Learner`."""
-        theirs = ipc.Theirs(share=share, file=file, codec=codec, tokens=tokens)
+        theirs = ipc.Theirs(share=share, file=file, codec=codec, tokens=tokens, standing=standing)
         return await self._ask(theirs, ipc.Mixed, share, files=_named(file))
 
     async def no_mix(self, share: int) -> None:

@@ -46,7 +46,7 @@ class Distance:
 @torch.no_grad()
 def distance(mine: Tensor, theirs: Tensor) -> Distance:
     """Measure how far two flat tensors of one length above 0 are apart."""
-    apart, own = _norm_apart(mine, theirs), _norm(mine)
+    apart, own = _norm_apart(mine, theirs), norm(mine)
     return Distance(
         rms=apart / math.sqrt(mine.numel()),
         relative=apart / own if own else (math.inf if apart else 0.0),
@@ -69,7 +69,7 @@ def check(rule: Rule, mine: Shared, theirs: Shared) -> str | None:
             return f"its {share} has shape {tuple(other.shape)}, ours {tuple(own.shape)}"
         if not _finite(other):
             return f"its {share} holds a value that is not finite"
-    weights, their_weights = _norm(mine[0]), _norm(theirs[0])
+    weights, their_weights = norm(mine[0]), norm(theirs[0])
     reason = _why_no_replica(rule.shares[0], weights, their_weights, _norm_apart(mine[0], theirs[0]))
     if reason is not None or len(mine) == 1:
         return reason
@@ -91,7 +91,7 @@ def _why_no_replica(share: str, own: float, other: float, apart: float) -> str |
 
 
 def _why_no_momentum(share: str, own: Tensor, other: Tensor, weights: float, larger: float) -> str | None:
-    apart, ours = _norm_apart(own, other), _norm(own)
+    apart, ours = _norm_apart(own, other), norm(own)
     limit = min(larger, max(MOST_MOMENTUM_GROWTH * ours, NEWCOMERS_MOMENTUM * weights))
     if apart <= limit:
         return None
@@ -106,7 +106,8 @@ def _finite(values: Tensor) -> bool:
     return bool(torch.stack([low, high]).isfinite().all())
 
 
-def _norm(values: Tensor) -> float:
+def norm(values: Tensor) -> float:
+    """Return the Euclidean norm of a flat tensor."""
     return _total([torch.linalg.vector_norm(part) for part in torch.split(values, _PART)])
 
 

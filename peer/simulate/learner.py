@@ -16,6 +16,7 @@ import trio
 from peer.swarm.choice import ON_DEMAND
 from peer.swarm.engagement import OwnShare
 from peer.swarm.learner import LearnerGoneError
+from protocol.limits import MAX_STANDING
 from protocol.messages import ObjectRef
 from protocol.trainer import Blob, Captured, Encoded, Member, Mixed, Opened, Parts, Reduced, State
 
@@ -59,7 +60,7 @@ class ToyLearner:
     grouped: bool = False
     """More than two peers mix: a share is cut into parts when a group asks."""
     drift: float = 0.0
-    """By how much the weights change from one outer step to the next, about; with groups only."""
+    """By how much the weights change from one outer step to the next, about."""
     publish: Publish | None = None
     outer_step: int = 0
     mixes: int = 0
@@ -97,8 +98,9 @@ class ToyLearner:
     def _share(self, fragment: int, step: int, mixes_left: int) -> None:
         self._numbered += 1
         began = self._began.get(fragment, self.values[fragment])
-        if self.grouped:
+        if self.drift and mixes_left == self.times:
             self.values[fragment] += self.drift * self.rng.gauss(0.0, 1.0)
+        if self.grouped:
             self._began[fragment] = self.values[fragment]
         number, value = self._numbered, self.values[fragment]
         self._open[number] = _Open(fragment, step, mixes_left, value)
@@ -116,6 +118,7 @@ class ToyLearner:
             fragment=fragment,
             outer_step=step,
             tokens=step,
+            standing=MAX_STANDING,
             codec=self.codec,
             ref=_ref(body),
             bounds=_ref(bounds),
@@ -152,9 +155,9 @@ class ToyLearner:
         if self.dead:
             raise LearnerGoneError
 
-    async def mix(self, share: int, file: str | None, codec: str, tokens: int) -> Mixed:
+    async def mix(self, share: int, file: str | None, codec: str, tokens: int, standing: int) -> Mixed:
         """See `Learner`."""
-        del codec, tokens
+        del codec, tokens, standing
         await self._think()
         data = self._read(file) if file is not None else None
         ours = self._open.pop(share, None)
@@ -188,7 +191,7 @@ class ToyLearner:
         await self._think()
         blob = self._write(struct.pack("<d", self.value))
         state = State(file=blob.file, inner_step=0, outer_step=self.outer_step, tokens=0)
-        return Captured(state=state, size=blob.size, sha256=blob.sha256)
+        return Captured(state=state, size=blob.size, hashes=blob.sha256)
 
     # ---- an exchange in which each side encodes for the other
 

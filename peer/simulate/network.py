@@ -23,7 +23,10 @@ PACKET = 16 * 1024
 """Bytes that arrive together."""
 
 IN_FLIGHT = 64
-"""Packets that a link holds before the sender waits, like a window."""
+"""Packets of a stream that a link holds before the sender waits, like a window."""
+
+QUEUED = 0.1
+"""Seconds of packets, of all streams, that an uplink holds before those who send wait: a router's buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,10 @@ class Network:
                 return relay
         return None
 
+    def reaches(self, one: str, other: str) -> bool:
+        """Say whether there is a line between two peers now."""
+        return not {one, other} & self.unplugged and not self.is_walled(one, other)
+
     def freeze(self, peer_id: str) -> None:
         """Stop a peer as SIGSTOP would: its streams stay open and silent."""
         self.peers[peer_id].frozen = True
@@ -127,7 +134,6 @@ class MemoryStream:
         self._send, self._receive = trio.open_memory_channel[tuple[float, bytes]](IN_FLIGHT)
         self._other: MemoryStream | None = None
         self._left = b""
-        self._line_free = 0.0
 
     @property
     def peer_id(self) -> str:
@@ -148,10 +154,9 @@ class MemoryStream:
         view = memoryview(data)
         for at in range(0, len(view), PACKET):
             packet = bytes(view[at : at + PACKET])
-            start = max(trio.current_time(), self._line_free)
-            self._line_free = start + len(packet) / link.rate
+            arrival = await self._owner.take_line(packet, link) + link.delay
             try:
-                await other._send.send((self._line_free + link.delay, packet))  # noqa: SLF001
+                await other._send.send((arrival, packet))  # noqa: SLF001
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise TransportError(f"{self._peer_id} closed the stream") from error
 
@@ -203,6 +208,7 @@ class MemoryTransport:
         """To be a relay."""
         self._announced: tuple[str, ...] | None = None
         self.host: str | None = None
+        self._line_free = 0.0
         self.bytes_sent = self.bytes_received = 0
 
     @property
@@ -226,8 +232,7 @@ class MemoryTransport:
         peer_id = address.rpartition("/p2p/")[2]
         await trio.sleep(2 * self.network.link.delay)
         network, pair = self.network, frozenset((self._peer_id, peer_id))
-        away = pair & network.unplugged or network.is_walled(self._peer_id, peer_id)
-        if peer_id not in network.peers or away:
+        if peer_id not in network.peers or not network.reaches(peer_id, self._peer_id):
             raise TransportError(f"nobody listens at {address}")
         if peer_id not in network.hidden:
             network.connections.add(pair)
@@ -363,6 +368,16 @@ class MemoryTransport:
             if self.network.is_walled(self._peer_id, stream.peer_id):
                 stream.cut()
                 self.network.connections.discard(frozenset((self._peer_id, stream.peer_id)))
+
+    async def take_line(self, packet: bytes, link: Link) -> float:
+        """Return when our uplink will have sent a packet; wait while `QUEUED` seconds of others are ahead.
+
+        All our streams share it, packet by packet.
+        """
+        while trio.current_time() < (room := self._line_free - QUEUED):  # noqa: ASYNC110 - others may be first
+            await trio.sleep_until(room)
+        self._line_free = max(trio.current_time(), self._line_free) + len(packet) / link.rate
+        return self._line_free
 
     def die(self) -> None:
         """Cut every stream."""

@@ -17,6 +17,7 @@ class OwnShare:
         fragment: which fragment.
         outer_step: the outer step that made it.
         tokens: tokens trained for it.
+        standing: what it counts for, 0 where we have just come.
         codec: in which it is sent.
         ref: what partners pull; None where it is written for each receiver when it asks.
         bounds: how far we expect a partner to be, for a partner that writes for us; None at first.
@@ -29,6 +30,7 @@ class OwnShare:
     fragment: int
     outer_step: int
     tokens: int
+    standing: int
     codec: str
     ref: ObjectRef | None
     bounds: ObjectRef | None

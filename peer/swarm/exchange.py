@@ -163,7 +163,11 @@ class Exchanger:
             raise self._cut_off(engagement, allowed)
         # Not under the deadline: both sides have agreed to mix, and the trainer takes its time.
         mixed = attempt.mixed = await self._learner.mix(
-            engagement.mine.share, arrived.file, arrived.codec, engagement.theirs.tokens
+            engagement.mine.share,
+            arrived.file,
+            arrived.codec,
+            engagement.theirs.tokens,
+            engagement.theirs.standing,
         )
         if mixed.accepted:
             attempt.result = "done"

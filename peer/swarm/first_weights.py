@@ -4,14 +4,17 @@ import trio
 
 from peer.errors import HomeError
 from peer.swarm.calls import RefusedError, ask
+from peer.swarm.donor import longest_hold
 from peer.swarm.objects import ObjectStore
 from peer.swarm.pull import Puller
 from peer.swarm.service import Reply
-from peer.swarm.state_sync import PATIENCE, pull_limit
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
 from protocol.errors import ProtocolError
-from protocol.messages import AskState, ObjectRef, Refused, StateIs
+from protocol.messages import AskState, FileIs, ObjectRef, Refused
+
+PATIENCE = 30.0
+"""Seconds that a peer may think about whether it has the file."""
 
 RETRY = 5.0
 """Seconds until a peer that has no file (yet) is asked again."""
@@ -48,10 +51,10 @@ async def fetch_first_weights(
                 await view.wait_change()
             continue
         try:
-            answer = await ask(transport, donor, run_id, AskState(), StateIs, patience=PATIENCE)
-            if answer.state.sha256 != sha256 or answer.state.size > largest:
+            answer = await ask(transport, donor, run_id, AskState(), FileIs, patience=PATIENCE)
+            if answer.file.sha256 != sha256 or answer.file.size > largest:
                 raise ProtocolError("these are not the run's first weights")
-            return await _pull(puller, donor, store, answer.state)
+            return await _pull(puller, donor, store, answer.file)
         except RefusedError:
             view.busy(donor.peer_id, RETRY)
         except (TransportError, ProtocolError):
@@ -61,7 +64,7 @@ async def fetch_first_weights(
 
 async def _pull(puller: Puller, donor: Contact, store: ObjectStore, ref: ObjectRef) -> str:
     try:
-        with trio.move_on_after(pull_limit(ref.size)), store.receive(ref) as incoming:
+        with trio.move_on_after(longest_hold(ref.size)), store.receive(ref) as incoming:
             await puller.pull(donor, ref, incoming)
             incoming.check()
             return incoming.keep()
@@ -90,4 +93,4 @@ class FirstWeights:
         del caller, call
         if self._held is None:
             return Refused(reason="we have no file of first weights (yet)")
-        return StateIs(state=self._held, inner_step=0, outer_step=0, tokens=0)
+        return FileIs(file=self._held)

@@ -258,8 +258,11 @@ class Gatherer:
             gathering.lead(self._form(share, invite, joined))
 
     def _form(self, share: OwnShare, invite: Invite, joined: dict[str, Joins]) -> Group:
-        said = {**joined, self._own_id: Joins(tokens=share.tokens, reference=share.reference)}
-        members = tuple(GroupMember(peer_id=peer, tokens=said[peer].tokens) for peer in sorted(said))
+        said = {**joined, self._own_id: _joins(share)}
+        members = tuple(
+            GroupMember(peer_id=peer, tokens=said[peer].tokens, standing=said[peer].standing)
+            for peer in sorted(said)
+        )
         alike = {one.reference for one in said.values()} == {share.reference}
         form = Form(
             invitation=invite.invitation,
@@ -267,7 +270,7 @@ class Gatherer:
             members=members,
             reference=share.reference if alike else None,
         )
-        group = open_group(form, self._own_id, self._own_id, share.tokens, self._most)
+        group = open_group(form, self._own_id, self._own_id, _joins(share), self._most)
         if isinstance(group, str):
             raise RuntimeError(group)  # noqa: TRY004 - a bug of ours, not a type
         return group
@@ -300,14 +303,14 @@ class Gatherer:
         share = gathering.share
         if share is None or not known or not gathering.join(caller, call.invitation, PROMISED):
             return Busy(seconds=gathering.due(caller))
-        return Joins(tokens=share.tokens, reference=share.reference)
+        return _joins(share)
 
     async def serve_form(self, caller: str, call: Form) -> Reply:
         """Answer `Form`: enter the group, if it is the one that we joined and the list is sound."""
         gathering = self._find(call.fragment)
         if gathering is None or gathering.share is None:
             return Refused(reason="I have nothing to average")
-        group = open_group(call, caller, self._own_id, gathering.share.tokens, self._most)
+        group = open_group(call, caller, self._own_id, _joins(gathering.share), self._most)
         if isinstance(group, str):
             return Refused(reason=group)
         return Noted() if gathering.enter(group) else Refused(reason="I have not joined you, or no longer")
@@ -354,3 +357,8 @@ class Gatherer:
             patience=self._gatherings[0].lateness.seconds,
             partner=f"group of {len(groups[0].members)}" if groups else None,
         )
+
+
+def _joins(share: OwnShare) -> Joins:
+    """Return what a member says of its share."""
+    return Joins(tokens=share.tokens, standing=share.standing, reference=share.reference)

@@ -6,7 +6,8 @@ from statistics import median_low
 
 from protocol.codec import digest, encode
 from protocol.fragments import fragments
-from protocol.group_calls import Form
+from protocol.group_calls import Form, Joins
+from protocol.limits import MAX_STANDING
 from protocol.manifest import Manifest
 from protocol.rules import GROUP_CODECS
 from protocol.sizes import FP32_BYTES, MOST_SHARED, SLACK
@@ -52,14 +53,14 @@ class Group:
         return self.form.reference is not None
 
 
-def open_group(form: Form, leader: str, own_id: str, tokens: int, most: int) -> Group | str:
+def open_group(form: Form, leader: str, own_id: str, said: Joins, most: int) -> Group | str:
     """Return the group that a list stands for, or why we are not of it.
 
     Args:
         form: the list, hostile.
         leader: who sent it.
         own_id: our PeerID.
-        tokens: what we said that we trained.
+        said: what we said of our share.
         most: the most members of a group of this run.
     """
     members = [member.peer_id for member in form.members]
@@ -70,15 +71,24 @@ def open_group(form: Form, leader: str, own_id: str, tokens: int, most: int) -> 
     if leader not in members or own_id not in members:
         return "the leader or we are not on the list"
     own = members.index(own_id)
-    if form.members[own].tokens != tokens:
+    if (form.members[own].tokens, form.members[own].standing) != (said.tokens, said.standing):
         return "that is not what we said of our share"
     return Group(form, leader, tuple(members), own, digest(encode(form)))
 
 
 def weights(group: Group, *, by_tokens: bool) -> Sequence[float]:
-    """Return what each member's share counts for, in the order of the list; only the ratios matter."""
-    tokens = [member.tokens for member in group.form.members]
-    if not by_tokens or not any(tokens):
+    """Return what each member's share counts for, in the order of the list; only the ratios matter.
+
+    A newcomer's counts for less, and for nothing at first: it is brought to what the others agree on.
+    """
+    members = group.form.members
+    counted = _by_tokens([member.tokens for member in members]) if by_tokens else [1.0] * len(members)
+    weighted = [one * member.standing / MAX_STANDING for one, member in zip(counted, members, strict=True)]
+    return weighted if any(weighted) else counted
+
+
+def _by_tokens(tokens: Sequence[int]) -> list[float]:
+    if not any(tokens):
         return [1.0] * len(tokens)
     most = MOST_TOKENS * max(median_low(tokens), 1)
     return [float(min(one, most)) for one in tokens]

@@ -13,7 +13,7 @@ class LearnerGoneError(Exception):
 class Learner(Protocol):
     """Takes what exchanges bring, files included. Each method may raise `LearnerGoneError`."""
 
-    async def mix(self, share: int, file: str | None, codec: str, tokens: int) -> Mixed:
+    async def mix(self, share: int, file: str | None, codec: str, tokens: int, standing: int) -> Mixed:
         """Hand over a partner's share and wait until it is mixed or refused.
 
         Args:
@@ -21,6 +21,7 @@ class Learner(Protocol):
             file: the partner's share, whole and hash-checked; None for what `open` has decoded.
             codec: how it is written.
             tokens: what the partner trained for it.
+            standing: what else it counts by: less where the partner has just come.
         """
 
     async def no_mix(self, share: int) -> None:

@@ -163,6 +163,7 @@ class Pairing:
             fragment=share.fragment,
             outer_step=share.outer_step,
             tokens=share.tokens,
+            standing=share.standing,
             share=share.ref,
             codec=share.codec,
             bounds=share.bounds,
@@ -215,6 +216,7 @@ class Pairing:
         accepted = Accepted(
             outer_step=mine.outer_step,
             tokens=mine.tokens,
+            standing=mine.standing,
             share=mine.ref,
             codec=mine.codec,
             bounds=mine.bounds,

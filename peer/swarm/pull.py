@@ -63,24 +63,53 @@ class _Tally:
     resumed: int = 0
 
 
-class Fetch:
-    """One object, as one peer gives it."""
+class Wanted(Protocol):
+    """What is to be pulled of an object that one peer holds. A chunk is taken, and then comes or is put back.
+
+    Attributes:
+        name: by what the peer knows the object.
+        size: its bytes.
+    """
+
+    name: bytes
+    size: int
+
+    @property
+    def received(self) -> int:
+        """Bytes that have come."""
+
+    def take(self) -> Chunk | None:
+        """Return a chunk that nobody is fetching, of `CHUNK` bytes at most, or None."""
+
+    def put_back(self, chunk: Chunk) -> None:
+        """Let another fetch what was taken."""
+
+    def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
+        """Take in a chunk that was taken. Raises `ProtocolError`, and `OSError` where our disk refuses."""
+
+    def finished(self) -> bool:
+        """Say whether nothing is left to take. Raises `ProtocolError` where what came is of no use."""
+
+
+class _Whole:
+    """A whole object, as one peer gives it."""
 
     def __init__(self, peer_id: str, ref: ObjectRef, incoming: Incoming, tally: _Tally) -> None:
-        self.peer_id = peer_id
-        self.incoming = incoming
-        self._ref = ref
+        self.name = ref.sha256
+        self.size = ref.size
+        self.take = incoming.take
+        self.put_back = incoming.put_back
+        self._peer_id = peer_id
+        self._incoming = incoming
         self._tally = tally
         self._bad: Counter[str] = Counter()
 
-    def call(self, chunk: Chunk) -> Pull:
-        """Return what asks for a chunk."""
-        return Pull(sha256=self._ref.sha256, offset=chunk.offset, length=chunk.length)
+    @property
+    def received(self) -> int:
+        return self._incoming.received
 
     def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
-        """Take in a chunk. Raises as `Incoming.write`."""
-        self.incoming.write(chunk, data, piece.sha256, self.peer_id)
-        self._tally.bytes_in += len(data)
+        self._incoming.write(chunk, data, piece.sha256, self._peer_id)
 
     def finished(self) -> bool:
         """Say whether nothing is left to take, once all that came has been checked.
@@ -90,16 +119,17 @@ class Fetch:
         Raises:
             ProtocolError: too many were, or the whole is wrong though each has the hash that came with it.
         """
-        if self.incoming.missing or self.incoming.sound:
-            return not self.incoming.untaken
-        givers = self.incoming.drop_bad()
+        incoming = self._incoming
+        if incoming.missing or incoming.sound:
+            return not incoming.untaken
+        givers = incoming.drop_bad()
         self._tally.bad += len(givers)
         self._bad.update(givers)
         for giver, count in self._bad.items():
             if count > MOST_BAD:
                 raise ProtocolError(f"{count} pieces of {giver} do not have the hash that it announced")
         if not givers:
-            self.incoming.check()
+            incoming.check()
         return False
 
 
@@ -171,113 +201,121 @@ class Puller:
         self._tally = _Tally()
 
     async def pull(self, contact: Contact, ref: ObjectRef, incoming: Incoming) -> None:
-        """Fetch what `incoming` still misses of `ref` and no other pull is fetching.
+        """Fetch what `incoming` still misses of `ref` and no other pull is fetching. Raises as `fetch`."""
+        await self.fetch(contact, _Whole(contact.peer_id, ref, incoming, self._tally))
+
+    async def through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
+        """Fetch the same with the help of a stream that is open. If it breaks, go on as `pull` does."""
+        wanted = _Whole(talk.peer_id, ref, incoming, self._tally)
+        before = wanted.received
+        try:
+            await self._through(talk, wanted)
+        except TransportError:
+            if wanted.received == before:
+                raise
+            self._tally.resumed += 1
+            await self.fetch(talk.contact, wanted)
+
+    async def fetch(self, contact: Contact, wanted: Wanted) -> None:
+        """Fetch of a peer what is wanted of it, until nothing is left to take.
 
         A transfer that breaks is taken up again over a new stream, for as long as each attempt brings
-        something. Raises as `Conversation.ask`; what came is kept.
+        something. Raises as `Conversation.ask`, and `OSError`; what came is kept.
         """
-        if await self._over_open_lanes(contact.peer_id, ref, incoming):
+        if await self._over_open_lanes(contact.peer_id, wanted):
             return
         while True:
-            before = incoming.received
+            before = wanted.received
             try:
                 async with conversation(self._transport, contact, self._run_id) as talk:
-                    await self._through(talk, ref, incoming)
+                    await self._through(talk, wanted)
             except TransportError:
-                if incoming.received == before:
+                if wanted.received == before:
                     raise
                 self._tally.resumed += 1
             else:
                 return
 
-    async def through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
-        """Fetch the same with the help of a stream that is open. If it breaks, go on as `pull` does."""
-        before = incoming.received
-        try:
-            await self._through(talk, ref, incoming)
-        except TransportError:
-            if incoming.received == before:
-                raise
-            self._tally.resumed += 1
-            await self.pull(talk.contact, ref, incoming)
-
-    async def _through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
-        fetch = Fetch(talk.peer_id, ref, incoming, self._tally)
-        if self._lanes is not None and ref.size >= SMALLEST:
-            await self._by_lanes(self._lanes, talk, fetch, ref.size)
+    async def _through(self, talk: Conversation, wanted: Wanted) -> None:
+        if self._lanes is not None and wanted.size >= SMALLEST:
+            await self._by_lanes(self._lanes, talk, wanted)
         stream = _Stream(talk)
-        while not fetch.finished():
-            await self._carry(stream, fetch)
-        await _say_done(stream, ref)
+        while not wanted.finished():
+            await self._carry(stream, wanted)
+        await _say_done(stream, wanted)
 
-    async def _over_open_lanes(self, peer_id: str, ref: ObjectRef, incoming: Incoming) -> bool:
+    async def _over_open_lanes(self, peer_id: str, wanted: Wanted) -> bool:
         """Fetch over the lanes that are open already; return whether nothing is left to take."""
         ways = self._lanes.to(peer_id) if self._lanes is not None else ()
         if not ways:
             return False
-        fetch = Fetch(peer_id, ref, incoming, self._tally)
-        await together(*(partial(self._try, way, fetch) for way in ways))
-        if not fetch.finished():
+        await together(*(partial(self._try, way, wanted) for way in ways))
+        if not wanted.finished():
             return False
-        await _say_done(ways[0], ref)
+        await _say_done(ways[0], wanted)
         return True
 
-    async def _by_lanes(self, lanes: Lanes, talk: Conversation, fetch: Fetch, size: int) -> None:
+    async def _by_lanes(self, lanes: Lanes, talk: Conversation, wanted: Wanted) -> None:
         """Fetch what lanes bring; while there are none yet, the stream carries as well."""
         ways = lanes.to(talk.peer_id)
 
         async def agree_and_carry() -> None:
-            openings = await lanes.agree(talk, size)
-            works = [partial(self._open_and_carry, opening, fetch) for opening in openings]
+            openings = await lanes.agree(talk, wanted.size)
+            works = [partial(self._open_and_carry, opening, wanted) for opening in openings]
             if not ways:
-                works.append(partial(self._carry, _Stream(talk), fetch, lambda: bool(lanes.to(talk.peer_id))))
+                works.append(
+                    partial(self._carry, _Stream(talk), wanted, lambda: bool(lanes.to(talk.peer_id)))
+                )
             await together(*works)
 
-        await together(agree_and_carry, *(partial(self._try, way, fetch) for way in ways))
+        await together(agree_and_carry, *(partial(self._try, way, wanted) for way in ways))
         # Lanes that the peer opened to us meanwhile.
-        await together(*(partial(self._try, way, fetch) for way in lanes.to(talk.peer_id)))
+        await together(*(partial(self._try, way, wanted) for way in lanes.to(talk.peer_id)))
 
-    async def _open_and_carry(self, opening: Callable[[], Awaitable[Way | None]], fetch: Fetch) -> None:
+    async def _open_and_carry(self, opening: Callable[[], Awaitable[Way | None]], wanted: Wanted) -> None:
         if (way := await opening()) is not None:
-            await self._try(way, fetch)
+            await self._try(way, wanted)
 
-    async def _try(self, way: Way, fetch: Fetch) -> None:
+    async def _try(self, way: Way, wanted: Wanted) -> None:
         # A lane that breaks puts back what it did not bring.
         with suppress(TransportError):
-            await self._carry(way, fetch)
+            await self._carry(way, wanted)
 
-    async def _carry(self, way: Way, fetch: Fetch, enough: Callable[[], bool] = lambda: False) -> None:
+    async def _carry(self, way: Way, wanted: Wanted, enough: Callable[[], bool] = lambda: False) -> None:
         """Fetch over one way until nothing is left to take, or it is enough."""
         asked: deque[tuple[Chunk, float]] = deque()
         try:
             while True:
-                await self._ask_ahead(way, fetch, asked, 0 if enough() else way.ahead.now)
+                await self._ask_ahead(way, wanted, asked, 0 if enough() else way.ahead.now)
                 if not asked:
                     return
                 chunk, since = asked[0]
                 piece, data = await way.hear()
                 asked.popleft()
-                fetch.came(chunk, piece, data)
+                wanted.came(chunk, piece, data)
+                self._tally.bytes_in += len(data)
                 way.ahead.came(trio.current_time() - since)
         finally:
             for chunk, _ in asked:
-                fetch.incoming.put_back(chunk)
+                wanted.put_back(chunk)
 
-    async def _ask_ahead(self, way: Way, fetch: Fetch, asked: deque[tuple[Chunk, float]], most: int) -> None:
+    async def _ask_ahead(
+        self, way: Way, wanted: Wanted, asked: deque[tuple[Chunk, float]], most: int
+    ) -> None:
         while len(asked) < most and (self._download.ready or not asked):
-            chunk = fetch.incoming.take()
+            chunk = wanted.take()
             if chunk is None:
                 return
             asked.append((chunk, trio.current_time()))
             await self._download.take(chunk.length)
-            await way.ask(fetch.call(chunk))
+            await way.ask(Pull(sha256=wanted.name, offset=chunk.offset, length=chunk.length))
 
     def statistics(self) -> PullStatistics:
         """Counters since the start."""
         return PullStatistics(self._tally.bytes_in, self._tally.bad, self._tally.resumed)
 
 
-async def _say_done(way: Way, ref: ObjectRef) -> None:
+async def _say_done(way: Way, wanted: Wanted) -> None:
     # Whether it is heard changes nothing here: the way shows by itself if it is of no more use.
     with suppress(TransportError):
-        await way.tell(Got(sha256=ref.sha256))
+        await way.tell(Got(sha256=wanted.name))

@@ -13,6 +13,7 @@ from peer.swarm.choice import ON_DEMAND, decodable
 from peer.swarm.chooser import Chooser
 from peer.swarm.deadline import AdaptiveDeadline
 from peer.swarm.discovery import Discovery, DiscoveryStatistics
+from peer.swarm.donor import Donor, StateStatistics
 from peer.swarm.engagement import OwnShare
 from peer.swarm.exchange import Exchanger, ExchangeStatistics, Outcome
 from peer.swarm.fetcher import Fetcher
@@ -35,7 +36,6 @@ from peer.swarm.reducer import Reducer
 from peer.swarm.reduction import Tools
 from peer.swarm.service import Reply, Service, ServiceStatistics
 from peer.swarm.share_sizes import ShareSizes
-from peer.swarm.state_sync import Donor, StateStatistics
 from peer.swarm.transport import Contact, Transport, TransportStatistics
 from peer.swarm.view import View, ViewStatistics
 from peer.swarm.writer import Writer
@@ -137,6 +137,7 @@ class Swarm:
         line: Line | None = None,
     ) -> None:
         self._transport = transport
+        self._identity = identity
         self._run = run
         self._learner = learner
         self.store = store
@@ -235,7 +236,15 @@ class Swarm:
     async def run(self) -> None:
         """Serve, find peers and line up with them until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._donor = Donor(self.store, self._learner, nursery, self._observer.state_served)
+            self._donor = Donor(
+                self.store,
+                self._learner,
+                self._identity,
+                self._run.run_id,
+                self.view,
+                nursery,
+                self._observer.state_served,
+            )
             # Two sets of stubs are about that disagree on the type of what `start` hands over.
             start: Callable[..., Awaitable[None]] = self._matchmaker.run
             await nursery.start(start)

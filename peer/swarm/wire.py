@@ -10,6 +10,10 @@ from protocol.limits import MAX_MESSAGE
 READ_SIZE = 1024 * 1024
 """Most bytes taken from the stream at once; libp2p is fastest with reads of this size."""
 
+WRITE_SIZE = 64 * 1024
+"""Most bytes handed to the stream at once: within the limit on silence, 13 kB/s are enough. With a piece of
+512 KiB at once, a donor whose uplink several newcomers share would take itself for stalled."""
+
 
 class Wire:
     """One stream, read as frames or as counted raw bytes.
@@ -36,9 +40,9 @@ class Wire:
     async def send_raw(self, data: bytes | memoryview) -> None:
         """Send bytes in pieces, so that the limit on silence holds for each piece and not for the whole."""
         view = memoryview(data)
-        for start in range(0, len(view), READ_SIZE):
+        for start in range(0, len(view), WRITE_SIZE):
             with self.progress_expected():
-                await self._stream.send_all(view[start : start + READ_SIZE])
+                await self._stream.send_all(view[start : start + WRITE_SIZE])
 
     async def receive_frame(self, *, patience: float | None = None) -> bytes | None:
         """Return the next frame, or None where the stream ends between frames.
@@ -47,7 +51,8 @@ class Wire:
             patience: seconds to wait for the first byte; `no_progress` where it is None.
 
         Raises:
-            ProtocolError: the frame announces too much, or the stream ends inside it.
+            ProtocolError: the frame announces too much.
+            TransportError: the stream ends inside it.
         """
         if not self._buffer and not await self._fill(PREFIX_BYTES, patience):
             return None
@@ -61,7 +66,7 @@ class Wire:
         """Return exactly `length` bytes."""
         while len(self._buffer) < length:
             if not await self._fill(length - len(self._buffer)):
-                raise ProtocolError("the stream ended in the middle of a message")
+                raise TransportError(f"{self.peer_id} hung up in the middle of a message")
         # Nothing is read ahead, so a body is all that there is: no part of it is copied twice.
         with memoryview(self._buffer) as view:
             data = bytes(view[:length])

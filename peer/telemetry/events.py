@@ -270,17 +270,45 @@ class StateServed(Event, frozen=True, kw_only=True):
         return f"gave newcomer {short_peer(self.peer)} our state, {format_bytes(self.size)}"
 
 
+class StateComing(Event, frozen=True, kw_only=True):
+    """We, a newcomer, are fetching the run's state; told now and then."""
+
+    size: int
+    received: int
+    rate: float
+    """Bytes a second, lately."""
+    donors: int
+
+    def _words(self) -> str:
+        have = f"{format_bytes(self.received)} of {format_bytes(self.size)}"
+        return f"fetching the state: {have} at {format_bytes(self.rate)}/s from {self.donors} donors"
+
+
 class StateFetched(Event, frozen=True, kw_only=True):
-    """We, a newcomer, were given a donor's."""
+    """We, a newcomer, have the state, from one donor or from several."""
 
     peer: str
+    """Who gave most of it."""
     size: int
     seconds: float
     inner_step: int
+    donors: tuple[str, ...] = ()
 
     def _words(self) -> str:
         size, seconds = format_bytes(self.size), format_seconds(self.seconds)
-        return f"got the state of step {self.inner_step} from {short_peer(self.peer)}: {size} in {seconds}"
+        donors = ", ".join(short_peer(peer) for peer in self.donors or (self.peer,))
+        return f"got the state of step {self.inner_step} from {donors}: {size} in {seconds}"
+
+
+class StateRefused(Event, frozen=True, kw_only=True):
+    """What the donors gave came whole and cannot be trained on."""
+
+    donors: tuple[str, ...]
+    reason: str
+
+    def _words(self) -> str:
+        donors = ", ".join(short_peer(peer) for peer in self.donors)
+        return f"refused the state that came from {donors}: {self.reason}"
 
 
 class NoDonor(Event, frozen=True, kw_only=True):
@@ -342,7 +370,9 @@ AnyEvent = (
     | MixRefused
     | Skipped
     | StateServed
+    | StateComing
     | StateFetched
+    | StateRefused
     | NoDonor
     | VotesEqual
     | LaneFailed

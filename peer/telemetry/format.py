@@ -31,6 +31,19 @@ def format_seconds(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+BAR = 24
+"""Characters of a progress bar."""
+
+
+def progress_line(done: float, total: float, rate: float, seconds_left: float | None) -> str:
+    """Write how far a transfer of `total` bytes is: a bar, the share, the bytes, the rate, the time left."""
+    share = min(done / total, 1.0)
+    full = int(BAR * share)
+    left = "no byte lately" if seconds_left is None else f"{format_seconds(seconds_left)} left"
+    amount = f"{format_bytes(done)} of {format_bytes(total)}"
+    return f"{'#' * full}{'-' * (BAR - full)} {share:.0%}, {amount}, {format_bytes(rate)}/s, {left}"
+
+
 def short_peer(peer_id: str) -> str:
     """Write a PeerID short enough for a line; its end tells peers apart, all begin alike."""
     return peer_id if len(peer_id) <= 12 else f"{peer_id[:4]}..{peer_id[-4:]}"

@@ -1,11 +1,14 @@
 """The one place to which the daemon tells what happens: the event log, and a line on the terminal."""
 
+import shutil
 from contextlib import suppress
 from datetime import datetime
 from typing import Literal, TextIO
 
 from peer.telemetry.event_file import EventFile, to_json
 from peer.telemetry.events import Event
+
+ERASE_LINE = "\r\x1b[K"
 
 LogFormat = Literal["text", "json"]
 
@@ -17,12 +20,26 @@ class Log:
         self._file = file
         self._stream = stream
         self._line = to_json if log_format == "json" else text_line
+        self._people_read = log_format == "text"
+        self._progress = ""
 
     def __call__(self, event: Event) -> None:
         """Record and print one event. Never raises: no full disk and no closed terminal stops a peer."""
         self._file.append(event)
+        self._print(f"{self._line(event)}\n")
+
+    def progress(self, line: str | None) -> None:
+        """Show a line below the log that the next one replaces, on a terminal; None takes it away."""
         with suppress(OSError, ValueError):
-            print(self._line(event), file=self._stream, flush=True)
+            if self._people_read and self._stream.isatty():
+                self._print("", (line or "")[: shutil.get_terminal_size().columns - 1])
+
+    def _print(self, text: str, progress: str | None = None) -> None:
+        erase = ERASE_LINE if self._progress else ""
+        if progress is not None:
+            self._progress = progress
+        with suppress(OSError, ValueError):
+            print(erase + text + self._progress, end="", file=self._stream, flush=True)
 
 
 def text_line(event: Event) -> str:

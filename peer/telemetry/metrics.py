@@ -13,8 +13,10 @@ from prometheus_client.core import (
 )
 
 from peer.swarm.bulk import BulkStatistics
+from peer.swarm.donor import StateStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
@@ -43,6 +45,8 @@ class PeerCollector:
             yield _histogram(peer)
         if peer.distance is not None:
             yield from _distance(peer.distance)
+        if peer.joining is not None:
+            yield from _joining(peer.joining)
 
 
 def make_registry(snapshot: Snapshot) -> CollectorRegistry:
@@ -124,6 +128,26 @@ def _distance(distance: DistanceStatistics) -> Iterator[Metric]:
     )
 
 
+def _joining(joining: JoiningStatistics) -> Iterator[Metric]:
+    yield _gauge("joining_size_bytes", "Bytes of the state that this newcomer is fetching.", joining.size)
+    yield _gauge("joining_received_bytes", "Bytes of that state that are here and checked.", joining.received)
+    yield _gauge("joining_donors", "Donors of whom chunks of it are being fetched.", joining.donors)
+    yield _counter(
+        "joining_lies",
+        "Increments when a donor sends what it has not signed, or what makes no sense.",
+        joining.lies,
+    )
+
+
+def _states(state: StateStatistics) -> Metric:
+    return _labelled(
+        "states",
+        "Increments when a newcomer asks for our state: served, or turned_away as every place was taken.",
+        "result",
+        {"served": state.served, "turned_away": state.turned_away},
+    )
+
+
 def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
     yield _gauge("peers_in_view", "Other peers of the run that answered when last asked.", swarm.view.live)
     yield _gauge(
@@ -145,6 +169,8 @@ def _swarm(swarm: SwarmStatistics) -> Iterator[Metric]:
     yield from _pulls(swarm.pulls)
     if swarm.bulk is not None:
         yield from _lanes(swarm.bulk)
+    if swarm.state is not None:
+        yield _states(swarm.state)
     yield _counter(
         "bootstrap_attempts",
         "Increments when a bootstrap or cached address is dialled.",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
 
@@ -55,3 +56,4 @@ class PeerStatistics:
     training: TrainingStatistics | None = None
     distance: DistanceStatistics | None = None
     swarm: SwarmStatistics | None = None
+    joining: JoiningStatistics | None = None

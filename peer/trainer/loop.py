@@ -6,7 +6,6 @@ from typing import Protocol
 
 import torch
 
-from peer.codec.registry import get
 from peer.errors import HomeError
 from peer.trainer import checkpoint, spool
 from peer.trainer.inner import learning_rate
@@ -172,14 +171,15 @@ class Loop:
         phi = replica.theta if replica.outer is None else replica.outer.phi
         momentum = torch.zeros_like(phi) if replica.outer is None else replica.outer.momentum
         since = 0 if replica.outer is None else min(map(replica.steps_since, replica.fragments))
-        written = spool.write(spool.fresh(self._spool, "state"), get("fp32"), (phi, momentum))
+        target = spool.fresh(self._spool, "state")
+        size, hashes = spool.write_state(target, (phi, momentum))
         state = State(
-            file=written.file,
+            file=target.name,
             inner_step=now.inner_step - since,
             outer_step=now.outer_step,
             tokens=now.tokens - since * replica.batch * self._manifest.model.context,
         )
-        return Captured(state=state, size=written.size, sha256=written.sha256)
+        return Captured(state=state, size=size, hashes=hashes)
 
     def _report(self) -> None:
         reading = self._meter.read()

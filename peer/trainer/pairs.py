@@ -75,7 +75,7 @@ class Pairs:
         if (reason := check(rule, mine, values)) is not None:
             raise RefusalError(reason)
         apart = distance(share.values[0], values[0])
-        weight = recode.weight(rule, share.tokens, theirs.tokens)
+        weight = recode.weight(rule, share, theirs)
         correction = mix.correction(mine, values, weight)
         shelf.settle(share)
         mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
@@ -90,7 +90,7 @@ class Pairs:
             return mixed, None
         mix.refresh(share.values, correction)
         return mixed, shelf.offer(
-            share.refreshed(min(theirs.tokens, MOST_TOKENS * share.tokens)), fresh=False
+            share.refreshed(min(theirs.tokens, MOST_TOKENS * share.tokens), theirs.standing), fresh=False
         )
 
     def _values(self, theirs: Theirs, share: OpenShare) -> Shared:

@@ -13,17 +13,26 @@ from peer.outer.rule import Rule
 from peer.outer.step import Shared
 from peer.trainer import spool
 from peer.trainer.shares import OpenShare, RefusalError
-from protocol.trainer import Blob, Encode
+from protocol.trainer import Blob, Encode, Theirs
 
 MOST_WEIGHT = 0.9
 """The most that a partner's share counts for, the least being the rest: its tokens are a mere claim."""
 
 
-def weight(rule: Rule, ours: int, theirs: int) -> float:
-    """Return what the partner's share counts for; both sides come to weights that sum to 1."""
-    if rule.weights == "equal" or ours + theirs == 0:
-        return 0.5
-    return min(max(theirs / (ours + theirs), 1 - MOST_WEIGHT), MOST_WEIGHT)
+def weight(rule: Rule, ours: OpenShare, theirs: Theirs) -> float:
+    """Return what the partner's share counts for; both sides come to weights that sum to 1.
+
+    The tokens decide where the rule says so. Then each side's part is taken as far as it has standing: that
+    of a newcomer counts for nothing at first, and it takes the partner's whole.
+    """
+    tokens = 0.5
+    if rule.weights == "tokens" and ours.tokens + theirs.tokens:
+        claimed = theirs.tokens / (ours.tokens + theirs.tokens)
+        tokens = min(max(claimed, 1 - MOST_WEIGHT), MOST_WEIGHT)
+    if not ours.standing + theirs.standing:
+        return tokens
+    mine, other = ours.standing * (1 - tokens), theirs.standing * tokens
+    return other / (mine + other)
 
 
 def decode(codec: str, file: Path, like: Shared) -> Shared:

@@ -122,8 +122,10 @@ def average(
             weights.append(member.weight)
         except RefusalError:
             refused.append(place)
-    if not 0 < sum(weights) < math.inf or min(weights) < 0:
+    if not fit or not 0 <= sum(weights) < math.inf or min(weights) < 0:
         return None, tuple(refused)
+    if not any(weights):  # newcomers alone
+        weights = [1.0] * len(fit)
     mean = tuple(weighted_mean(tensors, weights) for tensors in zip(*fit, strict=True))
     return spool.write(target, get(cut.average_codec), mean), tuple(refused)
 

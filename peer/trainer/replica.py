@@ -1,5 +1,6 @@
 """One peer's copy of the model, with everything that its training goes on from."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +11,21 @@ from peer.codec.base import CodecError
 from peer.codec.registry import get
 from peer.errors import TrainerError
 from peer.outer import mix
+from peer.outer.gate import norm
 from peer.outer.ranges import Ranges, gather
 from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
 from peer.trainer import data, spool
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
+from peer.trainer.evaluate import held_out_loss
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
 from peer.trainer.inner import InnerOptimiser, for_batch, precision
 from peer.trainer.model import build
 from peer.trainer.order import Order
 from protocol.fragments import Fragment, due, fragments
+from protocol.limits import MAX_STANDING
 from protocol.manifest import Manifest, Outer
 from protocol.trainer import State
 
@@ -29,6 +33,20 @@ PAIR = 2
 
 FEEDBACK_CODEC = "topk"
 """It leaves so much out that it must be remembered (SparseLoCo, 2508.15706)."""
+
+RAMP = 4
+"""Outer steps after its first in which a share comes to count as much as any other's."""
+
+PROBE_WINDOWS = 8
+"""Windows of held-out text on which a donor's state is tried, at most a batch of them."""
+
+PROBE_MARGIN = 1.0
+"""Nats a token by which a donor's state may do worse than knowing nothing, which is ln V for V tokens. The
+first weights are 0.1 nats above that, and even a patchwork of a trained replica and those was 1.9 below."""
+
+MOST_GROWN = 30.0
+"""Times the norm of the first weights that a donor's may have. A loss alone says little of a model whose
+normalisation undoes any common scale. A run of ours came from 1 to 2.5 in its first hundreds of steps."""
 
 MAX_COUNT = 1 << 53
 """The most steps or tokens that a donor is believed: enough for ever, and far from overflowing."""
@@ -66,6 +84,7 @@ class Boundary:
         before: slow weights and momentum before the step; None where pairs mix.
         theta: the fast weights that the step was taken with; None where pairs mix.
         tokens: trained since the fragment's outer step before.
+        standing: what the share of this step counts for, 0 to `MAX_STANDING`.
     """
 
     fragment: Fragment
@@ -74,6 +93,7 @@ class Boundary:
     before: OuterState | None
     theta: Tensor | None
     tokens: int
+    standing: int
 
 
 class Replica:
@@ -100,6 +120,7 @@ class Replica:
     ) -> None:
         self._manifest = manifest
         self._training = corpus.training
+        self._held_out = corpus.held_out
         self._precision = precision(manifest.inner, device)
         self._device = device
         windows = data.window_count(corpus.training, manifest.model.context)
@@ -116,6 +137,8 @@ class Replica:
         self._stepped_at = [0] * len(self.fragments)
         """Tokens at each fragment's last outer step."""
         self._unsettled: set[int] = set()
+        self._came_at: int | None = None
+        """The inner step at which it came from elsewhere; None where it has the run's first weights."""
 
     @property
     def due(self) -> Fragment | None:
@@ -165,7 +188,20 @@ class Replica:
         self._stepped_at[fragment.index] = now.tokens
         if self.rule.keep is not None:
             self._unsettled.add(fragment.index)
-        return Boundary(fragment, where, () if before else shared, before, theta, tokens)
+        return Boundary(
+            fragment, where, () if before else shared, before, theta, tokens, self._standing_now()
+        )
+
+    def _standing_now(self) -> int:
+        """Return what the share of the outer step that is being taken counts for.
+
+        Who comes from elsewhere (a donor's state, a checkpoint of some time ago) has been away from the
+        swarm: at first it takes what its partners have, and gives nothing.
+        """
+        if self._came_at is None:
+            return MAX_STANDING
+        outer_steps = (self.counters.inner_step - self._came_at) // self._manifest.outer.every
+        return MAX_STANDING * min(max(outer_steps - 1, 0), RAMP) // RAMP
 
     def settle(self, fragment: Fragment, delay: float | None = None) -> None:
         """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now.
@@ -239,29 +275,61 @@ class Replica:
         torch.set_rng_state(state["random"])
         self.counters = contents.counters
         self._stepped_at = state["outer.stepped_at"].tolist()
+        self._came_at = contents.counters.inner_step
         # Exchanges that were under way when this was saved will not end any more.
         for fragment in self.fragments:
             self.settle(fragment)
 
     @torch.no_grad()
     def adopt(self, state: State, file: Path) -> None:
-        """Start as a newcomer where a donor stood: φ and m are the donor's, θ = φ, Adam's state is fresh.
+        """Start as a newcomer where its donors stood: φ and m are theirs, θ = φ, Adam's state is fresh.
 
         Raises:
-            RefusedStateError: the file is not of this model, or what is in it cannot be trained on. The
+            RefusedStateError: the file is not of this model, or what is in it cannot be trained on: it does
+                worse on held-out text than knowing nothing, or would once momentum has carried it on. The
                 replica is then of no use.
         """
         if not all(0 <= count <= MAX_COUNT for count in (state.inner_step, state.outer_step, state.tokens)):
             raise RefusedStateError("the donor's state counts below 0 or beyond reason")
         momentum = torch.empty_like(self.theta) if self.outer is None else self.outer.momentum
+        most = MOST_GROWN * norm(self.theta)
         try:
             spool.read(file, get("fp32"), (self.theta, momentum))
         except (CodecError, OSError) as error:
             raise RefusedStateError(f"the donor's state is of no use: {error}") from error
+        if not norm(momentum) <= norm(self.theta) <= most:
+            raise RefusedStateError(
+                f"the donor's state has weights of norm {norm(self.theta):.3g} and momentum of norm "
+                f"{norm(momentum):.3g}: at most {most:.3g} make sense, and no more momentum than weights"
+            )
         if self.outer is not None:
             self.outer.phi.copy_(self.theta)
+            self._probe_outer(self.outer)
+        self._probe("the donor's state")
         self.counters = Counters(state.inner_step, state.outer_step, state.tokens)
         self._stepped_at = [state.tokens] * len(self.fragments)
+        self._came_at = state.inner_step
+
+    def _probe_outer(self, outer: OuterState) -> None:
+        """Try the weights to which the next outer step would come if nothing were learned until then."""
+        rates = self.rule.coefficients
+        self.theta.add_(outer.momentum, alpha=rates.decay * rates.carry)
+        self._probe("where its momentum carries it, the donor's state")
+        self.theta.copy_(outer.phi)
+
+    def _probe(self, what: str) -> None:
+        """Try the weights.
+
+        Raises:
+            RefusedStateError: they do worse than knowing nothing.
+        """
+        manifest = self._manifest
+        loss = held_out_loss(self.net, self._held_out, manifest.model.context, min(PROBE_WINDOWS, self.batch))
+        most = math.log(manifest.tokenizer.vocabulary) + PROBE_MARGIN
+        if not loss <= most:  # also where it is no number
+            raise RefusedStateError(
+                f"{what} has a loss of {loss:.3g} nats on held-out text, where {most:.3g} is the most"
+            )
 
     def diverged(self) -> TrainerError:
         """Return the error that says that the weights are of no use any more."""

@@ -61,6 +61,7 @@ class OpenShare:
         inner_step: at its boundary.
         outer_step: that made it.
         tokens: that were trained for it.
+        standing: what it counts for beside them: 0 where we have just come, up to `MAX_STANDING`.
         mixes_left: how many more mixes this outer step may take part in, this one included.
         before: slow weights and momentum before the step; None where pairs mix.
         theta: fast weights that the step was taken with; None where pairs mix.
@@ -78,6 +79,7 @@ class OpenShare:
     inner_step: int
     outer_step: int
     tokens: int
+    standing: int
     mixes_left: int
     before: OuterState | None = None
     theta: Tensor | None = None
@@ -98,17 +100,19 @@ class OpenShare:
             inner_step=inner_step,
             outer_step=outer_step,
             tokens=boundary.tokens,
+            standing=boundary.standing,
             mixes_left=mixes,
             before=boundary.before,
             theta=boundary.theta,
         )
 
-    def refreshed(self, tokens: int) -> "OpenShare":
+    def refreshed(self, tokens: int, standing: int) -> "OpenShare":
         """Return the share that a mix with this one leaves; its values have moved already.
 
         Args:
             tokens: what the partner trained. Both leave with the mean, so that the sum over the swarm of
                 tokens times weights stays what it was.
+            standing: the partner's; likewise.
         """
         return OpenShare(
             fragment=self.fragment,
@@ -117,5 +121,6 @@ class OpenShare:
             inner_step=self.inner_step,
             outer_step=self.outer_step,
             tokens=(self.tokens + tokens) // 2,
+            standing=(self.standing + standing) // 2,
             mixes_left=self.mixes_left - 1,
         )

@@ -150,6 +150,7 @@ class Shelf:
             outer_step=share.outer_step,
             inner_step=share.inner_step,
             tokens=share.tokens,
+            standing=share.standing,
             fresh=fresh,
             mixed=self.replica.rule.mixes - share.mixes_left,
             codec=self._codec,

@@ -3,12 +3,14 @@
 import hashlib
 import mmap
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from peer.codec.base import Codec, CodecError
+from peer.codec.registry import get
+from protocol.state_index import ChunkHasher
 from protocol.trainer import Blob
 
 
@@ -33,19 +35,38 @@ def write_bytes(file: Path, parts: Iterable[bytes]) -> Blob:
     Raises:
         OSError: the disk refused.
     """
-    size, digest = 0, hashlib.sha256()
+    digest = hashlib.sha256()
+    size = _write(file, parts, digest.update)
+    return Blob(file=file.name, size=size, sha256=digest.digest())
+
+
+def write_state(file: Path, tensors: Sequence[Tensor]) -> tuple[int, bytes]:
+    """Write flat fp32 tensors as a donor gives them; return the bytes, and the hashes of their chunks.
+
+    Raises:
+        CodecError: a value is not finite.
+        OSError: the disk refused.
+    """
+    codec = get("fp32")
+    hasher = ChunkHasher(sum(codec.format.encoded_size(tensor.numel()) for tensor in tensors))
+    size = _write(file, (codec.encode(tensor) for tensor in tensors), hasher.update)
+    return size, hasher.hashes()
+
+
+def _write(file: Path, parts: Iterable[bytes], note: Callable[[bytes], None]) -> int:
+    size = 0
     try:
         with file.open("xb") as stream:
             for part in parts:
                 stream.write(part)
-                digest.update(part)
+                note(part)
                 size += len(part)
     except FileExistsError:
         raise
     except (OSError, CodecError):
         file.unlink(missing_ok=True)
         raise
-    return Blob(file=file.name, size=size, sha256=digest.digest())
+    return size
 
 
 def read(file: Path, codec: Codec, out: Sequence[Tensor]) -> None:

@@ -14,6 +14,7 @@ OFFER = Offer(
     fragment=0,
     outer_step=3,
     tokens=1024,
+    standing=64,
     share=REF,
     codec="int8",
     bounds=None,

@@ -16,7 +16,7 @@ from peer.cli.main import app
 from peer.daemon.home import Home
 from peer.errors import Exit, HomeError, IdentityError, NotRunningError
 from protocol.codec import encode
-from protocol.control import Status
+from protocol.control import Joining, Status
 from tests.peer.daemon.controls import STATUS, serving, socket_folder, status
 from tests.peer.daemon.test_client import DAEMON
 
@@ -113,6 +113,15 @@ def test_before_the_first_step_there_is_no_loss(invoke, daemon):
     with daemon(lambda: status(loss=None, metrics=None, state="joining")):
         lines = {line.split()[0]: line.split()[1:] for line in invoke("status").output.splitlines()}
     assert (lines["loss"], lines["metrics"], lines["state"]) == (["-"], ["-"], ["joining"])
+
+
+def test_a_newcomer_shows_how_far_its_state_is(invoke, daemon):
+    now = Joining(size=100_000_000, received=25_000_000, rate=2.5e6, seconds_left=30.0, donors=3)
+    with daemon(lambda: status(state="joining", joining=now)):
+        shown = " ".join(invoke("status").output.split())
+        as_json = invoke("status", "--json").output
+    assert "25%, 25.0 MB of 100.0 MB, 2.5 MB/s, 30.0 s left; from 3 donors" in shown
+    assert '"received":25000000' in as_json
 
 
 def test_stop_returns_once_the_daemon_is_gone(invoke, tmp_path):

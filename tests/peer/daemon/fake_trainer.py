@@ -94,7 +94,7 @@ def answers(daemon: Daemon) -> int:
                 daemon.tell(PROGRESS)
             case ipc.Capture():
                 state = ipc.State(file="state", inner_step=20, outer_step=1, tokens=640)
-                daemon.tell(ipc.Captured(state=state, size=8, sha256=bytes(32)))
+                daemon.tell(ipc.Captured(state=state, size=8, hashes=bytes(32)))
             case ipc.Finish():
                 daemon.tell(FINISHED)
                 return 0

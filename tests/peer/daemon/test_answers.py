@@ -50,7 +50,7 @@ async def test_what_nobody_waits_for_is_deleted(answers, tmp_path):
         ipc.Encoded(share=1, body=blob(tmp_path, "body")),
         ipc.Opened(share=1, failed=blob(tmp_path, "failed"), failed_blocks=1, blocks=2, reason=""),
         ipc.Parts(share=1, parts=(blob(tmp_path, "part-0"), blob(tmp_path, "part-1"))),
-        ipc.Captured(state=state, size=1, sha256=bytes(32)),
+        ipc.Captured(state=state, size=1, hashes=bytes(32)),
         ipc.Finished(inner_step=1, reached_stop=True),
     ):
         answers.take(message)

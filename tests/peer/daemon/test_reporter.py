@@ -21,6 +21,7 @@ SHARE = ipc.Share(
     outer_step=2,
     inner_step=40,
     tokens=64,
+    standing=64,
     fresh=True,
     mixed=0,
     codec="int8",

@@ -3,6 +3,7 @@
 import io
 import socket
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -37,6 +38,7 @@ class FakeNode:
     reporter: Reporter
     swarm: Swarm
     told: object = STATUS
+    joining: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=lambda: None))
     served: list[str] = field(default_factory=list)
 
     def status(self):

@@ -111,7 +111,7 @@ async def test_each_answer_finds_who_asked(daemon):
 
         async def mix(share):
             (one.folder / f"in-{share}").touch()
-            mixed[share] = await one.link.mix(share, f"in-{share}", "int8", 64)
+            mixed[share] = await one.link.mix(share, f"in-{share}", "int8", 64, 64)
 
         async with trio.open_nursery() as mixes:
             for share in (3, 1, 2):
@@ -148,7 +148,7 @@ async def test_every_question_of_an_exchange_has_its_answer(daemon):
         assert opened.failed is not None
         assert (await one.link.encode_again(3, "failed")).body == encoded.body
         assert (await one.link.open_again(3, "again")).failed is None
-        assert (await one.link.mix(3, None, "modulo", 64)).share == 3
+        assert (await one.link.mix(3, None, "modulo", 64, 64)).share == 3
         parts = await one.link.split(4, 2, "int8", together=True)
         assert [blob.file for blob in parts.parts] == ["part-0", "part-1"]
         members = [ipc.Member(file="a", weight=1.0), ipc.Member(file="b", weight=2.0)]
@@ -233,7 +233,7 @@ async def test_nothing_reaches_a_trainer_before_its_orders(daemon):
         await trio.testing.wait_all_tasks_blocked()
         (one.folder / "in-1").touch()
         with pytest.raises(LearnerGoneError):
-            await one.link.mix(1, "in-1", "int8", 64)
+            await one.link.mix(1, "in-1", "int8", 64, 64)
         assert not (one.folder / "in-1").exists()
         with pytest.raises(LearnerGoneError):
             await one.link.capture()
@@ -320,7 +320,7 @@ async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon):
         await one.hear_a(ipc.Progress)
         (one.folder / "in-7").touch()
         with pytest.raises(LearnerGoneError):
-            await one.link.mix(7, "in-7", "int8", 64)
+            await one.link.mix(7, "in-7", "int8", 64, 64)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
         assert not (one.folder / "in-7").exists()
         assert not one.link.statistics().alive

@@ -106,3 +106,34 @@ async def test_dial_back_tells_who_is_hidden():
         assert (await callee.ask_dial_back(caller.peer_id, 1)).result == "reached"
         network.hide(contact.peer_id)
         assert (await callee.ask_dial_back(caller.peer_id, 1)).result == "silent"
+
+
+async def test_nothing_crosses_a_cut_until_it_is_mended():
+    async with two_peers("/echo", _echo) as (network, caller, _, contact):
+        stream = await caller.open_stream(contact, "/echo")
+        network.part([contact.peer_id])
+        assert await stream.receive_some(1) == b""
+        with pytest.raises(TransportError):
+            await caller.open_stream(contact, "/echo")
+        network.part()
+        stream = await caller.open_stream(contact, "/echo")
+        await stream.send_all(b"x")
+        assert await stream.receive_some(1) == b"x"
+
+
+async def test_the_streams_of_a_peer_share_its_uplink():
+    async with two_peers("/echo", _echo) as (network, caller, _, contact):
+        network.link, network.uplinks[caller.peer_id] = Link(delay=0.0), Link(delay=0.0, rate=1000)
+        began = trio.current_time()
+
+        async def send() -> None:
+            stream = await caller.open_stream(contact, "/echo")
+            await stream.send_all(bytes(1000))
+            received = b""
+            while len(received) < 1000:
+                received += await stream.receive_some(1000)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(send)
+        assert trio.current_time() - began == pytest.approx(3.0)

@@ -6,7 +6,7 @@ import trio
 from peer.swarm.engagement import OwnShare
 from peer.swarm.gathering import ROOM, UNKNOWN, Gathering
 from peer.swarm.group import Group, open_group
-from protocol.group_calls import Form, GroupMember
+from protocol.group_calls import Form, GroupMember, Joins
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ ID = bytes(16)
 
 
 def _share(number: int) -> OwnShare:
-    return OwnShare(number, 0, number, 7, "fp32", None, None, bytes(32))
+    return OwnShare(number, 0, number, 7, 64, "fp32", None, None, bytes(32))
 
 
 async def _gathering(own_id: str = "b", *, waits: bool = False) -> Gathering:
@@ -140,8 +140,8 @@ async def test_a_share_that_was_never_tried_is_overtaken_by_the_next():
 
 
 def _group(leader: str, *, invitation: bytes = ID, reference: bytes | None = None) -> Group:
-    members = tuple(GroupMember(peer_id=name, tokens=7) for name in "abc")
+    members = tuple(GroupMember(peer_id=name, tokens=7, standing=64) for name in "abc")
     form = Form(invitation=invitation, fragment=0, members=members, reference=reference)
-    group = open_group(form, leader, "b", 7, 3)
+    group = open_group(form, leader, "b", Joins(tokens=7, standing=64, reference=None), 3)
     assert isinstance(group, Group)
     return group

@@ -3,24 +3,30 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from peer.swarm.group import MOST_TOKENS, Group, codec_of, largest_part, open_group, weights
 from protocol.codec import digest, encode
-from protocol.group_calls import Form, GroupMember
+from protocol.group_calls import Form, GroupMember, Joins
 from protocol.manifest import Manifest, Model, Outer
 from protocol.sizes import parameters
 
 NAMES = ("a", "b", "c")
 
 
+def _said(tokens):
+    return Joins(tokens=tokens, standing=64, reference=None)
+
+
 def _form(names=NAMES, tokens=(10, 20, 30), reference=None) -> Form:
-    members = tuple(GroupMember(peer_id=name, tokens=each) for name, each in zip(names, tokens, strict=True))
+    pairs = zip(names, tokens, strict=True)
+    members = tuple(GroupMember(peer_id=name, tokens=each, standing=64) for name, each in pairs)
     return Form(invitation=bytes(16), fragment=0, members=members, reference=reference)
 
 
 def _group(tokens) -> Group:
     names = [f"{place:02}" for place in range(len(tokens))]
-    group = open_group(_form(names, tokens), names[0], names[0], tokens[0], 64)
+    group = open_group(_form(names, tokens), names[0], names[0], _said(tokens[0]), 64)
     assert isinstance(group, Group)
     return group
 
@@ -28,7 +34,8 @@ def _group(tokens) -> Group:
 def test_a_sound_list_opens_to_the_same_group_for_all():
     form = _form(reference=bytes(32))
     groups = [
-        open_group(form, "a", name, tokens, 3) for name, tokens in zip(NAMES, (10, 20, 30), strict=True)
+        open_group(form, "a", name, _said(tokens), 3)
+        for name, tokens in zip(NAMES, (10, 20, 30), strict=True)
     ]
     assert [group.own for group in groups] == [0, 1, 2]
     assert {group.id for group in groups} == {digest(encode(form))}
@@ -49,7 +56,7 @@ def test_a_sound_list_opens_to_the_same_group_for_all():
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(form, leader, tokens, most, reason):
-    assert reason in open_group(form, leader, "b", tokens, most)
+    assert reason in open_group(form, leader, "b", _said(tokens), most)
 
 
 @given(st.lists(st.integers(0, 2**62), min_size=2, max_size=64), st.integers(0, 2**62))
@@ -59,6 +66,19 @@ def test_one_liar_about_its_tokens_gains_little(tokens, lie):
     assert counted[-1] <= MOST_TOKENS * max(honest)
     assert min(counted) >= 0
     assert sum(counted) > 0
+
+
+def test_a_newcomer_counts_for_nothing_unless_all_are_newcomers():
+    pairs = zip("abc", (0, 64, 32), strict=True)
+    members = [GroupMember(peer_id=name, tokens=5, standing=each) for name, each in pairs]
+    form = Form(invitation=bytes(16), fragment=0, members=tuple(members), reference=None)
+    said = Joins(tokens=5, standing=0, reference=None)
+    assert weights(open_group(form, "a", "a", said, 64), by_tokens=False) == [0.0, 1.0, 0.5]
+    alike = tuple(replace(member, standing=0) for member in members)
+    group = open_group(replace(form, members=alike), "a", "a", said, 64)
+    assert weights(group, by_tokens=True) == [5.0, 5.0, 5.0]
+    lied = open_group(form, "a", "b", replace(said, standing=63), 64)
+    assert lied == "that is not what we said of our share"
 
 
 def test_weights_are_equal_unless_the_run_counts_tokens():

@@ -5,7 +5,7 @@ import trio
 
 from peer.swarm.group import Group, open_group
 from peer.swarm.leading import HEARTBEAT, LOST, Leading
-from protocol.group_calls import Average, Form, GroupMember, Report
+from protocol.group_calls import Average, Form, GroupMember, Joins, Report
 
 pytestmark = pytest.mark.anyio
 
@@ -13,9 +13,9 @@ COUNT = 4
 
 
 def _leading() -> Leading:
-    members = tuple(GroupMember(peer_id=str(place), tokens=1) for place in range(COUNT))
+    members = tuple(GroupMember(peer_id=str(place), tokens=1, standing=64) for place in range(COUNT))
     form = Form(invitation=bytes(16), fragment=0, members=members, reference=None)
-    group = open_group(form, "0", "0", 1, COUNT)
+    group = open_group(form, "0", "0", Joins(tokens=1, standing=64, reference=None), COUNT)
     assert isinstance(group, Group)
     return Leading(group, 100)
 

@@ -33,6 +33,7 @@ def _share(
         fragment=fragment,
         outer_step=number,
         tokens=10 * number,
+        standing=64,
         codec=codec,
         ref=None if on_demand else _ref(f"{name}{number}"),
         bounds=_ref(f"bounds of {name}{number}") if on_demand else None,
@@ -206,7 +207,7 @@ async def test_shares_that_make_no_sense_are_refused_before_a_byte_of_them_comes
     assert isinstance(answer, Refused)
     assert reason in answer.reason
     assert engagement is None
-    accepted = Accepted(outer_step=1, tokens=0, share=forged.share, codec=codec, bounds=None)
+    accepted = Accepted(outer_step=1, tokens=0, standing=64, share=forged.share, codec=codec, bounds=None)
     assert reason in a.end_offer(accepted)
     assert a.engagement is None
 
@@ -288,4 +289,4 @@ async def test_a_share_is_sought_until_it_has_been_in_as_many_mixes_as_are_wante
 
 def _accepting(pairing: Pairing) -> Accepted:
     offer = _offer(pairing, "b")
-    return Accepted(outer_step=1, tokens=10, share=offer.share, codec=offer.codec, bounds=None)
+    return Accepted(outer_step=1, tokens=10, standing=64, share=offer.share, codec=offer.codec, bounds=None)

@@ -4,6 +4,8 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
+from peer.swarm.assembly import Assembly
+from peer.swarm.newcomer import Newcomer
 from protocol.manifest import Manifest, Outer
 
 
@@ -103,34 +105,20 @@ async def test_peers_go_on_when_one_is_killed_or_frozen(tmp_path, end):
 async def test_a_newcomer_gets_the_state_of_a_donor(tmp_path):
     flock = Flock(tmp_path, _overlapped)
     founder = flock.hatch()
-    newcomer = flock.hatch(through=(founder,))
-    from peer.swarm.state_sync import Newcomer
-
-    states = []
-
-    async def join() -> None:
-        await newcomer.swarm.find_peers()
-        fetcher = Newcomer(
-            newcomer.transport,
-            flock.run_id,
-            newcomer.swarm.view,
-            newcomer.swarm.store,
-            newcomer.swarm.puller,
-            expected_size=8,
-        )
-        states.append(await fetcher.fetch())
-
+    guest = flock.hatch(through=(founder,))
+    into = Assembly(tmp_path / "joining", flock.run_id, 8)
     with trio.move_on_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(founder.fly)
-            nursery.start_soon(newcomer.fly)
+            nursery.start_soon(guest.fly)
             await trio.sleep(5.5)
-            await join()
-    donor, state = states[0]
-    assert donor == founder.identity.peer_id
-    assert founder.record.guests == [(newcomer.identity.peer_id, 8)]
-    assert state.outer_step == 5
-    assert (newcomer.swarm.store.folder / state.file).stat().st_size == 8
+            await guest.swarm.find_peers()
+            swarm = guest.swarm
+            assert await Newcomer(guest.transport, swarm.puller, flock.run_id, swarm.view, into).fetch()
+    assert into.donors == (founder.identity.peer_id,)
+    assert founder.record.guests == [(guest.identity.peer_id, 8)]
+    assert into.progress.outer_step == 5
+    assert into.file.stat().st_size == 8
 
 
 @pytest.mark.anyio

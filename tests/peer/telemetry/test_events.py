@@ -25,7 +25,9 @@ from peer.telemetry.events import (
     Skipped,
     SplitNoticed,
     Started,
+    StateComing,
     StateFetched,
+    StateRefused,
     StateServed,
     Stopped,
     TrainerDied,
@@ -126,6 +128,18 @@ LINES = [
     (
         LaneFailed(peer=PEER, reason="no answer on port 4002 in 3 s"),
         "no fast lane to 12D3..aB3f, its shares come through libp2p: no answer on port 4002 in 3 s",
+    ),
+    (
+        StateFetched(peer=PEER, size=4_000_000, seconds=2.0, inner_step=400, donors=(PEER, "12D3KooWab")),
+        "got the state of step 400 from 12D3..aB3f, 12D3KooWab: 4.0 MB in 2.0 s",
+    ),
+    (
+        StateComing(size=4_000_000, received=1_000_000, rate=250_000.0, donors=3),
+        "fetching the state: 1.0 MB of 4.0 MB at 250.0 kB/s from 3 donors",
+    ),
+    (
+        StateRefused(donors=(PEER,), reason="the loss is nan"),
+        "refused the state that came from 12D3..aB3f: the loss is nan",
     ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
 ]

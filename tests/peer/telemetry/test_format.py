@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.telemetry.format import format_bytes, format_seconds, printable, short_peer
+from peer.telemetry.format import format_bytes, format_seconds, printable, progress_line, short_peer
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,9 @@ def test_what_is_printed_stays_on_its_line_and_moves_no_cursor(text):
 
 def test_a_terminal_sequence_is_defused():
     assert printable("a\x1b[2Jb\x9bc\nd") == "a?[2Jb?c?d"
+
+
+def test_progress_is_a_bar_with_rate_and_time_left():
+    line = progress_line(25e6, 100e6, 2.5e6, 30.0)
+    assert line == f"{'#' * 6}{'-' * 18} 25%, 25.0 MB of 100.0 MB, 2.5 MB/s, 30.0 s left"
+    assert progress_line(0, 8, 0.0, None).endswith("0%, 0 B of 8 B, 0 B/s, no byte lately")

@@ -52,3 +52,30 @@ def test_a_terminal_that_takes_nothing_costs_no_event(write, stream):
     stream.close()
     assert write("text", stream) == [EVENT]
     assert write("text", _HungUp()) == [EVENT, EVENT]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_stays_below_the_log_and_goes_when_it_is_taken_away(tmp_path):
+    terminal = _Terminal()
+    with EventFile(tmp_path / "events.log") as file:
+        log = Log(file, terminal, "text")
+        log.progress("10%")
+        log.progress("20%")
+        log(EVENT)
+        log.progress(None)
+        log(EVENT)
+    clear, event = "\r\x1b[K", Log(file, terminal, "text")._line(EVENT)
+    assert terminal.getvalue() == f"10%{clear}20%{clear}{event}\n20%{clear}{event}\n"
+
+
+@pytest.mark.parametrize(("log_format", "stream"), [("json", _Terminal()), ("text", io.StringIO())])
+def test_progress_is_for_people_at_a_terminal(tmp_path, log_format, stream):
+    with EventFile(tmp_path / "events.log") as file:
+        log = Log(file, stream, log_format)
+        log.progress("10%")
+        log.progress(None)
+    assert not stream.getvalue()

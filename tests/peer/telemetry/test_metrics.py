@@ -10,14 +10,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peer.swarm.bulk import BulkStatistics
 from peer.swarm.discovery import DiscoveryStatistics
+from peer.swarm.donor import StateStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.horizon import HorizonStatistics
 from peer.swarm.matchmaker import MatchStatistics
+from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.service import ServiceStatistics
 from peer.swarm.standing import Verdict
-from peer.swarm.state_sync import StateStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import PunchStatistics, RelayStatistics, TransportStatistics
 from peer.swarm.view import ViewStatistics
@@ -101,6 +102,9 @@ FULL = replace(
     ),
     distance=DistanceStatistics(absolute=0.001, relative=0.0125),
     swarm=SWARM,
+    joining=JoiningStatistics(
+        size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
+    ),
 )
 
 

@@ -72,7 +72,8 @@ class Peer:
         return answer
 
     def mix(self, share: Share, file: str | None, codec: str, tokens: int = 0) -> tuple[Mixed, Share | None]:
-        mixed, *more = self.sharing.answer(Theirs(share=share.share, file=file, codec=codec, tokens=tokens))
+        theirs = Theirs(share=share.share, file=file, codec=codec, tokens=tokens, standing=64)
+        mixed, *more = self.sharing.answer(theirs)
         assert isinstance(mixed, Mixed)
         refreshed = more[0] if more else None
         assert refreshed is None or isinstance(refreshed, Share)

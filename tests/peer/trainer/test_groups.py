@@ -181,9 +181,13 @@ def test_an_unfit_part_is_left_out_of_the_average(tmp_path):
     mean = torch.frombuffer(bytearray(one.bytes(reduced.body)), dtype=torch.float32)
     both = torch.stack([torch.frombuffer(bytearray(part), dtype=torch.float32) for part in (fit[0], fit[1])])
     torch.testing.assert_close(mean, both.mean(dim=0))
-    for weight in (0.0, float("inf"), -1.0):
+    for weight in (float("inf"), -1.0):
         lone = (Member(file=one.take(fit[0]), weight=weight),)
         assert one.ask(Reduce(share=shares[0].share, part=0, members=lone), Reduced).body is None
+    newcomer = (Member(file=one.take(fit[0]), weight=0.0),)
+    alone = one.ask(Reduce(share=shares[0].share, part=0, members=newcomer), Reduced)
+    assert alone.body is not None
+    assert one.bytes(alone.body) == fit[0], "a newcomer counts for nothing only beside others"
     assert one.ask(Reduce(share=shares[0].share, part=2, members=members), Reduced).body is None
 
 

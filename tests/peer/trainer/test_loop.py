@@ -11,6 +11,7 @@ from peer.trainer import checkpoint, loop, spool
 from peer.trainer.link import Link
 from peer.trainer.loop import Checkpoints, Loop
 from protocol.manifest import Manifest
+from protocol.state_index import hash_chunks
 from protocol.trainer import (
     Capture,
     Captured,
@@ -58,7 +59,7 @@ class Trainer:
 
     def theirs(self, share: Share, values: torch.Tensor, name: str = "theirs") -> Theirs:
         spool.write(self.spool / name, get("fp32"), (values,))
-        return Theirs(share=share.share, file=name, codec="fp32", tokens=share.tokens)
+        return Theirs(share=share.share, file=name, codec="fp32", tokens=share.tokens, standing=64)
 
     def own(self, share: Share) -> torch.Tensor:
         values = torch.empty_like(self.replica.theta)
@@ -133,6 +134,8 @@ def test_the_strict_form_waits_at_the_boundary(start):
     trainer.daemon.send(Capture())
     captured = trainer.daemon.hear_a(Captured)
     assert captured.state.inner_step == first.inner_step == 4
+    data = (trainer.spool / captured.state.file).read_bytes()
+    assert (captured.size, captured.hashes) == (len(data), hash_chunks(data))
     assert trainer.replica.counters.inner_step == 4
     trainer.daemon.send(trainer.theirs(first, trainer.own(first) + 1e-3))
     mixed = trainer.daemon.hear_a(Mixed)
@@ -165,7 +168,7 @@ def test_hostile_shares_are_answered_and_training_goes_on(start):
         "far": (own * 50).numpy().tobytes(),
     }.items():
         (trainer.spool / name).write_bytes(content)
-        trainer.daemon.send(Theirs(share=share.share, file=name, codec="fp32", tokens=0))
+        trainer.daemon.send(Theirs(share=share.share, file=name, codec="fp32", tokens=0, standing=64))
         mixed = trainer.daemon.hear_a(Mixed)
         assert (mixed.accepted, mixed.share) == (False, share.share)
         assert mixed.reason
@@ -237,7 +240,7 @@ def test_everything_an_exchange_asks_for_is_answered(start):
     (trainer.spool / "theirs").write_bytes((trainer.spool / encoded.body.file).read_bytes())
     trainer.daemon.send(Open(share=share.share, file="theirs", codec="int8"))
     assert trainer.daemon.hear_a(Opened).reason == ""
-    trainer.daemon.send(Theirs(share=share.share, file=None, codec="int8", tokens=0))
+    trainer.daemon.send(Theirs(share=share.share, file=None, codec="int8", tokens=0, standing=64))
     assert trainer.daemon.hear_a(Mixed).accepted
     assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=True)
 

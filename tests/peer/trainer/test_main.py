@@ -14,9 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from peer.codec.registry import get
 from peer.errors import Exit
-from peer.trainer import checkpoint, spool
+from peer.trainer import checkpoint
 from peer.trainer.replica import Replica
 from protocol.manifest import Data, Manifest
 from protocol.trainer import (
@@ -117,11 +116,11 @@ def test_a_run_with_a_mix_a_skip_a_hostile_share_and_a_resumption(start):
     assert share.body is not None
     own = (first.spool / share.body.file).read_bytes()
     (first.spool / "hostile").write_bytes(b"\xff" * len(own))
-    first.daemon.send(Theirs(share=share.share, file="hostile", codec="int8", tokens=0))
+    first.daemon.send(Theirs(share=share.share, file="hostile", codec="int8", tokens=0, standing=64))
     refused = first.daemon.hear_a(Mixed)
     assert not refused.accepted
     (first.spool / "fine").write_bytes(own)
-    first.daemon.send(Theirs(share=share.share, file="fine", codec="int8", tokens=0))
+    first.daemon.send(Theirs(share=share.share, file="fine", codec="int8", tokens=0, standing=64))
     assert first.daemon.hear_a(Mixed).accepted
     for _ in range(2):
         first.daemon.send(NoMix(share=first.daemon.hear_a(Share).share))
@@ -239,10 +238,11 @@ def test_first_weights_that_are_missing_are_said(start):
 
 def test_a_run_that_diverges_is_said(start):
     process = start()
-    count = replica().theta.numel()
-    huge = (torch.full((count,), 1e30), torch.zeros(count))  # finite weights whose loss is not
-    written = spool.write(process.spool / "state", get("fp32"), huge)
-    process.begin(manifest(), state=State(file=written.file, inner_step=0, outer_step=0, tokens=0))
+    file = process.home / "weights.safetensors"
+    huge = {name: torch.full_like(each, 1e30) for name, each in replica().net.named_parameters()}
+    save_file(huge, file)  # finite weights whose loss is not
+    model = msgspec.structs.replace(manifest().model, sha256=hashlib.sha256(file.read_bytes()).digest())
+    process.begin(msgspec.structs.replace(manifest(), model=model), weights_path=str(file))
     assert failure(process).code == Exit.TRAINER_FAILED
 
 
@@ -275,6 +275,7 @@ def test_hostile_donors_are_refused_until_one_is_of_use(start):
         (torch.full((2 * count,), float("nan")), 0),
         (torch.zeros(2 * count), 2**60),
         (torch.zeros(2 * count + 1), 0),
+        (torch.full((2 * count,), 1e30), 0),  # finite, and of no use
     ):
         (process.spool / "state").write_bytes(values.numpy().tobytes())
         process.begin(run, state=State(file="state", inner_step=0, outer_step=0, tokens=tokens))

@@ -235,6 +235,67 @@ def test_a_bad_state_is_refused(tmp_path, bad):
         newcomer.adopt(state, file)
 
 
+def trained(shard: int = 0) -> Replica:
+    donor = replica(shard=shard)
+    train(donor, 8)
+    return donor
+
+
+@pytest.mark.parametrize("absurd", ["weights", "a tenth of the weights", "momentum", "one momentum"])
+def test_finite_but_absurd_states_are_refused(tmp_path, absurd):
+    donor = trained()
+    assert donor.outer is not None
+    phi, momentum = donor.outer.phi.clone(), donor.outer.momentum.clone()
+    if absurd == "weights":
+        phi.mul_(1e20)
+    elif absurd == "a tenth of the weights":
+        phi[: phi.numel() // 10] = 1e6
+    else:
+        momentum[-1 if absurd == "one momentum" else slice(None)] = 1e30
+    newcomer = replica(shard=1)
+    with pytest.raises(RefusedStateError, match="donor's state"):
+        newcomer.adopt(*donated(tmp_path, torch.cat((phi, momentum))))
+
+
+@pytest.mark.parametrize("preset", ["noloco", "gossip", "diloco", "streaming-diloco", "solo"])
+def test_a_patchwork_of_two_honest_states_is_taken_and_so_are_first_weights(tmp_path, preset):
+    run, state = manifest(preset), []
+    for shard in (0, 1):
+        donor = replica(run, shard)
+        train(donor, 24 * shard)
+        momentum = torch.zeros_like(donor.theta) if donor.outer is None else donor.outer.momentum
+        state.append(torch.cat((donor.theta if donor.outer is None else donor.outer.phi, momentum)))
+    turns = torch.arange(state[0].numel()) // 1000 % 2 == 0
+    for number, values in enumerate((*state, torch.where(turns, *state))):
+        (tmp_path / str(number)).mkdir()
+        newcomer = replica(run)
+        newcomer.adopt(*donated(tmp_path / str(number), values))
+        assert torch.equal(newcomer.theta, values[: newcomer.theta.numel()]), "the probe leaves no trace"
+
+
+def standings(one: Replica, outer_steps: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < outer_steps:
+        one.take_inner_step()
+        if (fragment := one.due) is not None:
+            boundary = one.take_outer_step(fragment)
+            assert boundary is not None
+            found.append(boundary.standing)
+            one.settle(fragment)
+    return found
+
+
+def test_a_newcomers_share_counts_for_nothing_first_and_then_ever_more(tmp_path):
+    donor, newcomer = trained(), replica(shard=1)
+    assert donor.outer is not None
+    newcomer.adopt(*donated(tmp_path, torch.cat((donor.outer.phi, donor.outer.momentum))))
+    assert standings(newcomer, 7) == [0, 16, 32, 48, 64, 64, 64]
+    back = replica(shard=1)
+    back.restore(newcomer.contents())
+    assert standings(back, 6) == [0, 16, 32, 48, 64, 64], "so does that of one that was away"
+    assert standings(donor, 2) == [64, 64]
+
+
 def test_weights_that_are_not_finite_are_never_saved():
     one = replica()
     one.theta[7] = float("nan")

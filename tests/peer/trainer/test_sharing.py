@@ -172,6 +172,7 @@ def test_shares_count_by_the_tokens_trained_for_them(tmp_path, tokens, weight):
     torch.testing.assert_close(one.state(), before + weight * apart, atol=1e-6, rtol=0)
     assert refreshed is not None
     assert refreshed.tokens == (256 + min(tokens, 9 * 256)) // 2
+    assert refreshed.standing == 64
 
 
 # ---- blended
@@ -268,7 +269,7 @@ def test_what_is_missing_or_not_allowed_is_refused(tmp_path):
         (share.share, "fp32", None, True),
         (share.share + 7, "fp32", "absent", True),
     ):
-        (mixed,) = one.sharing.answer(Theirs(share=number, file=file, codec=codec, tokens=0))
+        (mixed,) = one.sharing.answer(Theirs(share=number, file=file, codec=codec, tokens=0, standing=64))
         assert isinstance(mixed, Mixed)
         assert (mixed.accepted, mixed.ours) == (False, ours)
 

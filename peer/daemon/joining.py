@@ -1,0 +1,120 @@
+"""A newcomer's way in: the state is fetched into the home, shown as it comes, and lent to the trainer."""
+
+import time
+
+import trio
+
+from peer.daemon.home import Home
+from peer.daemon.runtime import Runtime
+from peer.swarm.assembly import Assembly
+from peer.swarm.newcomer import JoiningStatistics, Newcomer
+from peer.swarm.swarm import Run, Swarm
+from peer.swarm.transport import Transport
+from peer.telemetry import events
+from peer.telemetry.format import progress_line
+from peer.telemetry.log import Log
+from protocol import sizes
+from protocol.control import Joining as Told
+from protocol.trainer import State
+
+REDRAW = 0.5
+"""Seconds between two drawings of the progress line."""
+
+TELL_EVERY = 30.0
+"""Seconds between two events that say how far it is."""
+
+LENT = "joined-state"
+"""The trainer's name of the state, in the spool folder."""
+
+
+class Joining:
+    """Fetches the state that a newcomer's trainer starts from. What has come outlives a restart."""
+
+    def __init__(
+        self, run: Run, transport: Transport, swarm: Swarm, home: Home, runtime: Runtime, log: Log
+    ) -> None:
+        self._swarm = swarm
+        self._spool = runtime.spool
+        self._log = log
+        size = sizes.state_bytes(run.manifest)
+        self._assembly = Assembly(home.path / "joining", run.run_id, size)
+        self._newcomer = Newcomer(transport, swarm.puller, run.run_id, swarm.view, self._assembly)
+        self._fetching = False
+
+    async def fetch(self) -> State | None:
+        """Return the state for the trainer; None where nobody has one to give.
+
+        Raises:
+            HomeError: it cannot be written to disk.
+        """
+        began = time.monotonic()
+        await self._swarm.serving.wait()
+        await self._swarm.find_peers()
+        self._fetching = True
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show)
+                found = await self._newcomer.fetch()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._fetching = False
+            self._log.progress(None)
+        if not found:
+            self._log(events.NoDonor())
+            return None
+        return self._lend(time.monotonic() - began)
+
+    def _lend(self, seconds: float) -> State:
+        index, donors = self._assembly.progress, self._assembly.donors
+        self._log(
+            events.StateFetched(
+                peer=donors[0],
+                size=self._assembly.size,
+                seconds=seconds,
+                inner_step=index.inner_step,
+                donors=donors,
+            )
+        )
+        link = self._spool / LENT
+        link.unlink(missing_ok=True)
+        link.symlink_to(self._assembly.file)
+        return State(file=LENT, inner_step=index.inner_step, outer_step=index.outer_step, tokens=index.tokens)
+
+    async def _show(self) -> None:
+        told = trio.current_time()
+        while True:
+            await trio.sleep(REDRAW)
+            now = self._newcomer.statistics()
+            line = progress_line(now.received, now.size, now.rate, now.seconds_left)
+            self._log.progress(f"fetching the state {line}")
+            if trio.current_time() - told >= TELL_EVERY:
+                told = trio.current_time()
+                self._log(
+                    events.StateComing(size=now.size, received=now.received, rate=now.rate, donors=now.donors)
+                )
+
+    def refused(self, reason: str) -> None:
+        """Hear that the trainer cannot use the state; the next `fetch` begins anew."""
+        self._log(events.StateRefused(donors=self._assembly.donors, reason=reason))
+        self._newcomer.refused()
+
+    def done(self) -> None:
+        """Delete what was fetched: the trainer has its own checkpoint."""
+        self._assembly.delete()
+
+    def statistics(self) -> JoiningStatistics | None:
+        """Say how far it is; None where nothing is being fetched."""
+        return self._newcomer.statistics() if self._fetching else None
+
+    def status(self) -> Told | None:
+        """Say the same for `peer status`."""
+        now = self.statistics()
+        if now is None:
+            return None
+        return Told(
+            size=now.size,
+            received=now.received,
+            rate=now.rate,
+            seconds_left=now.seconds_left,
+            donors=now.donors,
+        )

@@ -1,0 +1,157 @@
+"""Donors: a crowd of newcomers, one that asks again, one that reads for ever."""
+
+import random
+
+import pytest
+import trio
+
+from peer.swarm.donor import FRESH, GUESTS, LINGER, MOST_STATES, Donor
+from peer.swarm.learner import LearnerGoneError
+from peer.swarm.objects import ObjectStore
+from peer.swarm.view import View
+from protocol.identity import Identity
+from protocol.messages import AskState, Full, Refused, StateIs
+from protocol.records import PeerRecord, sign_record
+from protocol.state_index import hash_chunks, open_index
+from protocol.trainer import Captured, State
+
+pytestmark = pytest.mark.anyio
+
+OURS, RUN = Identity(bytes(32)), bytes(32)
+
+
+def _donor(learner, tmp_path, nursery, view=None):
+    view = view or View(OURS.peer_id, RUN, rng=random.Random(0))
+    return Donor(ObjectStore(tmp_path), learner, OURS, RUN, view, nursery, lambda *_: None)
+
+
+class _Learner:
+    """Captures `content()`, a new value each time unless told."""
+
+    def __init__(self, spool):
+        self.spool = spool
+        self.dead = False
+        self.captures = 0
+        self.content = lambda: self.captures.to_bytes(8, "little")
+
+    async def capture(self):
+        if self.dead:
+            raise LearnerGoneError
+        self.captures += 1
+        data, name = self.content(), f"state-{self.captures}"
+        (self.spool / name).write_bytes(data)
+        state = State(file=name, inner_step=5, outer_step=1, tokens=1)
+        return Captured(state=state, size=len(data), hashes=hash_chunks(data))
+
+
+def _index(answer):
+    return open_index(answer.index, RUN, 8)
+
+
+async def test_a_crowd_is_served_from_one_capture_and_bounded(tmp_path):
+    learner = _Learner(tmp_path)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        answers = [await donor.serve(f"guest {number}", AskState()) for number in range(GUESTS + 2)]
+        states = [answer for answer in answers if isinstance(answer, StateIs)]
+        assert len(states) == GUESTS
+        assert isinstance(answers[-1], Full)
+        assert learner.captures == 1
+        assert donor.statistics().turned_away == 2
+        assert donor.statistics().served == GUESTS
+        await trio.sleep(2 * LINGER + 1)
+        assert not _files(tmp_path), "captures that served their time are gone"
+        assert isinstance(await donor.serve("guest 9", AskState()), StateIs)
+        nursery.cancel_scope.cancel()
+
+
+def _files(folder):
+    return sorted(path.name for path in folder.glob("state-*"))
+
+
+async def test_the_index_is_signed_and_names_what_can_be_pulled(tmp_path):
+    async with trio.open_nursery() as nursery:
+        donor = _donor(_Learner(tmp_path), tmp_path, nursery)
+        index = _index(await donor.serve("guest", AskState()))
+        assert (index.peer_id, index.inner_step, index.outer_step, index.tokens) == (OURS.peer_id, 5, 1, 1)
+        data = donor._store.read(index.name, 0, 8)
+        assert data == (1).to_bytes(8, "little")
+        assert hash_chunks(data) == index.hashes
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_finds_every_place_taken_is_told_of_others(tmp_path):
+    view, other = View(OURS.peer_id, RUN, rng=random.Random(0)), Identity(bytes([7] * 32))
+    record = PeerRecord(run_id=RUN, peer_id=other.peer_id, sequence=1, addresses=("/a",), shard=0)
+    view.learn(sign_record(record, other))
+    view.answered(other.peer_id)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(_Learner(tmp_path), tmp_path, nursery, view)
+        for number in range(GUESTS):
+            await donor.serve(f"guest {number}", AskState())
+        answer = await donor.serve("one too many", AskState())
+        fresh = View("12D3", RUN, rng=random.Random(0))
+        assert fresh.learn_all(answer.others) == [other.peer_id]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_guest_that_asks_again_takes_no_second_place_and_a_failed_capture_none(tmp_path):
+    learner = _Learner(tmp_path)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        learner.dead = True
+        for number in range(2 * GUESTS):
+            assert isinstance(await donor.serve(f"early {number}", AskState()), Refused)
+        learner.dead = False
+        promised = [await donor.serve("guest 0", AskState())]
+        await trio.sleep(FRESH + 1)
+        promised += [await donor.serve("guest 0", AskState()) for _ in range(2 * GUESTS)]
+        assert set(promised) == {promised[0]}, "and it can go on with the state that it began to pull"
+        for number in range(1, GUESTS):
+            assert isinstance(await donor.serve(f"guest {number}", AskState()), StateIs)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_state_stays_while_it_is_pulled_but_not_for_ever(tmp_path):
+    learner = _Learner(tmp_path)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        name = _index(await donor.serve("slow", AskState())).name
+        for _ in range(10):
+            await trio.sleep(10)
+            assert donor._store.read(name, 0, 1)
+        for _ in range(100):
+            await trio.sleep(10)
+            donor._store.read(name, 0, 1)
+        assert not _files(tmp_path)
+        nursery.cancel_scope.cancel()
+
+
+async def test_equal_states_share_a_file_that_stays_for_the_second_guest(tmp_path):
+    learner = _Learner(tmp_path)
+    learner.content = lambda: b"the same"
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        await donor.serve("first", AskState())
+        await trio.sleep(LINGER - 1)
+        name = _index(await donor.serve("second", AskState())).name
+        assert learner.captures == 2
+        await trio.sleep(LINGER - 1)
+        assert donor._store.read(name, 0, 8) == b"the same"
+        await trio.sleep(3 * LINGER)
+        assert not _files(tmp_path)
+        nursery.cancel_scope.cancel()
+
+
+async def test_few_states_are_held_at_once(tmp_path):
+    learner = _Learner(tmp_path)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        answers = []
+        for number in range(GUESTS):
+            answers.append(await donor.serve(f"guest {number}", AskState()))
+            await trio.sleep(FRESH + 1)
+        full = [Full] * (GUESTS - MOST_STATES)
+        assert [type(answer) for answer in answers] == [StateIs] * MOST_STATES + full
+        assert len(_files(tmp_path)) == MOST_STATES
+        nursery.cancel_scope.cancel()
