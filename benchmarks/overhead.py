@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,14 @@ class RunningPeer:
         last, ended = self._next_report()
         self.signal(signal.SIGSTOP)
         return Turn((last.tokens - first.tokens) / (ended - began), share)
+
+    def rate_until(self, over: Callable[[], object]) -> float:
+        """Return its tokens a second between two of its own reports, from now until it is over."""
+        first, began = self._next_report()
+        while not over():
+            time.sleep(0.1)
+        last, ended = self._next_report()
+        return (last.tokens - first.tokens) / (ended - began)
 
     def _next_report(self) -> tuple[Status, float]:
         """Wait until the trainer reports, and return what it said and when it came."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 Kind = Literal["port-preserving", "random-port", "forwarded", "upnp"]
@@ -30,6 +31,8 @@ class Internet:
         self._prefix = f"mm{os.getpid()}"
         self._made: list[str] = []
         self._daemons: list[subprocess.Popen[bytes]] = []
+        self._hosts: dict[str, str] = {}
+        """The namespace of each public host, by its address."""
         self._public = self._homes = 0
 
     def __enter__(self) -> Self:
@@ -50,6 +53,7 @@ class Internet:
         self._public += 1
         address, name = PUBLIC.format(self._public), self._namespace(f"pub{self._public}")
         self._join(name, f"p{self._public}", address)
+        self._hosts[address] = name
         return _inside(name), address
 
     def home(self, kind: Kind) -> tuple[list[str], str]:
@@ -70,6 +74,21 @@ class Internet:
         if kind == "upnp":
             self._serve_upnp(router)
         return _inside(host), address
+
+    def part(self, *sides: Sequence[str]) -> None:
+        """Let no packet pass between public hosts of different sides, named by their addresses."""
+        for side in sides:
+            others = ", ".join(address for other in sides if other is not side for address in other)
+            for address in side:
+                self._rule(address, _CUT.format(others=others))
+
+    def heal(self) -> None:
+        """Make one network of all sides again."""
+        for address in self._hosts:
+            self._rule(address, "table inet cut { }\ndelete table inet cut")
+
+    def _rule(self, address: str, rules: str) -> None:
+        subprocess.run([*_inside(self._hosts[address]), "nft", "-f", "-"], input=rules, check=True, **_QUIET)
 
     def router(self, number: int) -> list[str]:
         """Return what runs a command on the router of the home of that number, counted from 1."""
@@ -155,6 +174,19 @@ def _rules(kind: Kind) -> str:
         }}
     """
 
+
+_CUT = """
+    table inet cut {{
+        chain input {{
+            type filter hook input priority 0; policy accept;
+            ip saddr {{ {others} }} drop
+        }}
+        chain output {{
+            type filter hook output priority 0; policy accept;
+            ip daddr {{ {others} }} drop
+        }}
+    }}
+"""
 
 _UPNP = """
 ext_ifname=wan

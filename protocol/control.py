@@ -58,14 +58,15 @@ class Status(Message, frozen=True, tag="status"):
     """With whom an exchange is under way, or was last."""
     bytes_in: int
     bytes_out: int
+    """Bytes of our streams and lanes, all protocols."""
     lane_bytes_out: int
     """Of them, those over lanes: connections beside libp2p, for bulk."""
-    """Bytes of our streams, all protocols."""
     peers_in_view: int
     alone_seconds: float
     addresses: tuple[str, ...]
     trainer_restarts: int
     metrics: str | None = None
+    """Where Prometheus finds this peer."""
     reachable: bool | None = None
     """Whether new connections reach this peer; None while nobody has tried."""
     nat: str = "unknown"
@@ -76,7 +77,6 @@ class Status(Message, frozen=True, tag="status"):
     """Peers of the run, this one included, as far as neighbours tell."""
     relayed: int = 0
     """Connections that a relay carries for us."""
-    """Where Prometheus finds this peer."""
     joining: Joining | None = None
     """None but while the state is being fetched."""
 

@@ -1,6 +1,7 @@
 """The ways of exchanging that are compared: each is two processes, told through their standard input."""
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -58,6 +59,10 @@ class Child:
         """CPU seconds so far of the process and what it started."""
         family = [self._measured, *self._measured.children(recursive=True)]
         return sum(sum(each.cpu_times()[:2]) for each in family)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._measured.send_signal(number)
 
     def __enter__(self) -> Self:
         return self

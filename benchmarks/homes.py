@@ -1,0 +1,102 @@
+"""Real peers with homes for benchmarks: what each says of itself, by its socket and by its log."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.overhead import RunningPeer
+from peer.daemon.client import ControlClient
+from peer.daemon.runtime import control_socket
+from peer.errors import NotRunningError
+from protocol.control import Status
+
+PATIENCE = 120.0
+"""Seconds that a peer has until it joins, and then until it trains."""
+
+
+class Home:
+    """One peer and what it says of itself."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, listen: str, nice: bool = False, module: str = "peer"
+    ) -> None:
+        """Start it; `nice` at the lowest priority, `module` with another program than `peer`."""
+        self.folder = folder
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            "start",
+            "--home",
+            str(folder),
+            "--metrics-port",
+            "0",
+            "--stop-on-eof",
+        ]
+        command += ["--listen", listen, "--no-upnp", *arguments]
+        self._process = subprocess.Popen(
+            [*(["nice", "-n", "19"] if nice else []), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        self.running = RunningPeer(folder, psutil.Process(self._process.pid))
+
+    def status(self) -> Status | None:
+        """Return how it is; None while it does not answer."""
+        with suppress(NotRunningError), ControlClient(control_socket(self.folder)) as client:
+            return client.status()
+        return None
+
+    def until(self, what: str) -> Status:
+        """Wait until it trains, or joins."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            status = self.status()
+            if status is not None and status.state == what and (what != "training" or status.tokens):
+                return status
+            time.sleep(0.05)
+        raise SystemExit(f"{self.folder.name} was not {what} in {PATIENCE:g} s")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return what its log has of one kind."""
+        lines = (self.folder / "events.log").read_text().splitlines()
+        return [told for told in map(json.loads, lines) if told["event"] == name]
+
+    def metric(self, name: str) -> float:
+        """Return one of its metrics; 0 where it does not tell it now."""
+        status = self.status()
+        if status is None or status.metrics is None:
+            return 0.0
+        with urllib.request.urlopen(status.metrics, timeout=5) as answer:  # noqa: S310 - on loopback
+            lines = answer.read().decode().splitlines()
+        return next((float(line.split()[1]) for line in lines if line.startswith(name)), 0.0)
+
+    @property
+    def lives(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
+
+    def leave(self) -> None:
+        """Let it leave in order, with a checkpoint."""
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+    def end(self) -> None:
+        """End it at once, if it runs."""
+        if self.lives:
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                child.kill()
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
