@@ -19,7 +19,7 @@ from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
-from peer.swarm.libp2p_host import hosts_of, open_transport
+from peer.swarm.libp2p_host import RelayLimits, hosts_of, open_transport
 from peer.swarm.line import Line
 from peer.swarm.rate import RateLimit
 from peer.swarm.transport import Transport
@@ -106,6 +106,7 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
         identity,
         announce=settings.announce,
         announce_loopback=settings.announce_loopback,
+        relay_limits=RelayLimits(rate=min(RelayLimits().rate, settings.upload_limit / 2)),
     )
     async with AsyncExitStack() as stack:
         try:

@@ -50,8 +50,9 @@ class FromDonor:
         return self._pieces.popleft() if self._pieces else None
 
     def put_back(self, chunk: Chunk) -> None:
-        """Let another way to the same donor fetch a piece."""
-        self._pieces.appendleft(chunk)
+        """Let another way to the same donor fetch a piece, if the chunk is still wanted."""
+        if chunk.offset // chunk_length(self.size) in self._open:
+            self._pieces.appendleft(chunk)
 
     def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
         """Take in a piece. Raises as `Assembly.write`."""
@@ -70,10 +71,15 @@ class FromDonor:
             self._assembly.write(number, whole, self._source)
             self._on_chunk()
 
+    @property
+    def untaken(self) -> bool:
+        """Whether there is a piece to ask for."""
+        self._forget_what_others_gave()
+        return bool(self._pieces) or self._claims.has_work(self._donor)
+
     def finished(self) -> bool:
         """Say whether the donor is of no more use now."""
-        self._forget_what_others_gave()
-        return not self._pieces and not self._claims.has_work(self._donor)
+        return not self.untaken
 
     def give_up(self) -> None:
         """Leave what has not come whole to other donors."""

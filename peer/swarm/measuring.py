@@ -4,10 +4,12 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from peer.swarm.calls import Conversation, conversation
+from peer.swarm.rate import RateLimit
 from peer.swarm.service import PieceOf, Reply, Service
 from peer.swarm.transport import Contact, Transport
 from protocol.codec import digest
@@ -16,17 +18,29 @@ from protocol.measure_calls import MAX_DOWN, MAX_UP, AskBytes, TakeBytes, Taken
 from protocol.messages import Piece, Refused
 
 ALLOWANCE = 4 * 1024 * 1024
+ALLOWANCE_OF_ALL = 16 * 1024 * 1024
 EVERY = 60.0
-"""So many bytes in so many seconds are given to, or taken from, one caller for measuring."""
+"""So many bytes in so many seconds are given to, or taken from, one who measures, and all of them together."""
+
+LONG_ENOUGH = 4.0
+"""Seconds each way after which the rate is known well enough, however little came."""
+
+FIRST = 64 * 1024
+"""Bytes of the first piece that is asked for; each is twice as long as the last."""
+
+PATIENCE = 15.0
+"""Seconds until a piece of ours is said to have come."""
 
 _MOST_CALLERS = 256
-_DOWN, _UP = 2, 6
+_DOWN, _UP = 2 * 1024 * 1024, 6 * MAX_UP
+_EVERYBODY = ""
 
 
 class MeasureServer:
-    """Answers the calls of a measurement, a few bytes for each caller."""
+    """Answers the calls of a measurement, a few bytes for each caller, and no faster than the cap."""
 
-    def __init__(self) -> None:
+    def __init__(self, upload: RateLimit | None = None) -> None:
+        self._upload = upload or RateLimit()
         self._spent: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._filling = secrets.token_bytes(MAX_DOWN)
 
@@ -40,7 +54,8 @@ class MeasureServer:
         if not self._allows(caller, call.length):
             return Refused(reason="you have measured enough for now")
         data = self._filling[: call.length]
-        return PieceOf(Piece(length=len(data), sha256=digest(data)), data)
+        may_send = partial(self._upload.take, who=caller)
+        return PieceOf(Piece(length=len(data), sha256=digest(data)), data, self._upload.slice, may_send)
 
     async def serve_taking(self, caller: str, call: TakeBytes) -> Reply:
         """Answer `TakeBytes`."""
@@ -49,14 +64,19 @@ class MeasureServer:
         return Taken(clock=time.time())
 
     def _allows(self, caller: str, size: int) -> bool:
-        now = trio.current_time()
-        since, spent = self._spent.pop(caller, (now, 0))
-        if now - since >= EVERY:
-            since, spent = now, 0
-        allowed = spent + size <= ALLOWANCE
-        self._spent[caller] = (since, spent + size if allowed else spent)
+        # Whoever has keys to spare has callers to spare.
+        allowed = self._spends(caller, size, ALLOWANCE) and self._spends(_EVERYBODY, size, ALLOWANCE_OF_ALL)
         while len(self._spent) > _MOST_CALLERS:
             self._spent.popitem(last=False)
+        return allowed
+
+    def _spends(self, who: str, size: int, allowance: int) -> bool:
+        now = trio.current_time()
+        since, spent = self._spent.pop(who, (now, 0))
+        if now - since >= EVERY:
+            since, spent = now, 0
+        allowed = spent + size <= allowance
+        self._spent[who] = (since, spent + size if allowed else spent)
         return allowed
 
 
@@ -78,7 +98,7 @@ class Measured:
 
 
 async def measure(transport: Transport, contact: Contact, run_id: bytes) -> Measured:
-    """Measure the way to a peer with some 3 MB.
+    """Measure the way to a peer with some 3 MB, or for some seconds where the link is slow.
 
     Raises:
         TransportError, ProtocolError, RefusedError: it cannot be measured.
@@ -98,21 +118,22 @@ async def measure(transport: Transport, contact: Contact, run_id: bytes) -> Meas
 
 
 async def _timed_down(talk: Conversation, trip: float) -> float:
-    began = trio.current_time()
-    for _ in range(_DOWN):
-        piece = await talk.ask(AskBytes(length=MAX_DOWN), Piece)
-        if piece.length != MAX_DOWN:
+    began, moved, asked, length = trio.current_time(), 0, 0, FIRST
+    while moved < _DOWN and trio.current_time() - began < LONG_ENOUGH:
+        piece = await talk.ask(AskBytes(length=length), Piece)
+        if piece.length != length:
             raise ProtocolError("another length was asked for")
-        await talk.receive_raw(piece.length)
-    return _rate(_DOWN * MAX_DOWN, trio.current_time() - began - _DOWN * trip)
+        await talk.receive_raw(length)
+        moved, asked, length = moved + length, asked + 1, min(2 * length, MAX_DOWN)
+    return _rate(moved, trio.current_time() - began - asked * trip)
 
 
 async def _timed_up(talk: Conversation, trip: float) -> float:
-    data = secrets.token_bytes(MAX_UP)
-    began = trio.current_time()
-    for _ in range(_UP):
-        await talk.ask(TakeBytes(data=data), Taken)
-    return _rate(_UP * MAX_UP, trio.current_time() - began - _UP * trip)
+    began, moved, asked, length = trio.current_time(), 0, 0, FIRST
+    while moved < _UP and trio.current_time() - began < LONG_ENOUGH:
+        await talk.ask(TakeBytes(data=secrets.token_bytes(length)), Taken, patience=PATIENCE)
+        moved, asked, length = moved + length, asked + 1, min(2 * length, MAX_UP)
+    return _rate(moved, trio.current_time() - began - asked * trip)
 
 
 def _rate(size: int, seconds: float) -> float:

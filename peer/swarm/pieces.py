@@ -77,7 +77,7 @@ class PieceServer:
         return None
 
     async def _may_send(self, peer_id: str, sha256: bytes, size: int) -> None:
-        await self._upload.take(size)
+        await self._upload.take(size, peer_id)
         self.bytes_out += size
         self._last_moved = (peer_id, trio.current_time())
         if self._timed is not None and (self._timed.peer_id, self._timed.sha256) == (peer_id, sha256):

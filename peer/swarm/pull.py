@@ -78,6 +78,10 @@ class Wanted(Protocol):
     def received(self) -> int:
         """Bytes that have come."""
 
+    @property
+    def untaken(self) -> bool:
+        """Whether something is missing that nobody is fetching."""
+
     def take(self) -> Chunk | None:
         """Return a chunk that nobody is fetching, of `CHUNK` bytes at most, or None."""
 
@@ -107,6 +111,10 @@ class _Whole:
     @property
     def received(self) -> int:
         return self._incoming.received
+
+    @property
+    def untaken(self) -> bool:
+        return self._incoming.untaken
 
     def came(self, chunk: Chunk, piece: Piece, data: bytes | bytearray) -> None:
         self._incoming.write(chunk, data, piece.sha256, self._peer_id)
@@ -258,23 +266,38 @@ class Puller:
     async def _by_lanes(self, lanes: Lanes, talk: Conversation, wanted: Wanted) -> None:
         """Fetch what lanes bring; while there are none yet, the stream carries as well."""
         ways = lanes.to(talk.peer_id)
+        dialling: list[trio.CancelScope] = []
 
-        async def agree_and_carry() -> None:
+        async def carry() -> None:
+            if ways:
+                await together(*(partial(self._try, way, wanted) for way in ways))
+            else:
+                stream = _Stream(talk)
+                await self._carry(stream, wanted, lambda: bool(lanes.to(talk.peer_id)))
+            if not wanted.untaken:
+                # Where a port is not forwarded a lane takes seconds not to open.
+                for scope in dialling:
+                    scope.cancel()
+
+        async def open_and_carry(opening: Callable[[], Awaitable[Way | None]]) -> None:
+            way = None
+            with trio.CancelScope() as scope:
+                if not wanted.untaken:
+                    return
+                dialling.append(scope)
+                way = await opening()
+            if way is not None:
+                await self._try(way, wanted)
+
+        async def agree_and_open() -> None:
             openings = await lanes.agree(talk, wanted.size)
-            works = [partial(self._open_and_carry, opening, wanted) for opening in openings]
-            if not ways:
-                works.append(
-                    partial(self._carry, _Stream(talk), wanted, lambda: bool(lanes.to(talk.peer_id)))
-                )
-            await together(*works)
+            # Only now may the stream carry: its answers come in the order of the calls.
+            works = [partial(open_and_carry, opening) for opening in openings]
+            await together(*works, *(() if ways else (carry,)))
 
-        await together(agree_and_carry, *(partial(self._try, way, wanted) for way in ways))
+        await together(agree_and_open, *((carry,) if ways else ()))
         # Lanes that the peer opened to us meanwhile.
         await together(*(partial(self._try, way, wanted) for way in lanes.to(talk.peer_id)))
-
-    async def _open_and_carry(self, opening: Callable[[], Awaitable[Way | None]], wanted: Wanted) -> None:
-        if (way := await opening()) is not None:
-            await self._try(way, wanted)
 
     async def _try(self, way: Way, wanted: Wanted) -> None:
         # A lane that breaks puts back what it did not bring.

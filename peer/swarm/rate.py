@@ -1,6 +1,8 @@
 """A cap on bytes a second, shared by everything that goes one way."""
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -12,12 +14,13 @@ _SLICE_SECONDS = 0.125
 
 
 class RateLimit:
-    """Lets so many bytes pass in a second, in the order in which they ask."""
+    """Lets so many bytes pass in a second. Those who ask take turns, however many times each asks at once."""
 
     def __init__(self, rate: float = math.inf) -> None:
         self._rate = rate
         self._free = -math.inf
         self._turn = trio.Lock()
+        self._queues: dict[str, _Queue] = {}
 
     @property
     def slice(self) -> int:
@@ -29,10 +32,29 @@ class RateLimit:
         """Whether `take` would not wait."""
         return trio.current_time() >= self._free and not self._turn.locked()
 
-    async def take(self, size: int) -> None:
-        """Wait until `size` bytes may pass."""
+    async def take(self, size: int, who: str = "") -> None:
+        """Wait until `size` bytes of somebody's may pass."""
         if math.isinf(self._rate):
             return
-        async with self._turn:
+        async with self._first_of(who), self._turn:
             await trio.sleep_until(self._free)
             self._free = max(self._free, trio.current_time()) + size / self._rate
+
+    @asynccontextmanager
+    async def _first_of(self, who: str) -> AsyncIterator[None]:
+        """Wait for the others of one who asks: only its first waits for the turn."""
+        queue = self._queues.setdefault(who, _Queue())
+        queue.length += 1
+        try:
+            async with queue.first:
+                yield
+        finally:
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[who]
+
+
+class _Queue:
+    def __init__(self) -> None:
+        self.first = trio.Lock()
+        self.length = 0

@@ -268,7 +268,7 @@ class Swarm:
         serve(messages.Pull, self._pieces.serve)
         serve(messages.Got, self._pieces.serve_got)
         self._partner_calls.register(self.service)
-        MeasureServer().register(self.service)
+        MeasureServer(self._line.upload).register(self.service)
         if self._line.bulk is not None:
             serve(AskLanes, self._line.bulk.serve)
             self._line.bulk.serve_with(self.service.answer)

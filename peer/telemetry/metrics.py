@@ -301,7 +301,7 @@ def _transport(transport: TransportStatistics) -> Iterator[Metric]:
 
 
 def _pulls(pulls: PullStatistics) -> Iterator[Metric]:
-    yield _counter("pulled_bytes", "Bytes of objects that came and had their hash.", pulls.bytes_in)
+    yield _counter("pulled_bytes", "Bytes of objects that came, copies and bad ones too.", pulls.bytes_in)
     yield _counter(
         "bad_chunks",
         "Increments when a chunk of an object comes without the hash that its sender announced.",

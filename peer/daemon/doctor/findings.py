@@ -30,6 +30,7 @@ class Number(IntEnum):
     UNTESTED = 207
     SLOW = 208
     NOBODY_ELSE = 209
+    UNMEASURED = 210
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +128,10 @@ CATALOGUE: dict[Number, tuple[str, str]] = {
     Number.SLOW: (
         "Most exchanges would come too late for their outer step, and count as skips.",
         "peer init, and found a run with a smaller model, a larger outer.every or a streaming preset",
+    ),
+    Number.UNMEASURED: (
+        "They were busy with others, or nothing much came through in 20 seconds.",
+        "peer doctor (again in a minute)",
     ),
     Number.NOBODY_ELSE: (
         "The bootstraps are alone, or their table does not answer.",

@@ -168,7 +168,7 @@ def _unreached(verdict: Verdict) -> Finding:
 def look_at_ways(ways: Sequence[Measured], manifest: Manifest) -> list[Finding]:
     """Judge rates and clocks: the median of the peers'."""
     if not ways:
-        return []
+        return [found("bandwidth", Number.UNMEASURED, "warning", "no peer could be measured")]
     down, up = median(way.down for way in ways), median(way.up for way in ways)
     trip = median(way.round_trip for way in ways)
     sizes = ShareSizes(manifest)

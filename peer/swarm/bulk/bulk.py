@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import trio
@@ -57,6 +56,18 @@ class BulkStatistics:
     """Callers without a token, or too many at once, or too slow."""
     bytes_in: int
     bytes_out: int
+
+
+class _Opening:
+    """A lane that is being opened, and the way over it once it is."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.way: LaneWay | None = None
+
+    async def wait(self) -> LaneWay | None:
+        await self.done.wait()
+        return self.way
 
 
 class Bulk:
@@ -122,7 +133,12 @@ class Bulk:
             return ()
         self._calling[peer_id] = trio.current_time() + DIAL
         tokens = agreed.tokens[: self._missing(peer_id, size)]
-        return [partial(self._open, peer_id, host, agreed.port, context, token) for token in tokens]
+        openings = [_Opening() for _ in tokens]
+        for token, opening in zip(tokens, openings, strict=True):
+            where = host, agreed.port, context, token
+            # Here, for whoever waits for it may go before it is known whether it opens.
+            self._nursery.start_soon(self._open, opening, peer_id, *where)
+        return [opening.wait for opening in openings]
 
     async def _ask(self, talk: Conversation, count: int) -> LanesAre | None:
         began = trio.current_time()
@@ -153,19 +169,21 @@ class Bulk:
             _remember(self._beyond, (peer_id, host), trio.current_time() + RECALL)
 
     async def _open(
-        self, peer_id: str, host: str, port: int, context: ssl.SSLContext, token: bytes
-    ) -> LaneWay | None:
+        self, opening: _Opening, peer_id: str, host: str, port: int, context: ssl.SSLContext, token: bytes
+    ) -> None:
         try:
             stream = await call(host, port, token, context, peer_id, self._traffic)
         except TransportError as error:
             self._cannot_call(peer_id, host, str(error))
-            return None
+            opening.done.set()
+            return
         finally:
             self._calling.pop(peer_id, None)
         self._opened += 1
         lane = self._add(stream)
-        self._nursery.start_soon(self._run, stream.peer_id, lane)
-        return lane.way()
+        opening.way = lane.way()
+        opening.done.set()
+        await self._run(stream.peer_id, lane)
 
     # ---- the other side
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from peer.swarm.calls import NO_PROGRESS, RefusedError
-from peer.swarm.pull import Ahead
+from peer.swarm.pull import MOST_AHEAD, Ahead
 from peer.swarm.service import PieceOf, Reply
 from peer.swarm.transport import Stream, TransportError
 from peer.swarm.wire import Wire
@@ -20,7 +20,7 @@ IDLE = 60.0
 """Seconds without use after which a lane is closed."""
 
 MOST_WAITING = 16
-"""Pulls of the other side that may wait for their answer; ours are at most `pull.MOST_AHEAD`."""
+"""Pulls of the other side that may wait for their answer; of ours, of all objects, `pull.MOST_AHEAD` do."""
 
 AT_FIRST = 2
 """Chunks that are asked for ahead on a new lane."""
@@ -147,6 +147,7 @@ class Lane:
             asked.answer = answer
         self._asked.popleft()
         asked.done.set()
+        self._work.set()
 
     async def _body(self, length: int) -> bytearray:
         """Return the bytes of a piece, copied nowhere between their decryption and here."""
@@ -166,10 +167,10 @@ class Lane:
         while True:
             await self._work.wait()
             self._work = trio.Event()
-            while self._unsent or self._untold or self._waiting:
+            while (may_ask := self._may_ask()) or self._untold or self._waiting:
                 if self._untold:
                     await self._wire.send_frame(codec.encode(self._untold.popleft()))
-                elif self._unsent:
+                elif may_ask:
                     # Our own pulls first: they are short, and the other side's answers wait for nothing else.
                     asked = self._unsent.popleft()
                     self._expect(asked)
@@ -177,6 +178,10 @@ class Lane:
                 else:
                     await self._answer(self._waiting[0])
                     self._waiting.popleft()
+
+    def _may_ask(self) -> bool:
+        # The other side bounds what waits on a lane, however many objects are being pulled over it.
+        return bool(self._unsent) and len(self._asked) < MOST_AHEAD
 
     def _expect(self, asked: _Asked) -> None:
         if not self._asked:

@@ -79,6 +79,20 @@ def test_what_another_donor_gave_meanwhile_is_not_asked_for_and_may_still_come(t
     assert not came
 
 
+def test_a_piece_that_is_put_back_when_another_donor_has_given_the_chunk_is_forgotten(tmp_path, large):
+    data = bytes(2 * CHUNK)
+    assembly, claims, share, _ = _share(tmp_path, data)
+    in_flight = share.take()
+    assert claims.take("another") == 0
+    assembly.write(0, data, _source(data))
+    claims.release(0, "another")
+    assert share.finished()
+    share.put_back(in_flight)
+    assert share.finished()
+    assert share.take() is None
+    share.give_up()
+
+
 def test_what_the_donor_did_not_give_is_left_to_others(tmp_path):
     data = bytes(CHUNK)
     _, claims, share, _ = _share(tmp_path, data)

@@ -167,3 +167,20 @@ async def test_a_cap_on_what_we_fetch_holds_over_all_peers_together(tmp_path):
         began = trio.current_time()
         await _whole(store, puller, *donors)
         assert trio.current_time() - began == pytest.approx((len(DATA) - CHUNK) / 300_000, rel=0.1)
+
+
+class _Shut:
+    """Lanes to a peer whose port is not forwarded: packets to it vanish."""
+
+    def to(self, peer_id):
+        return ()
+
+    async def agree(self, talk, size):
+        return [trio.sleep_forever]
+
+
+async def test_lanes_that_do_not_open_delay_no_object_that_the_stream_brings(tmp_path):
+    async with swarm(tmp_path) as (network, store, _, [donor]):
+        puller = Puller(network.peers[US], RUN, lanes=_Shut())
+        with trio.fail_after(5):
+            await _whole(store, puller, donor)

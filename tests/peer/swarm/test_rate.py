@@ -40,3 +40,23 @@ async def test_all_who_ask_share_the_cap_in_their_order():
 def test_slices_are_small_where_the_cap_is_low():
     assert RateLimit(LEAST).slice * 8 <= LEAST
     assert RateLimit().slice == RateLimit(1e9).slice == 256 * 1024
+
+
+async def test_who_asks_many_times_at_once_takes_turns_with_who_asks_once():
+    limit, passed = RateLimit(1000), []
+
+    async def ask(name):
+        await limit.take(1000, name)
+        passed.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(ask, "greedy")
+        await trio.sleep(0.01)
+        nursery.start_soon(ask, "modest")
+        await trio.sleep(3)
+        assert "modest" in passed
+        nursery.cancel_scope.cancel()
+    began = trio.current_time()
+    await limit.take(1000, "another")
+    assert trio.current_time() - began <= 1.0, "who was cancelled holds no turn"

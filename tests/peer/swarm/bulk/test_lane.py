@@ -98,6 +98,26 @@ async def test_both_sides_pull_at_once_and_answers_keep_their_order():
     await _with_lane(use, other)
 
 
+async def test_several_objects_at_once_ask_for_no_more_than_the_other_side_lets_wait():
+    async def pull_all(lane):
+        way = lane.way()
+        calls = [_pull(offset) for offset in range(0, 8000, 1000)]
+        for call in calls:
+            await way.ask(call)
+        for call in calls:
+            _, data = await way.hear()
+            assert data == DATA[call.offset : call.offset + 1000]
+
+    async def use(lane, nursery):
+        async with trio.open_nursery() as pulls:
+            for _ in range(MOST_WAITING):
+                pulls.start_soon(pull_all, lane)
+        assert lane.live
+        nursery.cancel_scope.cancel()
+
+    await _with_lane(use, _lane)
+
+
 async def test_one_who_is_cancelled_leaves_the_lane_to_the_others():
     async def use(lane, nursery):
         with trio.move_on_after(0.001):
