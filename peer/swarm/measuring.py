@@ -20,7 +20,7 @@ from protocol.messages import Piece, Refused
 ALLOWANCE = 4 * 1024 * 1024
 ALLOWANCE_OF_ALL = 16 * 1024 * 1024
 EVERY = 60.0
-"""So many bytes in so many seconds are given to, or taken from, one who measures, and all of them together."""
+"""So many bytes in so many seconds are given to, or taken from, one who measures; and so many, all in all."""
 
 LONG_ENOUGH = 4.0
 """Seconds each way after which the rate is known well enough, however little came."""
