@@ -18,7 +18,8 @@ KEPT = 16
 HASHES = 1 << 62
 
 Hash = Annotated[int, Meta(ge=0, lt=HASHES)]
-Count = Annotated[int, Meta(ge=1, le=1 << 32)]
+MOST_COUNTED = 1 << 32
+Count = Annotated[int, Meta(ge=1, le=MOST_COUNTED)]
 
 
 class Sketch(Message, frozen=True):
@@ -43,8 +44,11 @@ def smallest(hashes: Iterable[int]) -> tuple[int, ...]:
 
 
 def estimate(hashes: Iterable[int]) -> int:
-    """Return the size of the set of which these are at least the KEPT smallest hashes."""
+    """Return the size of the set of which these are at least the KEPT smallest hashes; what a sketch can hold.
+
+    A liar who names tiny hashes would otherwise have us say what nobody can decode.
+    """
     kept = smallest(hashes)
     if len(kept) < KEPT:
         return len(kept)
-    return max(KEPT, round((KEPT - 1) * HASHES / max(kept[-1], 1)))
+    return min(max(KEPT, round((KEPT - 1) * HASHES / max(kept[-1], 1))), MOST_COUNTED)

@@ -59,6 +59,9 @@ class ToyLearner:
     """Seconds before each answer: a trainer looks up between inner steps."""
     grouped: bool = False
     """More than two peers mix: a share is cut into parts when a group asks."""
+    jitter: float = 0.0
+    """By which part a step takes longer or shorter at most. Without, peers that run on clocks of their own
+    beat in step for ever, and each meets those alone whose shares come when its own does."""
     drift: float = 0.0
     """By how much the weights change from one outer step to the next, about."""
     publish: Publish | None = None
@@ -87,13 +90,18 @@ class ToyLearner:
         """Take every outer step; share after each."""
         while self.outer_step < self.outer_steps:
             for fragment in range(len(self.values)):
-                await trio.sleep(self.seconds / len(self.values))
+                await trio.sleep(self._pause() / len(self.values))
                 last = fragment == len(self.values) - 1
                 self.outer_step += last
                 self._settled = trio.Event()
                 self._share(fragment, self.outer_step + (not last), self.times)
                 if self.waits:
                     await self._settled.wait()
+
+    def _pause(self) -> float:
+        if not self.jitter:
+            return self.seconds
+        return self.seconds * self.rng.uniform(1.0 - self.jitter, 1.0 + self.jitter)
 
     def _share(self, fragment: int, step: int, mixes_left: int) -> None:
         self._numbered += 1

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from statistics import median_low
 
 import trio
 
@@ -12,6 +13,11 @@ HEARD_FOR = 60.0
 """Seconds for which a neighbour's sketch counts: some heartbeats."""
 
 MOST_HEARD = 64
+
+GROUPS = 5
+"""Groups of neighbours, each of which estimates the size on its own; the median counts. Whoever names hashes
+that nobody has spoils the estimate of one group. A group hears of a part of a large swarm only: of a thousand
+peers, of which each knows 64, about half."""
 
 SEEN_WELL = 2
 """A side is judged where we know at least one in so many of it: of a large swarm two peers may know different
@@ -66,8 +72,8 @@ class Horizon:
 
     def sketch(self) -> Sketch:
         """Return what our heartbeats carry. It holds who has answered us, never what is hearsay."""
-        known = {hash_of(peer_id) for peer_id in (self._own_id, *self._live())}
-        return Sketch(known=len(known), size=max(self._size(), len(known)), hashes=smallest(known))
+        known = self._known()
+        return Sketch(known=len(known), size=max(self._size(known), len(known)), hashes=smallest(known))
 
     def hear(self, peer_id: str, theirs: Sketch | None) -> Split | None:
         """Take in a peer's sketch; return the split that it shows, if it does and was not told lately."""
@@ -92,23 +98,31 @@ class Horizon:
         if not others or not their_others or ours & their_others:
             return None
         own = {hash_of(self._own_id), *others}
-        own_size = max(estimate(own | self._neighbours(peer_id)), len(own))
+        own_size = max(self._size(own, peer_id), len(own))
         well = own_size <= SEEN_WELL * len(own) and theirs.size <= SEEN_WELL * theirs.known
         return Split(peer_id, own_size, theirs.size) if well else None
 
-    def _neighbours(self, excluding: str) -> set[int]:
+    def _known(self) -> set[int]:
+        return {hash_of(peer_id) for peer_id in (self._own_id, *self._live())}
+
+    def _lately(self, excluding: str) -> dict[str, Sketch]:
         now = trio.current_time()
         return {
-            each
+            peer_id: sketch
             for peer_id, (at, sketch) in self._heard.items()
             if peer_id != excluding and now - at <= HEARD_FOR
-            for each in sketch.hashes
         }
 
-    def _size(self) -> int:
-        own = {hash_of(peer_id) for peer_id in (self._own_id, *self._live())}
-        return estimate(own | self._neighbours(self._own_id))
+    def _neighbours(self, excluding: str) -> set[int]:
+        return {each for sketch in self._lately(excluding).values() for each in sketch.hashes}
+
+    def _size(self, own: set[int], excluding: str = "") -> int:
+        """Return the size of a side, of which we know `own`; never less than that."""
+        groups: dict[int, set[int]] = {}
+        for peer_id, sketch in self._lately(excluding).items():
+            groups.setdefault(hash_of(peer_id) % GROUPS, set(own)).update(sketch.hashes)
+        return median_low([estimate(group) for group in groups.values()] or [estimate(own)])
 
     def statistics(self) -> HorizonStatistics:
         """Say what is seen at this moment."""
-        return HorizonStatistics(size=self._size(), splits=self._splits)
+        return HorizonStatistics(size=self._size(self._known()), splits=self._splits)

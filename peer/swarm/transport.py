@@ -106,10 +106,10 @@ class RelayStatistics:
 
 @dataclass(frozen=True, slots=True)
 class PunchStatistics:
-    """Attempts to make a relayed connection a direct one."""
+    """Attempts to make a relayed connection a direct one, whichever side led them."""
 
-    tried: int = 0
     succeeded: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

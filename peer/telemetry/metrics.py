@@ -253,7 +253,7 @@ def _reach(reach: ReachStatistics, transport: TransportStatistics) -> Iterator[M
         "result",
         {
             "direct": transport.punching.succeeded,
-            "relayed": max(transport.punching.tried - transport.punching.succeeded, 0),
+            "relayed": transport.punching.failed,
         },
     )
     relay = transport.relay

@@ -25,6 +25,7 @@ from protocol.manifest import Manifest, sign
 
 LOOK = 0.2
 STEP = 2.0
+JITTER = 0.5
 
 
 def identity(number: int) -> Identity:
@@ -57,6 +58,7 @@ async def main(number: int, listen: str, bootstraps: tuple[str, ...]) -> None:
             spool=Path(folder),
             values=[float(number)] * manifest.outer.fragments,
             seconds=STEP,
+            jitter=JITTER,
             rng=random.Random(number),
             outer_steps=10**6,
             padding=20_000,

@@ -78,7 +78,7 @@ class Libp2pTransport:
     def present(self, announced: Sequence[str], predicted: Sequence[str] = ()) -> None:
         """Tell others to dial us at `announced` from now on; expect to be met at `predicted` in punching."""
         self._announcement.tell(announced)
-        self._reach.puncher.predicted = tuple(predicted)
+        self._reach.puncher.expect(predicted)
 
     def handle(self, protocol: str, handler: Handler) -> None:
         """Serve inbound streams of `protocol`."""

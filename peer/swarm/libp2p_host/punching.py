@@ -7,6 +7,7 @@ connection leaves from; the sequence is that of libp2p's DCUtR.
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 import trio
@@ -31,7 +32,13 @@ AGAIN = 0.3
 
 PAUSE = 1.0
 REST = 600.0
-"""Seconds before a peer with which all attempts failed is tried again."""
+"""Seconds before a peer with which all attempts failed is tried again, or when our place has changed."""
+
+UNREADY = 10.0
+"""Seconds before a peer that knows no place to be met is asked again: twice as many each time, to `REST`."""
+
+LOOK = 5.0
+"""Seconds between two looks at which relayed peers may be tried again."""
 
 LONGEST_TRIP = 2.0
 GRACE = 5.0
@@ -41,6 +48,19 @@ PATIENCE = 300.0
 """Seconds after which it is closed though it is busy."""
 
 _MOST_RESTING = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """After attempts that failed.
+
+    Attributes:
+        until: when the peer may be tried again.
+        seconds: how long that is.
+    """
+
+    until: float
+    seconds: float
 
 
 class Puncher:
@@ -53,33 +73,74 @@ class Puncher:
     def __init__(self, swarm: GuardedSwarm, talks: Talks) -> None:
         self._swarm = swarm
         self._talks = talks
-        self._resting: OrderedDict[ID, float] = OrderedDict()
+        self._resting: OrderedDict[ID, _Rest] = OrderedDict()
         self._followed: OrderedDict[ID, list[float]] = OrderedDict()
-        self._tried = self._succeeded = 0
+        self._upgrading: set[ID] = set()
+        self._moved = trio.Event()
+        self._succeeded = self._failed = 0
         self.predicted: tuple[str, ...] = ()
+
+    def expect(self, predicted: Sequence[str]) -> None:
+        """Expect to be met there. If that is new, peers that only relays connect to us are tried, at once."""
+        if tuple(predicted) == self.predicted:
+            return
+        self.predicted = tuple(predicted)
+        self._resting.clear()
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
+
+    async def run(self) -> None:
+        """Try peers that are still behind relays: when our place is known or changes, and after each rest."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                with trio.move_on_after(LOOK):
+                    await self._moved.wait()
+                for peer in self._swarm.relayed_peers():
+                    nursery.start_soon(self.upgrade, peer)
 
     async def upgrade(self, peer: ID) -> None:
         """Try to reach directly a peer that a relay connects to us. Never raises for what it does.
 
         Both sides are told of the connection, or of two that crossed; one of them leads: the smaller PeerID.
         """
-        if self._swarm.self_id.to_base58() > peer.to_base58():
+        if peer in self._upgrading or self._swarm.self_id.to_base58() > peer.to_base58():
             return
-        if not self.predicted or self._resting.get(peer, 0.0) > trio.current_time():
-            return
-        self._rest(peer)
+        self._upgrading.add(peer)
+        try:
+            if self._may_lead(peer):
+                await self._attempt(peer)
+            await self._leave_relay(peer)
+        finally:
+            self._upgrading.discard(peer)
+
+    def _may_lead(self, peer: ID) -> bool:
+        rest = self._resting.get(peer)
+        rested = rest is None or rest.until <= trio.current_time()
+        return bool(self.predicted) and rested and self._swarm.only_relayed(peer)
+
+    async def _attempt(self, peer: ID) -> None:
+        met_at, seconds = self.predicted, REST
         for _ in range(ROUNDS):
+            try:
+                if not await self._lead(peer):
+                    seconds = self._longer(peer)
+                    break
+            except (TransportError, trio.TooSlowError):
+                break  # it declines, or is gone
+            await trio.sleep(PAUSE)
             if not self._swarm.only_relayed(peer):
                 break
-            self._tried += 1
-            try:
-                await self._lead(peer)
-            except (TransportError, trio.TooSlowError):
-                return  # it declines, or is gone
-            await trio.sleep(PAUSE)
-        await self._leave_relay(peer)
+        if self._swarm.is_near(peer):
+            self._resting.pop(peer, None)
+        elif self.predicted == met_at:
+            self._rest(peer, seconds)
 
-    async def _lead(self, peer: ID) -> None:
+    def _longer(self, peer: ID) -> float:
+        rest = self._resting.get(peer)
+        return UNREADY if rest is None else min(2 * rest.seconds, REST)
+
+    async def _lead(self, peer: ID) -> bool:
+        """Make one attempt; say whether the other side knows a place to be met."""
         async with self._talks.one(peer) as talk:
             began = trio.current_time()
             await talk.send(Punch(addresses=self.predicted[:MAX_PUNCHED]))
@@ -87,9 +148,12 @@ class Puncher:
             assert isinstance(answer, Punch)  # noqa: S101 - what `hear` promises
             trip = min(trio.current_time() - began, LONGEST_TRIP)
             await talk.send(PunchNow())
+            if not answer.addresses:
+                return False
             await trio.sleep(trip / 2)
             # Who leads answers the handshake: two dials that meet become one connection, without a server.
             await self._dial(peer, answer.addresses, leads=True)
+        return True
 
     async def follow(self, talk: Talk, call: Punch) -> None:
         """Serve the other side's attempt.
@@ -124,7 +188,11 @@ class Puncher:
                         nursery.start_soon(self._try, peer, address, source, leads)
                 await self._swarm.wait_direct(peer)
                 nursery.cancel_scope.cancel()
-        self._succeeded += self._swarm.is_near(peer)
+        if self._swarm.is_near(peer):
+            self._succeeded += 1
+            self._followed.pop(peer, None)
+        else:
+            self._failed += 1
 
     def _plausible(self, texts: Sequence[str]) -> list[Address]:
         """Return where the other side may be.
@@ -147,8 +215,8 @@ class Puncher:
                 await dial(Multiaddr(str(address)), peer, source)
             await trio.sleep(AGAIN)
 
-    def _rest(self, peer: ID) -> None:
-        self._resting[peer] = trio.current_time() + REST
+    def _rest(self, peer: ID, seconds: float) -> None:
+        self._resting[peer] = _Rest(trio.current_time() + seconds, seconds)
         self._resting.move_to_end(peer)
         while len(self._resting) > _MOST_RESTING:
             self._resting.popitem(last=False)
@@ -164,8 +232,8 @@ class Puncher:
             await self._swarm.close_relayed(peer)
 
     def statistics(self) -> PunchStatistics:
-        """Counters since the start."""
-        return PunchStatistics(self._tried, self._succeeded)
+        """Counters since the start, of attempts that we led and of those that we followed."""
+        return PunchStatistics(self._succeeded, self._failed)
 
 
 def _source_for(address: Address, sources: Sequence[Address]) -> tuple[str, int] | None:

@@ -49,6 +49,7 @@ class Reach:
         swarm.dial_circuit = self.circuits.dial
         swarm.muxers.on_nonce = self.dial_backs.arrived
         swarm.on_relayed = self._punch
+        nursery.start_soon(self.puncher.run)
         host.set_stream_handler(TProtocol(REACH_PROTOCOL), self._serve)
 
     def _is_near(self, peer_id: str) -> bool:

@@ -114,6 +114,10 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
         """Whether relays carry all live connections to a peer, of which there are some."""
         return bool(self.live_connections(peer)) and not self.is_near(peer)
 
+    def relayed_peers(self) -> list[ID]:
+        """Return the peers to which relays alone connect us."""
+        return [peer for peer in list(self.connections) if self.only_relayed(peer)]
+
     async def wait_direct(self, peer: ID) -> None:
         """Wait until there is a direct connection to a peer."""
         while not self.is_near(peer):

@@ -5,8 +5,9 @@ import trio
 
 from peer.simulate.flock import Flock
 from peer.swarm.horizon import HEARD_FOR, TOLD_AGAIN, Horizon
+from protocol.codec import decode, encode
 from protocol.manifest import Manifest
-from protocol.sketch import HASHES, Sketch, hash_of, smallest
+from protocol.sketch import HASHES, KEPT, Sketch, hash_of, smallest
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,28 @@ async def test_what_is_heard_is_bounded():
     for index in range(1000):
         horizon.hear(str(index), Sketch(known=1, size=1, hashes=(HASHES - 1,)))
     assert len(horizon._heard) <= 64
+
+
+TINY = Sketch(known=KEPT, size=KEPT, hashes=tuple(range(KEPT)))
+"""What a liar tells who wants the swarm to seem endless."""
+
+
+async def test_what_we_tell_can_be_decoded_whatever_we_have_heard():
+    horizon = Horizon("own", lambda: ["a"])
+    for name in ("a", "x", "y", "z"):
+        horizon.hear(name, TINY)
+    assert decode(encode(horizon.sketch()), Sketch, 4096) == horizon.sketch()
+
+
+async def test_one_liar_among_some_neighbours_does_not_say_how_large_the_swarm_is():
+    names = [str(index) for index in range(8)]
+    horizon = Horizon("own", lambda: names)
+    for name in names[1:]:
+        horizon.hear(name, _sketch("own", *names))
+    horizon.hear(names[0], TINY)
+    assert horizon.statistics().size == 9
+    assert horizon.sketch().size == 9
+    assert horizon._compare("x", _sketch("x", "y", "z")), "nor does it hide another half"
 
 
 async def _nobody(count):

@@ -53,7 +53,7 @@ SWARM = SwarmStatistics(
         relayed_connections=2,
         dial_backs_served=3,
         relay=RelayStatistics(reservations=4, circuits=5, circuits_opened=9, refused=6, bytes=7_000),
-        punching=PunchStatistics(tried=3, succeeded=1),
+        punching=PunchStatistics(succeeded=1, failed=2),
     ),
     horizon=HorizonStatistics(size=40, splits=2),
     reach=ReachStatistics(verdict=Verdict(reachable=True), circuits=("a",), asked=5, answered=4),

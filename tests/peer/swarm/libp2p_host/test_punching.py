@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.transport import Contact
@@ -58,6 +59,42 @@ async def test_who_knows_no_place_to_be_met_stays_behind_the_relay(expected):
         assert hidden.statistics().punching.succeeded == 0
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["the leader", "the follower"])
+async def test_who_learns_its_place_once_the_relay_connects_them_is_met_all_the_same(first, monkeypatch):
+    monkeypatch.setattr("peer.swarm.libp2p_host.punching.UNREADY", 0.05)
+    monkeypatch.setattr("peer.swarm.libp2p_host.punching.LOOK", 0.05)
+    async with _through_a_relay() as (hidden, seeker, contact):
+        await ask(seeker, contact)
+        await until(lambda: hidden.relayed(seeker.peer_id))
+        sides = sorted((hidden, seeker), key=lambda side: side.peer_id)
+        for side in (sides[first], sides[1 - first]):
+            _expect(side)
+            await trio.testing.wait_all_tasks_blocked()
+        await until(lambda: not seeker.relayed(hidden.peer_id) and not hidden.relayed(seeker.peer_id))
+        assert all(side.statistics().punching.succeeded for side in sides)
+
+
+async def test_who_falls_back_on_the_relay_is_tried_again_at_once():
+    async with _through_a_relay() as (hidden, seeker, contact):
+        _expect(hidden, seeker)
+        for times in (1, 2):
+            await ask(seeker, contact)
+            await until(lambda times=times: seeker.statistics().punching.succeeded == times)
+            await until(lambda: not seeker.statistics().relayed_connections)
+            await seeker.hang_up(hidden.peer_id)
+            await until(lambda: not hidden.direct_host(seeker.peer_id))
+
+
+async def test_after_a_rest_a_peer_that_is_still_behind_a_relay_is_tried_again(monkeypatch):
+    for name, value in {"ROUND": 0.2, "PAUSE": 0.01, "REST": 0.05, "LOOK": 0.05}.items():
+        monkeypatch.setattr(f"peer.swarm.libp2p_host.punching.{name}", value)
+    async with _through_a_relay() as (hidden, seeker, contact):
+        for transport in (hidden, seeker):
+            transport.present((), ("/ip4/127.0.0.1/udp/1",))
+        await ask(seeker, contact)
+        await until(lambda: min(side.statistics().punching.failed for side in (hidden, seeker)) > 3)
+
+
 async def test_a_place_where_nobody_is_costs_some_attempts_and_no_more(monkeypatch):
     monkeypatch.setattr("peer.swarm.libp2p_host.punching.ROUND", 0.2)
     monkeypatch.setattr("peer.swarm.libp2p_host.punching.PAUSE", 0.01)
@@ -68,13 +105,13 @@ async def test_a_place_where_nobody_is_costs_some_attempts_and_no_more(monkeypat
             for transport in (hidden, seeker):
                 transport.present((), (nowhere, "nonsense", "/ip4/127.0.0.1/udp/1"))
             await ask(seeker, contact)
-            await until(lambda: hidden.statistics().punching.tried == 3)
+            await until(lambda: hidden.statistics().punching.failed == 3)
         assert seeker.relayed(hidden.peer_id)
         assert await ask(seeker, contact) == b"are you there?"
         # It is left alone for a while, whoever connects again.
         await seeker.hang_up(hidden.peer_id)
         await ask(seeker, contact)
-        assert hidden.statistics().punching.tried == 3
+        assert hidden.statistics().punching.failed == 3
 
 
 @pytest.mark.parametrize(
