@@ -87,8 +87,8 @@ def _bring_back(made: Swarm, peer: Peer, report: Report) -> Life:
     if report.returns % 2 == 0:
         report.newcomers += 1
         shutil.rmtree(peer.home)
-        return peer.start(["--bootstrap", made.address()], made.now)
-    return peer.start([], made.now)
+    # Also for a home: who was killed before it had the manifest would found a run of its own.
+    return peer.start(["--bootstrap", made.address()], made.now)
 
 
 def settle(made: Swarm) -> None:
