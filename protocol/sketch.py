@@ -44,7 +44,7 @@ def smallest(hashes: Iterable[int]) -> tuple[int, ...]:
 
 
 def estimate(hashes: Iterable[int]) -> int:
-    """Return the size of the set of which these are at least the KEPT smallest hashes; what a sketch can hold.
+    """Return the size of the set whose KEPT smallest hashes are among these, at most what a sketch holds.
 
     A liar who names tiny hashes would otherwise have us say what nobody can decode.
     """

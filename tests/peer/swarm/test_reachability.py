@@ -172,19 +172,18 @@ async def test_a_reservation_stands_until_it_ends_though_it_is_not_renewed(tmp_p
     flock = Flock(tmp_path, _manifest)
     public = flock.hatch()
     hidden = _hidden(flock, through=(public,))
-    reserve, granted, counts = hidden.transport.reserve, [], []
+    reserve, granted, counts = hidden.transport.reserve, trio.Event(), []
 
     async def grant_one(relay):
-        if granted:
+        if granted.is_set():
             raise TransportError("full")
-        granted.append(trio.current_time())
+        granted.set()
         return replace(await reserve(relay), seconds=60.0)
 
     async def look():
-        for after in (50.0, 70.0):
-            while not granted:
-                await hidden.swarm.view.wait_change()
-            await trio.sleep_until(granted[0] + after)
+        await granted.wait()
+        for seconds in (50.0, 20.0):
+            await trio.sleep(seconds)
             counts.append(len(hidden.swarm.statistics().reach.circuits))
 
     hidden.transport.reserve = grant_one
