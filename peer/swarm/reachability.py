@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from peer.swarm.standing import Standing, Verdict
-from peer.swarm.transport import Contact, Transport, TransportError, bare
+from peer.swarm.transport import Contact, DialBack, Transport, TransportError, bare
 from peer.swarm.view import View
 
 ASKED = 3
@@ -21,6 +21,9 @@ SETTLED = 300.0
 UNSETTLED = 10.0
 """Seconds between two rounds before."""
 
+DOUBTED = 60.0
+"""Seconds between two rounds for the reason that somebody sees us at another address: it may be a liar."""
+
 ANSWER = 15.0
 """Seconds for a peer's answer: its attempt, and a slow line."""
 
@@ -29,6 +32,12 @@ RELAYS = 2
 
 LOOK = 5.0
 """Seconds between two looks at whether the reservations still stand."""
+
+RELAYS_ASKED = 4
+"""Relays asked for a reservation in one look."""
+
+DECLINED = 120.0
+"""Seconds before a relay that gave none is asked again."""
 
 MAPPED_AGAIN = 1200.0
 """Seconds between two requests to the router: what it grants lapses after an hour."""
@@ -79,6 +88,7 @@ class _Held:
 
     circuits: tuple[str, ...]
     renew_at: float
+    ends: float
 
 
 class Reachability:
@@ -107,6 +117,8 @@ class Reachability:
         self._standing = Standing(transport.claimed, lambda: transport.candidates)
         self._held: dict[str, _Held] = {}
         self._asked_at: OrderedDict[str, float] = OrderedDict()
+        self._declined: OrderedDict[str, float] = OrderedDict()
+        self._doubted = float("-inf")
         self._asked = self._answered = 0
         self._untested = False
         self._told = ReachStatistics()
@@ -160,9 +172,14 @@ class Reachability:
             for port in self._standing.ports()[:MOST_PORTS]:
                 self._asked += 1
                 with suppress(TransportError), trio.move_on_after(ANSWER):
-                    self._standing.note(await self._transport.ask_dial_back(contact.peer_id, port))
-                    self._answered += 1
+                    self._note(await self._transport.ask_dial_back(contact.peer_id, port))
             self._apply()
+
+    def _note(self, told: DialBack) -> None:
+        self._answered += 1
+        now = trio.current_time()
+        if self._standing.note(told, now) and now - self._doubted >= DOUBTED:
+            self._doubted, self._untested = now, True
 
     def _probers(self) -> list[Contact]:
         connected = set(self._transport.connected())
@@ -199,8 +216,8 @@ class Reachability:
             await trio.sleep(LOOK)
 
     def _drop_lost(self) -> None:
-        connected = set(self._transport.connected())
-        lost = [relay for relay in self._held if relay not in connected]
+        connected, now = set(self._transport.connected()), trio.current_time()
+        lost = [relay for relay, held in self._held.items() if relay not in connected or held.ends <= now]
         for relay in lost:
             del self._held[relay]
         if lost:
@@ -213,21 +230,30 @@ class Reachability:
                 await self._ask(relay)
 
     async def _reserve(self) -> None:
-        for relay in self._view.relays():
+        since = trio.current_time() - DECLINED
+        offering = [relay.peer_id for relay in self._view.relays()]
+        fresh = [each for each in offering if self._declined.get(each, float("-inf")) <= since]
+        for relay in [each for each in fresh if each not in self._held][:RELAYS_ASKED]:
             if len(self._held) >= RELAYS:
                 return
-            if relay.peer_id not in self._held:
-                await self._ask(relay.peer_id)
+            await self._ask(relay)
 
     async def _ask(self, relay: str) -> None:
-        contact = self._view.contact(relay)
-        self._held.pop(relay, None)
+        """Ask for a reservation, or a longer one; what is held stands until it ends."""
+        contact, reserved = self._view.contact(relay), None
         if contact is not None:
             with suppress(TransportError), trio.move_on_after(ANSWER):
                 reserved = await self._transport.reserve(contact)
-                if reserved.circuits:
-                    renew_at = trio.current_time() + reserved.seconds / 2
-                    self._held[relay] = _Held(reserved.circuits, renew_at)
+        now = trio.current_time()
+        if reserved is not None and reserved.circuits:
+            self._held[relay] = _Held(reserved.circuits, now + reserved.seconds / 2, now + reserved.seconds)
+        elif (held := self._held.get(relay)) is not None:
+            held.renew_at = now + DECLINED
+        else:
+            self._declined.pop(relay, None)
+            self._declined[relay] = now
+            while len(self._declined) > MOST_ASKED:
+                self._declined.popitem(last=False)
         self._apply()
 
     # ---- what follows

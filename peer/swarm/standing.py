@@ -17,6 +17,12 @@ MOST_PROBERS = 16
 MOST_TRIED = 32
 """Addresses about which something is known."""
 
+LASTING = 600.0
+"""Seconds by which a word may be older than the newest: two rounds of asking. Addresses change hands."""
+
+ENOUGH = 2
+"""Peers that must have reached an address outside, or agree on a new one: one may lie."""
+
 
 class Nat(StrEnum):
     """What stands between us and those who see us."""
@@ -51,6 +57,22 @@ class Verdict:
     needs_relay: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What a peer found last, and when."""
+
+    at: float
+    told: DialBack
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """Whether a peer reached an address when it tried last, and when that was."""
+
+    at: float
+    reached: bool
+
+
 class Standing:
     """Collects what peers that dialled us back have found.
 
@@ -62,8 +84,8 @@ class Standing:
     def __init__(self, claimed: Sequence[str], candidates: Callable[[], Sequence[str]]) -> None:
         self._claimed = tuple(claimed)
         self._candidates = candidates
-        self._seen: OrderedDict[str, DialBack] = OrderedDict()
-        self._tried: OrderedDict[str, OrderedDict[str, bool]] = OrderedDict()
+        self._seen: OrderedDict[str, _Word] = OrderedDict()
+        self._tried: OrderedDict[str, OrderedDict[str, _Try]] = OrderedDict()
         self.mapped: str | None = None
         """The address that our router says it has mapped to us."""
 
@@ -84,12 +106,57 @@ class Standing:
             return None
         return _port(inside[0])
 
-    def note(self, told: DialBack) -> None:
-        """Take in what a peer has found; its word before counts no more."""
-        _renew(self._seen, told.prober, told, MOST_PROBERS)
+    def note(self, told: DialBack, at: float = 0.0) -> bool:
+        """Take in what a peer has found; its word before counts no more.
+
+        Args:
+            told: what it has found.
+            at: when, in seconds of any clock.
+
+        Returns:
+            whether our address may have changed: it sees us at another one of the internet than most do, and
+            than it did.
+        """
+        moved = self._differs(told)
+        _renew(self._seen, told.prober, _Word(at, told), MOST_PROBERS)
         results = self._tried.get(told.address, OrderedDict())
-        _renew(results, told.prober, told.result == "reached", MOST_PROBERS)
+        _renew(results, told.prober, _Try(at, told.result == "reached"), MOST_PROBERS)
         _renew(self._tried, told.address, results, MOST_TRIED)
+        self._forget(lambda _, when: when < at - LASTING)
+        self._give_up_former(told.address)
+        return moved
+
+    def _differs(self, told: DialBack) -> bool:
+        host, former = _host(told.address), self._seen.get(told.prober)
+        known = self._outside().get(_family_of(host), host)
+        repeats = former is not None and _host(former.told.address) == host
+        return _is_global(host) and _is_global(known) and host != known and not repeats
+
+    def _give_up_former(self, address: str) -> None:
+        """Forget words for another host of the family that are older than those of all who agree on this."""
+        host, family = _host(address), _family(address)
+        agreeing = [word.at for word in self._seen.values() if _host(word.told.address) == host]
+        if len(agreeing) < ENOUGH or not _is_global(host):
+            return
+        since = min(agreeing)
+
+        def is_former(other: str, when: float) -> bool:
+            elsewhere = _family(other) == family and _host(other) != host
+            return elsewhere and _is_global(_host(other)) and when < since
+
+        self._forget(is_former)
+
+    def _forget(self, outdated: Callable[[str, float], bool]) -> None:
+        """Forget the words of which that is true, by the address that they are about and their time."""
+        for prober, word in list(self._seen.items()):
+            if outdated(word.told.address, word.at):
+                del self._seen[prober]
+        for address, results in list(self._tried.items()):
+            for prober, tried in list(results.items()):
+                if outdated(address, tried.at):
+                    del results[prober]
+            if not results:
+                del self._tried[address]
 
     def verdict(self) -> Verdict:
         """Return what follows from all that."""
@@ -102,7 +169,7 @@ class Standing:
             nat=self._nat(outside),
             outside=tuple(outside.values()),
             proved=proved,
-            refuted=tuple(each for each in self._tried if each not in proved),
+            refuted=tuple(each for each in self._tried if not self._is_reached(each)),
             needs_relay=bool(set(outside) - reached),
         )
 
@@ -135,16 +202,32 @@ class Standing:
         ]
         return list(dict.fromkeys([*outside, *own]))
 
-    def _is_proved(self, address: str) -> bool:
-        results = list(self._tried[address].values())
+    def _is_reached(self, address: str) -> bool:
+        results = [tried.reached for tried in self._tried[address].values()]
         return any(results) and 2 * sum(results) >= len(results)
 
+    def _is_proved(self, address: str) -> bool:
+        """Whether it may be announced: a single peer that says where we are may have us announce a stranger.
+
+        It is believed where nobody says otherwise, for in a small swarm there may be nobody else.
+        """
+        if not self._is_reached(address):
+            return False
+        reached = sum(tried.reached for tried in self._tried[address].values())
+        alone = {host for host in self._widest() if _family_of(host) == _family_of(_host(address))}
+        if reached >= ENOUGH or alone <= {_host(address)}:
+            return True
+        return _host(address) in {_host(each) for each in self._candidates()}
+
+    def _widest(self) -> list[str]:
+        """Return where we are seen; who sees us from the internet knows better than our network."""
+        hosts = [_host(word.told.address) for word in self._seen.values()]
+        return [host for host in hosts if _is_global(host)] or hosts
+
     def _outside(self) -> dict[str, str]:
-        """Return by family where most see us; who sees us from the internet knows better than our network."""
-        hosts = [_host(told.address) for told in self._seen.values()]
-        widest = [host for host in hosts if _is_global(host)] or hosts
+        """Return by family where most see us."""
         found: dict[str, str] = {}
-        for host, _ in Counter(widest).most_common():
+        for host, _ in Counter(self._widest()).most_common():
             found.setdefault(_family_of(host), host)
         return found
 
@@ -154,9 +237,9 @@ class Standing:
         if not strange:
             return Nat.NONE if outside else Nat.UNKNOWN
         kept = [
-            told.seen_port == told.own_port
-            for told in self._seen.values()
-            if told.own_port is not None and _host(told.address) in strange
+            word.told.seen_port == word.told.own_port
+            for word in self._seen.values()
+            if word.told.own_port is not None and _host(word.told.address) in strange
         ]
         if not kept:
             return Nat.UNKNOWN

@@ -9,6 +9,7 @@ from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
 from peer.swarm.libp2p_host.addresses import Circuit
+from peer.swarm.libp2p_host.inbound import BriefReader
 from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.libp2p_host.stream import Libp2pStream
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
@@ -138,4 +139,5 @@ class Circuits:
 
 def _carried(stream: Libp2pStream, relay_id: str, *, initiator: bool) -> RawConnection:
     where = [Multiaddr(f"/p2p/{relay_id}/p2p-circuit")]
-    return RawConnection(CircuitStream(stream), initiator, ConnectionType.RELAYED, where)
+    brief = BriefReader(CircuitStream(stream))
+    return RawConnection(brief, initiator, ConnectionType.RELAYED, where)

@@ -1,4 +1,4 @@
-"""Inbound TCP connections before they have proved who they are."""
+"""Connections before the other side has proved who it is."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,42 +9,49 @@ from libp2p.abc import INetConn
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import IOException
 from libp2p.io.trio import TrioTCPStream
+from libp2p.network.connection.raw_connection import RawConnection
 
 _MOST = 16 * 1024
 """Bytes of a handshake; a real one has about 1 KiB."""
 
 
 class BriefReader(ReadWriteCloser):  # type: ignore[misc]
-    """A TCP stream that gives little to who has not proved himself.
+    """A stream that gives little to who has not proved himself.
 
     Stock 0.8.1 takes the length of a protocol's name from the wire and reads as much, up to 2**63 bytes. Drop
     when a libp2p release bounds it.
     """
 
-    def __init__(self, stream: TrioTCPStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: ReadWriteCloser) -> None:
+        self.stream = stream
         self._left = _MOST
 
     async def read(self, n: int | None = None) -> bytes:
         """Read up to `n` bytes of what is left."""
         if self._left == 0:
             raise IOException("the handshake is too long")
-        data: bytes = await self._stream.read(self._left if n is None else min(n, self._left))
+        data: bytes = await self.stream.read(self._left if n is None else min(n, self._left))
         self._left -= len(data)
         return data
 
     async def write(self, data: bytes) -> None:
         """Write as the stream does."""
-        await self._stream.write(data)
+        await self.stream.write(data)
 
     async def close(self) -> None:
         """Close the stream."""
-        await self._stream.close()
+        await self.stream.close()
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """Return IP address and port of the other end."""
-        address: tuple[str, int] | None = self._stream.get_remote_address()
+        address: tuple[str, int] | None = self.stream.get_remote_address()
         return address
+
+
+def trust(raw: RawConnection) -> None:
+    """Let a connection read without a bound, now that the other side has proved who it is."""
+    if isinstance(raw.stream, BriefReader):
+        raw.stream = raw.stream.stream
 
 
 class Handshakes:

@@ -25,6 +25,7 @@ from libp2p.stream_muxer.yamux.yamux import (
 )
 
 from peer.swarm.libp2p_host.frames import FrameQueue
+from peer.swarm.libp2p_host.paths import carrier, through_relay
 from protocol.reach_calls import DIAL_BACK_PROTOCOL, NONCE_BYTES
 
 MAX_FRAME = 1 << 20
@@ -227,7 +228,9 @@ class GuardedMuxers(MuxerMultistream):  # type: ignore[misc]
         selector = self._selector if conn.is_initiator else self._inbound
         protocol, kind = await selector.select(conn, conn.is_initiator, self.negotiate_timeout)
         if kind is None:
-            if self.on_nonce(peer_id, await read_exactly(conn, NONCE_BYTES)):
+            nonce = await read_exactly(conn, NONCE_BYTES)
+            # Through a relay we are reached whether or not anybody can dial us: that proves nothing.
+            if not through_relay(carrier(conn)) and self.on_nonce(peer_id, nonce):
                 await conn.write(NONCE_ACCEPTED)
             raise NonceBroughtError
         muxed = GuardedYamux(conn, peer_id, self._ping_every, self._ping_within)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any, cast
 
-from libp2p.abc import IMuxedConn
+from libp2p.abc import IMuxedConn, ISecureConn
 from libp2p.connection_types import ConnectionType
 from libp2p.network.connection.raw_connection import RawConnection
 
@@ -28,12 +28,22 @@ class Path:
 
 def raw_connection(muxed: IMuxedConn) -> RawConnection:
     """Return what carries a connection. libp2p has no method that leads there."""
-    return cast("Any", muxed).secured_conn.conn.read_writer.read_write_closer
+    return carrier(cast("Any", muxed).secured_conn)
+
+
+def carrier(secured: ISecureConn) -> RawConnection:
+    """Return the same of a connection that has no streams yet."""
+    return cast("RawConnection", cast("Any", secured).conn.read_writer.read_write_closer)
 
 
 def is_relayed(muxed: IMuxedConn) -> bool:
     """Whether a relay carries the connection."""
-    return bool(raw_connection(muxed).get_connection_type() == ConnectionType.RELAYED)
+    return through_relay(raw_connection(muxed))
+
+
+def through_relay(raw: RawConnection) -> bool:
+    """Whether a relay carries what lies beneath a connection."""
+    return bool(raw.get_connection_type() == ConnectionType.RELAYED)
 
 
 def path_of(muxed: IMuxedConn) -> Path | None:

@@ -1,14 +1,18 @@
 """How peers reach each other, as far as it needs sockets: the parts put together, the questions answered."""
 
+from ipaddress import ip_address
+
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
+from peer.swarm.libp2p_host.addresses import Address, parse
 from peer.swarm.libp2p_host.circuits import Circuits
 from peer.swarm.libp2p_host.dial_back import ATTEMPT, DialBacks
 from peer.swarm.libp2p_host.host import GuardedHost
 from peer.swarm.libp2p_host.limits import RelayLimits
+from peer.swarm.libp2p_host.paths import Path
 from peer.swarm.libp2p_host.punching import Puncher
 from peer.swarm.libp2p_host.relay import Relay
 from peer.swarm.libp2p_host.stream import Libp2pStream, Traffic
@@ -99,12 +103,28 @@ class Reach:
         finally:
             self.dial_backs.forget(nonce)
         assert isinstance(answer, DialledBack)  # noqa: S101 - what `hear` promises
+        where = _seen_at(answer.host, path, port)
         # It says that it reached us: then the nonce is here. We believe no word, only the nonce.
         claimed = "stranger" if answer.result == "reached" else answer.result
         return DialBack(
             prober=talk.peer_id,
-            address=f"/ip{6 if ':' in answer.host else 4}/{answer.host}/tcp/{port}",
+            address=str(where),
             result="reached" if arrived.is_set() else claimed,
             seen_port=answer.port if path.dialled else None,
             own_port=path.local.port if path.dialled else None,
         )
+
+
+def _seen_at(host: str, path: Path, port: int) -> Address:
+    """Return where a peer sees us, from its own word for it; nothing else of that word is told to others.
+
+    Raises:
+        TransportError: it is no address, or none of the family over which we are connected.
+    """
+    try:
+        seen = ip_address(parse(f"/{path.local.family}/{host}/tcp/{port}").host)
+    except ValueError as error:
+        raise TransportError(f"a peer sees us nowhere: {error}") from error
+    if seen.version == 6 and seen.ipv4_mapped is not None:
+        raise TransportError(f"a peer sees us at {seen}, which is of the other family")
+    return Address(path.local.family, str(seen), port)

@@ -22,7 +22,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from peer.swarm.libp2p_host.addresses import Address, Circuit, dialable, parse
-from peer.swarm.libp2p_host.inbound import BriefReader, Handshakes
+from peer.swarm.libp2p_host.inbound import BriefReader, Handshakes, trust
 from peer.swarm.libp2p_host.limits import ConnectionLimits
 from peer.swarm.libp2p_host.muxer import GuardedMuxers
 from peer.swarm.libp2p_host.paths import is_relayed, raw_connection
@@ -96,8 +96,9 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
         In stock 0.8.1 every noise connection is of type unknown, so that a relayed one may be preferred. Drop
         when a libp2p release knows.
         """
-        connection = await super().add_conn(muxed_conn, direction=direction)
         raw = raw_connection(muxed_conn)
+        trust(raw)
+        connection = await super().add_conn(muxed_conn, direction=direction)
         connection.set_transport_info(raw.get_transport_addresses(), raw.get_connection_type())
         if not is_relayed(muxed_conn):
             came, self._direct_came = self._direct_came, trio.Event()
@@ -223,7 +224,6 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
         try:
             with self._handshakes.one(read_write_closer):
                 muxed = await self.upgrade_inbound_raw_conn(raw, maddr)
-            raw.stream = read_write_closer
             await muxed.event_closed.wait()
         except Exception:  # noqa: BLE001, S110 - a stranger's connection failed; stock code does not tell either
             pass

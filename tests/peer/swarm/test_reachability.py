@@ -1,11 +1,22 @@
 """Peers behind routers in the simulated swarm: they know it, use relays, and train with whom they can."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 
 from peer.simulate.flock import Flock
-from peer.swarm.reachability import ASKED, SETTLED, Reachability
+from peer.swarm.reachability import (
+    ASKED,
+    DECLINED,
+    LOOK,
+    RELAYS_ASKED,
+    SETTLED,
+    UNSETTLED,
+    Reachability,
+)
 from peer.swarm.swarm import Ladder
+from peer.swarm.transport import Contact, DialBack, TransportError
 from protocol.manifest import Manifest
 
 pytestmark = pytest.mark.anyio
@@ -135,6 +146,75 @@ async def test_asking_is_rare_however_many_peers_there_are(tmp_path):
     await _run(flock, 60)
     for bird in flock.birds:
         assert ASKED <= bird.swarm.statistics().reach.asked <= 3 * ASKED
+
+
+async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked_at_once(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    first = flock.hatch()
+    for _ in range(5):
+        flock.hatch(through=(first,))
+    hidden = _hidden(flock, through=(first,))
+    asked = []
+
+    async def decline(relay):
+        asked.append((relay.peer_id, trio.current_time()))
+        raise TransportError("full")
+
+    hidden.transport.reserve = decline
+    await _run(flock, 0.9 * DECLINED)
+    assert len({relay for relay, _ in asked}) == 6, "in the end all are asked"
+    assert len(asked) == 6, "each of them once"
+    for _, at in asked:
+        assert sum(at <= other < at + LOOK for _, other in asked) <= RELAYS_ASKED
+
+
+async def test_a_reservation_stands_until_it_ends_though_it_is_not_renewed(tmp_path):
+    flock = Flock(tmp_path, _manifest)
+    public = flock.hatch()
+    hidden = _hidden(flock, through=(public,))
+    reserve, granted, counts = hidden.transport.reserve, trio.Event(), []
+
+    async def grant_one(relay):
+        if granted.is_set():
+            raise TransportError("full")
+        granted.set()
+        return replace(await reserve(relay), seconds=60.0)
+
+    async def look():
+        await granted.wait()
+        for seconds in (50.0, 20.0):
+            await trio.sleep(seconds)
+            counts.append(len(hidden.swarm.statistics().reach.circuits))
+
+    hidden.transport.reserve = grant_one
+    await _run(flock, 120, look)
+    assert counts == [1, 0]
+
+
+async def test_a_new_address_is_noticed_and_asked_about_at_once(tmp_path):
+    bird = Flock(tmp_path, _manifest).hatch()
+    transport, view = bird.transport, bird.swarm.view
+    names = [f"peer {index}" for index in range(3 * ASKED)]
+    transport.connected, transport.relayed = lambda: names, lambda _: False
+    view.live = lambda: [Contact(name, ()) for name in names]
+    asked, moved_at = [], SETTLED + 30.0
+
+    async def dial_back(peer_id, port):
+        asked.append(trio.current_time())
+        host = "11.0.0.7" if trio.current_time() < moved_at else "11.0.0.8"
+        return DialBack(peer_id, f"/ip4/{host}/tcp/{port}", "silent", port, port)
+
+    transport.ask_dial_back = dial_back
+    reach = Reachability(transport, view, volunteers=True, mapper=None, on_change=lambda _: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reach.run)
+        await trio.sleep(moved_at)
+        assert reach.statistics().verdict.outside == ("11.0.0.7",)
+        assert len(asked) == 2 * ASKED
+        await trio.sleep_until(2 * SETTLED + 2 * UNSETTLED)
+        assert reach.statistics().verdict.outside == ("11.0.0.8",), "though most have not been asked again"
+        assert len(asked) == 4 * ASKED, "another round did not wait"
+        nursery.cancel_scope.cancel()
 
 
 class _Router:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.swarm.standing import MOST_PROBERS, MOST_TRIED, Nat, Standing, Verdict
+from peer.swarm.standing import LASTING, MOST_PROBERS, MOST_TRIED, Nat, Standing, Verdict
 from peer.swarm.transport import DialBack
 
 INSIDE = "/ip4/192.168.1.5/tcp/4001"
@@ -117,6 +117,63 @@ def test_one_liar_among_three_changes_nothing():
     assert standing.verdict().outside == ("11.0.0.7",)
     assert not standing.verdict().reachable
     assert elsewhere not in standing.announced()
+
+
+STRANGERS = "/ip4/12.9.9.9/tcp/4001"
+
+
+def test_one_peer_alone_is_believed_until_somebody_says_otherwise():
+    standing = _standing(_told(STRANGERS, "reached", "liar"))
+    assert STRANGERS in standing.announced(), "in a swarm of two there is nobody else to ask"
+    standing.note(_told(OUTSIDE, "silent", "honest"))
+    assert STRANGERS not in standing.announced()
+    assert not standing.verdict().reachable
+
+
+def test_two_peers_that_reached_it_are_enough_whatever_a_third_says():
+    reached = [_told(OUTSIDE, "reached", name) for name in ("one", "two")]
+    standing = _standing(*reached, _told(STRANGERS, "reached", "liar"))
+    assert OUTSIDE in standing.announced()
+    assert STRANGERS not in standing.announced()
+
+
+def test_an_address_of_this_machine_needs_one_peer_only():
+    six = "/ip6/2a00::7/tcp/4001"
+    standing = _standing(_told(six, "reached"), _told("/ip6/2600::1/tcp/1", "silent", "two"), own=(six,))
+    assert six in standing.verdict().proved
+
+
+def test_what_was_found_long_ago_counts_no_more_once_there_is_newer_word():
+    standing = _standing(_told(OUTSIDE, "reached"))
+    standing.note(_told(OUTSIDE, "silent", "two"), LASTING)
+    assert standing.probers == 2
+    standing.note(_told(OUTSIDE, "silent", "two"), LASTING + 1)
+    assert standing.probers == 1
+    assert not standing.verdict().reachable
+
+
+def test_a_new_address_is_announced_and_the_old_one_no_more_once_two_agree():
+    standing = _standing()
+    for index in range(MOST_PROBERS):
+        assert not standing.note(_told(OUTSIDE, "reached", str(index)), index)
+    moved = "/ip4/11.0.0.8/tcp/4001"
+    assert standing.note(_told(moved, "reached", "0"), 100.0), "somebody sees us elsewhere"
+    assert not standing.note(_told(moved, "reached", "0"), 110.0), "as before"
+    assert standing.announced() == [OUTSIDE]
+    standing.note(_told(moved, "reached", "1"), 120.0)
+    assert standing.verdict().outside == ("11.0.0.8",)
+    assert standing.announced() == [moved]
+    assert standing.probers == 2
+
+
+def test_the_other_family_and_newer_words_outlive_a_new_address():
+    six = "/ip6/2a00::7/tcp/4001"
+    standing = _standing(_told(six, "reached", "six"), own=(six,))
+    for name in ("one", "two"):
+        standing.note(_told(STRANGERS, "reached", name), 10.0)
+    standing.note(_told(OUTSIDE, "silent", "three"), 11.0)
+    standing.note(_told(STRANGERS, "reached", "one"), 12.0)
+    assert standing.probers == 4
 
 
 def test_the_last_word_of_each_counts():

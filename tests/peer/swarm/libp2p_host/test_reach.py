@@ -3,17 +3,38 @@
 import secrets
 from contextlib import suppress
 
+import msgspec
 import pytest
 import trio
+from libp2p.custom_types import TProtocol
+from libp2p.protocol_muxer.multiselect_client import MultiselectClient
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
-from peer.swarm.libp2p_host import RelayLimits
+from peer.swarm.libp2p_host import ConnectionLimits, RelayLimits
+from peer.swarm.libp2p_host.circuits import _carried
 from peer.swarm.libp2p_host.dial_back import PER_HOST
 from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.transport import Contact, TransportError
 from protocol.codec import encode
 from protocol.frames import frame
-from protocol.reach_calls import MAX_REACH, REACH_PROTOCOL, AskCircuit, Connected, Incoming, PunchNow
-from tests.peer.swarm.libp2p_host.support import ask, assert_serves, contact_of, ours, port_of, until
+from protocol.reach_calls import (
+    DIAL_BACK_PROTOCOL,
+    MAX_REACH,
+    REACH_PROTOCOL,
+    AskCircuit,
+    Connected,
+    Incoming,
+    PunchNow,
+)
+from tests.peer.swarm.libp2p_host.support import (
+    MULTISTREAM,
+    ask,
+    assert_serves,
+    contact_of,
+    ours,
+    port_of,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +86,42 @@ async def test_a_lie_about_having_reached_us_is_not_believed(monkeypatch):
         monkeypatch.setattr(two._reach.dial_backs, "_bring", lie)
         await one.dial(two.addresses[0])
         assert (await one.ask_dial_back(two.peer_id, port_of(one))).result == "stranger"
+
+
+@pytest.mark.parametrize(
+    "host", ["2600::dead", "2600::1%x", "::ffff:9.9.9.9", "9.9.9.9/tcp/1", "example", "127.0.0.1%x", "127.1"]
+)
+async def test_where_we_are_is_told_as_an_address_of_the_family_that_we_use_or_not_at_all(host, monkeypatch):
+    async with ours(1) as one, ours(2) as two:
+        serve = two._reach.dial_backs.serve
+
+        async def lie(*question):
+            return msgspec.structs.replace(await serve(*question), host=host)
+
+        monkeypatch.setattr(two._reach.dial_backs, "serve", lie)
+        await one.dial(two.addresses[0])
+        with pytest.raises(TransportError, match="sees us"):
+            await one.ask_dial_back(two.peer_id, port_of(one))
+
+
+async def test_a_nonce_that_comes_through_a_relay_proves_nothing():
+    async with ours(1) as relay, ours(2) as hidden, ours(3) as prober:
+        relay.offer_relay(willing=True)
+        contact = await _reserved(hidden, relay)
+        await prober.dial(relay.addresses[0])
+        nonce, arrived = hidden._reach.dial_backs.expect(libp2p_id(prober.peer_id))
+        talk = await prober._reach._talks.open(libp2p_id(relay.peer_id))
+        await talk.send(AskCircuit(peer_id=contact.peer_id))
+        await talk.hear(Connected)
+        raw = _carried(talk.stream, relay.peer_id, initiator=True)
+        upgrade = prober._host.swarm.upgrader.upgrade_security
+        secured = await upgrade(raw, is_initiator=True, peer_id=libp2p_id(hidden.peer_id))
+        protocols, carried = [TProtocol(DIAL_BACK_PROTOCOL)], MultiselectCommunicator(secured)
+        await MultiselectClient().select_one_of(protocols, carried, 5)
+        await secured.write(nonce)
+        with trio.fail_after(10), suppress(Exception):
+            assert await secured.read(1) == b""
+        assert not arrived.is_set()
 
 
 async def test_a_nonce_counts_from_who_was_asked_only():
@@ -281,6 +338,43 @@ async def test_a_relay_that_brings_another_than_it_says_brings_nobody():
             await ask(seeker, contact)
         assert seeker.peer_id not in hidden.connected()
         await assert_serves(hidden)
+
+
+ENDLESS = MULTISTREAM + b"\x80\x80\x80\x80\x08" + bytes(100_000)
+"""A protocol's name of 2 GB."""
+PATIENT = ConnectionLimits(handshake=60, dial=60)
+FAST = RelayLimits(rate=1e9)
+
+
+async def test_a_handshake_without_end_that_comes_through_a_relay_is_cut_short():
+    async with ours(1, relay=FAST) as relay, ours(2, limits=PATIENT) as hidden, ours(3) as seeker:
+        relay.offer_relay(willing=True)
+        await _reserved(hidden, relay)
+        await seeker.dial(relay.addresses[0])
+        talk = await seeker._reach._talks.open(libp2p_id(relay.peer_id))
+        await talk.send(AskCircuit(peer_id=hidden.peer_id))
+        await talk.hear(Connected)
+        with trio.fail_after(20), suppress(TransportError):
+            await talk.stream.send_all(ENDLESS)
+            while await talk.stream.receive_some(65536):
+                pass
+        await until(lambda: not hidden._reach.circuits._accepted)
+        await assert_serves(hidden)
+
+
+async def test_a_handshake_without_end_of_whom_we_reach_through_a_relay_is_cut_short():
+    async with ours(1, relay=FAST) as relay, ours(2) as hidden, ours(3, limits=PATIENT) as seeker:
+        relay.offer_relay(willing=True)
+        contact = await _reserved(hidden, relay)
+
+        async def ramble(talk, _):
+            await talk.send(Connected())
+            await talk.stream.send_all(ENDLESS)
+            await trio.sleep_forever()
+
+        hidden._reach.circuits.accept = ramble
+        with trio.fail_after(20), pytest.raises(TransportError):
+            await seeker.open_stream(contact, "/test/echo/1")
 
 
 async def test_a_target_that_does_not_answer_is_declined():
