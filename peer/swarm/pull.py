@@ -17,8 +17,8 @@ from peer.swarm.transport import Contact, Transport, TransportError
 from protocol.errors import ProtocolError
 from protocol.messages import Got, ObjectRef, Piece, Pull
 
-MOST_AHEAD = 8
-"""Chunks that are asked for before the first of them has come: 4 MiB fill a link of 40 MB/s at 100 ms."""
+MOST_AHEAD = 12
+"""Chunks that are asked for before the first of them has come: 6 MiB fill a link of 60 MB/s at 100 ms."""
 
 QUICK, SLOW = 1.0, 2.0
 """Seconds from asking to having a chunk: under the one, more are asked for ahead; above the other, fewer.

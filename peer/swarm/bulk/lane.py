@@ -19,7 +19,7 @@ from protocol.messages import Got, Piece, Pull, Refused
 IDLE = 60.0
 """Seconds without use after which a lane is closed."""
 
-MOST_WAITING = 16
+MOST_WAITING = 24
 """Pulls of the other side that may wait for their answer; of ours, of all objects, `pull.MOST_AHEAD` do."""
 
 AT_FIRST = 2
