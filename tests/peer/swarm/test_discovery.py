@@ -6,22 +6,10 @@ import trio
 from peer.simulate.flock import Flock
 from peer.swarm.discovery import LONGEST_RETRY, PUBLISH_EVERY
 from peer.swarm.transport import Contact, TransportError
-from protocol.manifest import Manifest
+from tests.peer.swarm.flying import fly
+from tests.peer.swarm.newcomers import small
 
 pytestmark = pytest.mark.anyio
-
-
-def _manifest(founder):
-    return Manifest(founder=founder, codecs=("fp32",))
-
-
-async def _run(flock, seconds, *also):
-    with trio.move_on_after(seconds):
-        async with trio.open_nursery() as nursery:
-            for bird in flock.birds:
-                nursery.start_soon(bird.fly)
-            for one in also:
-                nursery.start_soon(one)
 
 
 async def _nobody(count):
@@ -29,7 +17,7 @@ async def _nobody(count):
 
 
 async def test_a_bootstrap_that_comes_back_after_an_hour_is_found(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder = flock.hatch()
     lonely = flock.hatch(through=(founder,))
     flock.network.unplug(founder.identity.peer_id)
@@ -40,27 +28,27 @@ async def test_a_bootstrap_that_comes_back_after_an_hour_is_found(tmp_path):
         assert lonely.swarm.statistics().discovery.bootstrap_attempts < 200, "it backs off"
         flock.network.plug_in(founder.identity.peer_id)
 
-    await _run(flock, 3600 + 3 * LONGEST_RETRY, come_back)
+    await fly(flock, 3600 + 3 * LONGEST_RETRY, come_back)
     assert lonely.swarm.view.live()
 
 
 async def test_two_parts_that_do_not_know_each_other_meet_through_the_table(tmp_path):
     """Both parts are in the run's DHT, but no bootstrap or record leads from one to the other."""
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one, other = flock.hatch(), flock.hatch()
     flock.hatch(through=(one,))
     flock.hatch(through=(other,))
-    await _run(flock, 300)
+    await fly(flock, 300)
     assert all(len(bird.swarm.view.live()) == 3 for bird in flock.birds)
 
 
 async def test_our_record_is_published_and_can_be_looked_up(tmp_path):
     from peer.swarm.stored import open_stored
 
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one = flock.hatch()
     other = flock.hatch(through=(one,))
-    await _run(flock, 200)
+    await fly(flock, 200)
     value = await other.transport.look_up(one.identity.peer_id)
     assert open_stored(value, flock.run_id).peer_id == one.identity.peer_id
     assert one.swarm.statistics().discovery.published >= 1
@@ -68,7 +56,7 @@ async def test_our_record_is_published_and_can_be_looked_up(tmp_path):
 
 async def test_a_partition_heals_though_each_side_is_content_with_itself(tmp_path):
     """The DHT has parted with the swarm: only the bootstrap's address leads across."""
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder = flock.hatch()
     others = [flock.hatch(through=(founder,)) for _ in range(2)]
     partner = flock.hatch(through=(founder,))
@@ -85,12 +73,12 @@ async def test_a_partition_heals_though_each_side_is_content_with_itself(tmp_pat
         flock.network.plug_in(founder.identity.peer_id)
         flock.network.plug_in(partner.identity.peer_id)
 
-    await _run(flock, 60 + 180 + 300, part)
+    await fly(flock, 60 + 180 + 300, part)
     assert all(len(bird.swarm.view.live()) == 3 for bird in flock.birds)
 
 
 async def test_a_table_that_fails_to_be_joined_or_to_take_our_record_is_tried_again_soon(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one = flock.hatch()
     flock.hatch(through=(one,))
     publish, tries = one.transport.publish, []
@@ -105,13 +93,13 @@ async def test_a_table_that_fails_to_be_joined_or_to_take_our_record_is_tried_ag
         await publish(value)
 
     one.transport.join_table, one.transport.publish = no_walk, fail_once
-    await _run(flock, PUBLISH_EVERY / 5)
+    await fly(flock, PUBLISH_EVERY / 5)
     assert len(tries) == 2
     assert one.swarm.statistics().discovery.published == 1
 
 
 async def test_a_peer_drawn_without_addresses_is_reached_by_its_published_record(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one, other = flock.hatch(), flock.hatch()
     # Somebody else each, as who is alone publishes nothing.
     flock.hatch(through=(one,))
@@ -129,5 +117,5 @@ async def test_a_peer_drawn_without_addresses_is_reached_by_its_published_record
     one.transport.random_peers, one.transport.open_stream = draw_bare, open_addressed
     for bird in flock.birds[1:]:
         bird.transport.random_peers = _nobody
-    await _run(flock, 300)
+    await fly(flock, 300)
     assert other.identity.peer_id in {contact.peer_id for contact in one.swarm.view.live()}

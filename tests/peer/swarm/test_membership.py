@@ -8,28 +8,16 @@ from peer.swarm.calls import ask
 from peer.swarm.membership import HEARTBEAT
 from peer.swarm.transport import TransportError
 from protocol.errors import ProtocolError
-from protocol.manifest import Manifest
 from protocol.messages import AskPeers, PeersAre
 from protocol.records import PeerRecord, open_record, sign_record
+from tests.peer.swarm.flying import fly
+from tests.peer.swarm.newcomers import small
 
 pytestmark = pytest.mark.anyio
 
 
-def _manifest(founder):
-    return Manifest(founder=founder, codecs=("fp32",))
-
-
-async def _run(flock, seconds, *also):
-    with trio.move_on_after(seconds):
-        async with trio.open_nursery() as nursery:
-            for bird in flock.birds:
-                nursery.start_soon(bird.fly)
-            for one in also:
-                nursery.start_soon(one)
-
-
 async def test_our_record_says_what_is_true_and_its_number_grows(tmp_path):
-    bird = Flock(tmp_path, _manifest).hatch()
+    bird = Flock(tmp_path, small).hatch()
     bird.swarm.membership.shard = 7
     first = open_record(bird.swarm.membership.record(), bird.swarm.view._run_id)
     await bird.swarm.leave()
@@ -41,16 +29,16 @@ async def test_our_record_says_what_is_true_and_its_number_grows(tmp_path):
 
 
 async def test_everybody_meets_everybody_through_one_bootstrap(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder = flock.hatch()
     for _ in range(7):
         flock.hatch(through=(founder,))
-    await _run(flock, 3 * HEARTBEAT)
+    await fly(flock, 3 * HEARTBEAT)
     assert all(len(bird.swarm.view.live()) == 7 for bird in flock.birds)
 
 
 async def test_a_peer_that_introduces_itself_as_another_is_turned_away(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder, liar, victim = flock.hatch(), flock.hatch(), flock.hatch()
 
     async def lie():
@@ -64,12 +52,12 @@ async def test_a_peer_that_introduces_itself_as_another_is_turned_away(tmp_path)
         with pytest.raises((TransportError, ProtocolError)):
             await ask(liar.transport, target, flock.run_id, AskPeers(mine=stolen), PeersAre)
 
-    await _run(flock, 5, lie)
+    await fly(flock, 5, lie)
     assert founder.transport.statistics().handler_failures == 1
 
 
 async def test_a_vanished_peer_is_dropped_after_three_missed_rounds_and_noticed_when_it_returns(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder = flock.hatch()
     other = flock.hatch(through=(founder,))
 
@@ -83,12 +71,12 @@ async def test_a_vanished_peer_is_dropped_after_three_missed_rounds_and_noticed_
         await trio.sleep(8 * HEARTBEAT)
         assert founder.swarm.view.live()
 
-    await _run(flock, 30 * HEARTBEAT, vanish)
+    await fly(flock, 30 * HEARTBEAT, vanish)
     assert (other.identity.peer_id, "silent") in founder.record.changes
 
 
 async def test_records_of_another_run_or_signer_in_an_answer_spoil_only_themselves(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     founder, guest, third = flock.hatch(), flock.hatch(), flock.hatch()
 
     async def serve(caller, call):
@@ -106,5 +94,5 @@ async def test_records_of_another_run_or_signer_in_an_answer_spoil_only_themselv
 
         assert await guest.swarm.membership.greet(Contact(founder.identity.peer_id, ()))
 
-    await _run(flock, 1, greet)
+    await fly(flock, 1, greet)
     assert guest.swarm.view.contact(third.identity.peer_id) is not None

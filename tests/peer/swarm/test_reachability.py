@@ -17,22 +17,10 @@ from peer.swarm.reachability import (
 )
 from peer.swarm.swarm import Ladder
 from peer.swarm.transport import Contact, DialBack, TransportError
-from protocol.manifest import Manifest
+from tests.peer.swarm.flying import fly
+from tests.peer.swarm.newcomers import small
 
 pytestmark = pytest.mark.anyio
-
-
-def _manifest(founder):
-    return Manifest(founder=founder, codecs=("fp32",))
-
-
-async def _run(flock, seconds, *also):
-    with trio.move_on_after(seconds):
-        async with trio.open_nursery() as nursery:
-            for bird in flock.birds:
-                nursery.start_soon(bird.fly)
-            for one in also:
-                nursery.start_soon(one)
 
 
 def _hidden(flock, **options):
@@ -46,10 +34,10 @@ def _partners(bird):
 
 
 async def test_who_can_be_dialled_learns_it_and_offers_to_be_a_relay(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one = flock.hatch()
     two = flock.hatch(through=(one,))
-    await _run(flock, 60)
+    await fly(flock, 60)
     for bird, other in ((one, two), (two, one)):
         reach = bird.swarm.statistics().reach
         assert reach.verdict.reachable
@@ -59,10 +47,10 @@ async def test_who_can_be_dialled_learns_it_and_offers_to_be_a_relay(tmp_path):
 
 
 async def test_a_peer_may_decline_to_be_a_relay(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     one = flock.hatch(ladder=Ladder(volunteers=False))
     two = _hidden(flock, through=(one,))
-    await _run(flock, 60)
+    await fly(flock, 60)
     assert one.swarm.statistics().reach.verdict.reachable
     assert not one.transport.willing
     assert two.swarm.view.relays() == []
@@ -70,7 +58,7 @@ async def test_a_peer_may_decline_to_be_a_relay(tmp_path):
 
 
 async def test_hidden_peers_train_with_whom_they_dial_and_with_each_other_through_a_relay(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     public = flock.hatch(outer_steps=40)
     hidden = [_hidden(flock, through=(public,), outer_steps=40) for _ in range(2)]
 
@@ -79,7 +67,7 @@ async def test_hidden_peers_train_with_whom_they_dial_and_with_each_other_throug
         for bird in hidden:
             bird.swarm.view.busy(public.identity.peer_id, 15.0)
 
-    await _run(flock, 60, keep_the_public_one_out_for_a_while)
+    await fly(flock, 60, keep_the_public_one_out_for_a_while)
     for bird in hidden:
         reach = bird.swarm.statistics().reach
         assert reach.verdict.reachable is False
@@ -92,17 +80,17 @@ async def test_hidden_peers_train_with_whom_they_dial_and_with_each_other_throug
 
 
 async def test_hidden_peers_without_a_relay_train_with_the_one_that_they_dial(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     public = flock.hatch(ladder=Ladder(volunteers=False))
     hidden = [_hidden(flock, through=(public,)) for _ in range(2)]
-    await _run(flock, 120)
+    await fly(flock, 120)
     for bird in hidden:
         assert _partners(bird) == {public.identity.peer_id}
         assert [contact.peer_id for contact in bird.swarm.view.live()] == [public.identity.peer_id]
 
 
 async def test_another_relay_is_found_when_one_goes(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     relays = [flock.hatch()]
     relays += [flock.hatch(through=(relays[0],)) for _ in range(3)]
     hidden = _hidden(flock, through=(relays[0],))
@@ -118,11 +106,11 @@ async def test_another_relay_is_found_when_one_goes(tmp_path):
         assert len(now) == 2
         assert not any(lost.identity.peer_id in circuit for circuit in now)
 
-    await _run(flock, 130, lose_one)
+    await fly(flock, 130, lose_one)
 
 
 async def test_a_router_that_begins_to_lead_to_us_is_noticed_and_the_relay_let_go(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     public = flock.hatch()
     bird = _hidden(flock, through=(public,))
 
@@ -131,7 +119,7 @@ async def test_a_router_that_begins_to_lead_to_us_is_noticed_and_the_relay_let_g
         assert bird.swarm.statistics().reach.circuits
         flock.network.hidden.clear()
 
-    await _run(flock, 60 + 2 * SETTLED, open_the_router)
+    await fly(flock, 60 + 2 * SETTLED, open_the_router)
     reach = bird.swarm.statistics().reach
     assert reach.verdict.reachable
     assert not reach.circuits
@@ -139,17 +127,17 @@ async def test_a_router_that_begins_to_lead_to_us_is_noticed_and_the_relay_let_g
 
 
 async def test_asking_is_rare_however_many_peers_there_are(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     first = flock.hatch()
     for _ in range(4):
         flock.hatch(through=(first,))
-    await _run(flock, 60)
+    await fly(flock, 60)
     for bird in flock.birds:
         assert ASKED <= bird.swarm.statistics().reach.asked <= 3 * ASKED
 
 
 async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked_at_once(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     first = flock.hatch()
     for _ in range(5):
         flock.hatch(through=(first,))
@@ -161,7 +149,7 @@ async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked
         raise TransportError("full")
 
     hidden.transport.reserve = decline
-    await _run(flock, 0.9 * DECLINED)
+    await fly(flock, 0.9 * DECLINED)
     assert len({relay for relay, _ in asked}) == 6, "in the end all are asked"
     assert len(asked) == 6, "each of them once"
     for _, at in asked:
@@ -169,7 +157,7 @@ async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked
 
 
 async def test_a_reservation_stands_until_it_ends_though_it_is_not_renewed(tmp_path):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     public = flock.hatch()
     hidden = _hidden(flock, through=(public,))
     reserve, granted, counts = hidden.transport.reserve, trio.Event(), []
@@ -187,12 +175,12 @@ async def test_a_reservation_stands_until_it_ends_though_it_is_not_renewed(tmp_p
             counts.append(len(hidden.swarm.statistics().reach.circuits))
 
     hidden.transport.reserve = grant_one
-    await _run(flock, 120, look)
+    await fly(flock, 120, look)
     assert counts == [1, 0]
 
 
 async def test_a_new_address_is_noticed_and_asked_about_at_once(tmp_path):
-    bird = Flock(tmp_path, _manifest).hatch()
+    bird = Flock(tmp_path, small).hatch()
     transport, view = bird.transport, bird.swarm.view
     names = [f"peer {index}" for index in range(3 * ASKED)]
     transport.connected, transport.relayed = lambda: names, lambda _: False
@@ -234,7 +222,7 @@ class _Router:
 
 
 async def test_what_the_router_maps_is_announced_renewed_and_taken_back(tmp_path, monkeypatch):
-    flock = Flock(tmp_path, _manifest)
+    flock = Flock(tmp_path, small)
     bird = flock.hatch()
     monkeypatch.setattr(type(bird.transport), "candidates", ("/ip4/192.168.1.5/tcp/4001",))
     router = _Router("/ip4/11.0.0.7/tcp/4001")
