@@ -95,13 +95,6 @@ class ChunkHasher:
         self._hash, self._open = hashlib.sha256(), 0
 
 
-def hash_chunks(data: bytes) -> bytes:
-    """Return the hashes of all chunks of a state that is in memory."""
-    hasher = ChunkHasher(len(data))
-    hasher.update(data)
-    return hasher.hashes()
-
-
 def sign_index(index: StateIndex, signer: Identity) -> SignedIndex:
     """Sign an index of the signer's own."""
     data = encode(index)

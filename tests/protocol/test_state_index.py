@@ -19,10 +19,10 @@ from protocol.state_index import (
     chunk_count,
     chunk_length,
     chunk_range,
-    hash_chunks,
     open_index,
     sign_index,
 )
+from tests.states import hash_chunks
 
 DONOR, RUN = Identity(bytes(32)), bytes(32)
 SIZE = SMALLEST_CHUNK + 8

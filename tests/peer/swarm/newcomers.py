@@ -7,8 +7,9 @@ import trio
 from peer.swarm.assembly import Assembly
 from peer.swarm.newcomer import Newcomer
 from protocol.manifest import Manifest
-from protocol.state_index import chunk_range, hash_chunks
+from protocol.state_index import chunk_range
 from protocol.trainer import Captured, State
+from tests.states import hash_chunks
 
 
 def small(founder):

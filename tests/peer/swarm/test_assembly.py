@@ -5,8 +5,9 @@ import pytest
 from peer.swarm.assembly import Assembly, Source
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
-from protocol.state_index import SMALLEST_CHUNK, StateIndex, hash_chunks, sign_index
+from protocol.state_index import SMALLEST_CHUNK, StateIndex, sign_index
 from tests.peer.swarm.newcomers import content
+from tests.states import hash_chunks
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,9 @@ from peer.swarm.view import View
 from protocol.identity import Identity
 from protocol.messages import AskState, Full, Refused, StateIs
 from protocol.records import PeerRecord, sign_record
-from protocol.state_index import hash_chunks, open_index
+from protocol.state_index import open_index
 from protocol.trainer import Captured, State
+from tests.states import hash_chunks
 
 pytestmark = pytest.mark.anyio
 

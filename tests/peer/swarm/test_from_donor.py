@@ -9,7 +9,8 @@ from peer.swarm.objects import CHUNK
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.messages import Piece
-from protocol.state_index import StateIndex, hash_chunks, sign_index
+from protocol.state_index import StateIndex, sign_index
+from tests.states import hash_chunks
 
 RUN = bytes(32)
 DONOR = Identity(bytes([1]) * 32)

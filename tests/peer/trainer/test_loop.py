@@ -11,7 +11,6 @@ from peer.trainer import checkpoint, loop, spool
 from peer.trainer.link import Link
 from peer.trainer.loop import Checkpoints, Loop
 from protocol.manifest import Manifest
-from protocol.state_index import hash_chunks
 from protocol.trainer import (
     Capture,
     Captured,
@@ -31,6 +30,7 @@ from protocol.trainer import (
 )
 from tests.peer.trainer.daemon import Daemon
 from tests.peer.trainer.tiny import manifest, replica, run_id, train
+from tests.states import hash_chunks
 
 
 class Trainer:
