@@ -30,6 +30,7 @@ FORBIDDEN = {
     "peer/daemon": {"torch", "libp2p", "multiaddr", "peer.cli", "peer.local", "peer.outer", "peer.codec"},
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
     "peer/explain": {"protocol", "peer", *ALL},
+    "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
@@ -88,7 +89,8 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
     for module, absent in [
         ("peer.daemon.supervisor", ("torch", "numpy")),
         ("peer.trainer.__main__", ("trio", "libp2p")),
-        ("peer.cli.main", ("torch", "libp2p")),
+        ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
+        ("peer.plan.choose", ("torch", "trio", "libp2p")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(
