@@ -1,23 +1,23 @@
 """The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from peer.errors import HomeError
-from peer.trainer import checkpoint, spool
+from peer.trainer import checkpoint
+from peer.trainer.beside import Beside
+from peer.trainer.capture import Snapshot, capture
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
-from peer.trainer.replica import Replica
+from peer.trainer.replica import Boundary, Replica
 from peer.trainer.sharing import Question, Sharing
 from protocol.fragments import Fragment
 from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
-    Captured,
     Checkpointed,
     CheckpointFailed,
     Finish,
@@ -25,7 +25,6 @@ from protocol.trainer import (
     Keep,
     NoMix,
     Progress,
-    State,
     ToTrainer,
 )
 
@@ -105,6 +104,8 @@ class Loop:
         self._spool = spool_folder
         self._stop_at = stop_at
         self._sharing = Sharing(replica, spool_folder, manifest.codecs)
+        self._turns = self._sharing.turns
+        self._beside = Beside()
         self._meter = Meter(replica.theta.device)
         self._stopping = False
 
@@ -115,16 +116,29 @@ class Loop:
             HomeError: the disk refused the last checkpoint.
             TrainerError: the weights are not finite.
         """
+        with self._turns.training():
+            try:
+                self._train()
+                self._wait_for_mixes()
+            finally:
+                with self._turns.given():
+                    self._beside.close()
+            self._end()
+
+    def _train(self) -> None:
         while not self._stopping and not self._reached_stop():
             self._meter.count(self._replica.take_inner_step())
             # Before the boundary, which closes a share that nobody has said to keep.
             while (message := self._link.poll()) is not None:
                 self._answer(message)
+            self._turns.give()
+            self._beside.check()
             if (fragment := self._replica.due) is not None:
                 self._cross_boundary(fragment)
             if self._meter.due:
                 self._report()
-        self._wait_for_mixes()
+
+    def _end(self) -> None:
         for fragment in self._replica.fragments:
             self._replica.settle(fragment)
         self._report()
@@ -136,9 +150,12 @@ class Loop:
         return self._stop_at is not None and self._replica.counters.inner_step >= self._stop_at
 
     def _cross_boundary(self, fragment: Fragment) -> None:
+        if self._replica.outer is not None:
+            # A share that is not written yet holds a copy of the weights: there is never more than one.
+            self._catch_up()
         boundary = self._replica.take_outer_step(fragment)
         if boundary is not None:
-            self._link.send(self._sharing.publish(boundary))
+            self._beside.submit(partial(self._publish, boundary))
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
@@ -146,40 +163,37 @@ class Loop:
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
+        self._catch_up()
         while self._sharing.waiting and not self._stopping:
             self._answer(self._link.wait())
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Wait until everything beside training is done."""
+        with self._turns.given():
+            self._beside.finish()
 
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):
-            for answer in self._sharing.answer(message):
-                self._link.send(answer)
+            self._beside.submit(partial(self._reply, message))
         elif isinstance(message, NoMix):
-            self._sharing.drop(message.share)
+            self._beside.submit(partial(self._sharing.drop, message.share))
         elif isinstance(message, Keep):
-            self._sharing.keep(message.share)
+            self._beside.submit(partial(self._sharing.keep, message.share))
         elif isinstance(message, Capture):
-            self._link.send(self._capture())
+            self._beside.submit(partial(self._give, capture(self._replica)))
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 
-    def _capture(self) -> Captured:
-        """Write φ and m, with the progress that φ stands for: that of the last boundary of any fragment.
+    def _publish(self, boundary: Boundary) -> None:
+        self._link.send(self._sharing.publish(boundary))
 
-        The other fragments of φ are as old as their own last boundaries: up to H inner steps older.
-        """
-        replica, now = self._replica, self._replica.counters
-        phi = replica.theta if replica.outer is None else replica.outer.phi
-        momentum = torch.zeros_like(phi) if replica.outer is None else replica.outer.momentum
-        since = 0 if replica.outer is None else min(map(replica.steps_since, replica.fragments))
-        target = spool.fresh(self._spool, "state")
-        size, hashes = spool.write_state(target, (phi, momentum))
-        state = State(
-            file=target.name,
-            inner_step=now.inner_step - since,
-            outer_step=now.outer_step,
-            tokens=now.tokens - since * replica.batch * self._manifest.model.context,
-        )
-        return Captured(state=state, size=size, hashes=hashes)
+    def _reply(self, question: Question) -> None:
+        for answer in self._sharing.answer(question):
+            self._link.send(answer)
+
+    def _give(self, snapshot: Snapshot) -> None:
+        self._link.send(snapshot.write(self._spool))
 
     def _report(self) -> None:
         reading = self._meter.read()
@@ -188,14 +202,13 @@ class Loop:
         now, manifest = self._replica.counters, self._manifest
         every = manifest.outer.every
         to_boundary = min(every - self._replica.steps_since(part) for part in self._replica.fragments)
-        tokens_per_step = self._replica.batch * manifest.model.context
         self._link.send(
             Progress(
                 inner_step=now.inner_step,
                 outer_step=now.outer_step,
                 tokens=now.tokens,
                 loss=reading.loss,
-                tokens_per_second=tokens_per_step / reading.seconds_per_step,
+                tokens_per_second=self._replica.tokens_per_step / reading.seconds_per_step,
                 learning_rate=learning_rate(manifest.inner, now.inner_step - 1, now.own_steps - 1),
                 next_boundary=to_boundary * reading.seconds_per_step,
             )

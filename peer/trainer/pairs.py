@@ -77,15 +77,16 @@ class Pairs:
         apart = distance(share.values[0], values[0])
         weight = recode.weight(rule, share, theirs)
         correction = mix.correction(mine, values, weight)
-        shelf.settle(share)
-        mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
+        with shelf.turns.between_steps():
+            shelf.settle(share)
+            mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
+            mixed = shelf.close(theirs.share, share, apart.rms, apart.relative)
         standing = shelf.of(share)
         if shelf.per_receiver:
             # Partners are fresh from their boundary, or have mixed already and are half as far: bounds shrink
             # with the outer steps, not with each exchange.
             fresh = share.mixes_left == rule.mixes
             standing.bounds = recode.new_bounds(share, values, standing.bounds, DECAY if fresh else 1.0)
-        mixed = shelf.close(theirs.share, share, apart.rms, apart.relative)
         if theirs.share != standing.newest or share.mixes_left <= 1:
             return mixed, None
         mix.refresh(share.values, correction)

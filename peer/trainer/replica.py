@@ -79,6 +79,8 @@ class Boundary:
 
     Attributes:
         fragment: whose step it was.
+        inner_step: at the boundary.
+        outer_step: the number of this outer step.
         where: its place in the flat weights; None where it is the whole model.
         shared: what the rule shares with a partner; empty where a group mixes.
         before: slow weights and momentum before the step; None where pairs mix.
@@ -88,12 +90,27 @@ class Boundary:
     """
 
     fragment: Fragment
+    inner_step: int
+    outer_step: int
     where: Ranges | None
     shared: Shared
     before: OuterState | None
     theta: Tensor | None
     tokens: int
     standing: int
+
+
+@dataclass(slots=True)
+class LastStep:
+    """The last outer step of one fragment.
+
+    Attributes:
+        outer_step: its number; 0 before the first.
+        untouched: nothing was mixed since, so that the slow weights are those that the step made.
+    """
+
+    outer_step: int = 0
+    untouched: bool = True
 
 
 class Replica:
@@ -108,6 +125,7 @@ class Replica:
         outer: slow weights and outer momentum, flat fp32; None where the rule has no outer optimiser.
         residual: what lossy shares have left out so far, flat fp32; None without error feedback.
         counters: how far it has come.
+        last_steps: of each fragment, since this process began.
     """
 
     def __init__(
@@ -134,11 +152,17 @@ class Replica:
         self.outer = None if self.rule.optimiser == "none" else OuterState.create(self.theta)
         self.residual = torch.zeros_like(self.theta) if manifest.codecs[0] == FEEDBACK_CODEC else None
         self.counters = Counters()
+        self.last_steps = [LastStep() for _ in self.fragments]
         self._stepped_at = [0] * len(self.fragments)
         """Tokens at each fragment's last outer step."""
         self._unsettled: set[int] = set()
         self._came_at: int | None = None
         """The inner step at which it came from elsewhere; None where it has the run's first weights."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one inner step."""
+        return self.batch * self._manifest.model.context
 
     @property
     def due(self) -> Fragment | None:
@@ -188,8 +212,17 @@ class Replica:
         self._stepped_at[fragment.index] = now.tokens
         if self.rule.keep is not None:
             self._unsettled.add(fragment.index)
+        self.last_steps[fragment.index] = LastStep(self.counters.outer_step)
         return Boundary(
-            fragment, where, () if before else shared, before, theta, tokens, self._standing_now()
+            fragment,
+            self.counters.inner_step,
+            self.counters.outer_step,
+            where,
+            () if before else shared,
+            before,
+            theta,
+            tokens,
+            self._standing_now(),
         )
 
     def _standing_now(self) -> int:
