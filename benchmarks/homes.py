@@ -49,6 +49,7 @@ class Home:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
+        self._nice = nice
         self.running = RunningPeer(folder, psutil.Process(self._process.pid))
 
     def status(self) -> Status | None:
@@ -63,9 +64,17 @@ class Home:
         while time.monotonic() < until:
             status = self.status()
             if status is not None and status.state == what and (what != "training" or status.tokens):
+                if self._nice:
+                    self._yield_to_others()
                 return status
             time.sleep(0.05)
         raise SystemExit(f"{self.folder.name} was not {what} in {PATIENCE:g} s")
+
+    def _yield_to_others(self) -> None:
+        """Lower the trainer as well: it leads a session, and Linux shares a core among sessions alike."""
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(OSError):
+                Path(f"/proc/{process.pid}/autogroup").write_text("19")
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return what its log has of one kind."""

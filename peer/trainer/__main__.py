@@ -11,9 +11,10 @@ import torch
 
 from peer.errors import PeerError
 from peer.trainer import checkpoint, data
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.device import choose
 from peer.trainer.link import Closed, Link
-from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.loop import Loop
 from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
 from protocol.codec import digest, encode

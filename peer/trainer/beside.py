@@ -37,9 +37,14 @@ class Turns:
         with self._weights:
             yield
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the other thread waits for its turn."""
+        return self._asking.locked()
+
     def give(self) -> None:
         """For the loop: let the other thread have its turn, if it asks for one."""
-        if self._asking.locked():
+        if self.wanted:
             with self.given():
                 pass
 

@@ -4,6 +4,8 @@ import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,34 +66,66 @@ class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: dict[str, str]
 
 
+class Draft:
+    """The tensors of a checkpoint, written as they were; `complete` makes a checkpoint of them.
+
+    Completing it takes as long again, and needs no weights: training may go on meanwhile.
+    """
+
+    def __init__(self, folder: Path, run_id: bytes, contents: Contents) -> None:
+        """Write the tensors.
+
+        Raises:
+            HomeError: the disk refused.
+        """
+        self._folder, self._run_id, self._counters = folder, run_id, contents.counters
+        self._target = folder / f"step-{contents.counters.inner_step:08d}"
+        self._fresh = folder / f".new-{self._target.name}"
+        with self._no_litter():
+            for left_over in folder.glob(".*-step-*"):
+                shutil.rmtree(left_over)
+            self._fresh.mkdir(parents=True)
+            save_file(contents.weights, self._fresh / WEIGHTS)
+            save_file(contents.state, self._fresh / STATE)
+
+    def complete(self) -> Path:
+        """Make it `folder/step-<inner step>`, drop all but the newest three, and return its path.
+
+        Raises:
+            HomeError: the disk refused.
+        """
+        target, old = self._target, self._folder / f".old-{self._target.name}"
+        with self._no_litter():
+            _write_index(self._fresh, self._run_id, self._counters)
+            if target.exists():
+                target.rename(old)
+            self._fresh.rename(target)
+            _sync(self._folder)
+            shutil.rmtree(old, ignore_errors=True)
+            for outdated in paths(self._folder)[KEEP:]:
+                shutil.rmtree(outdated)
+        return target
+
+    @contextmanager
+    def _no_litter(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            # Training goes on, and needs the space for its shares.
+            shutil.rmtree(self._fresh, ignore_errors=True)
+            raise HomeError(
+                f"the checkpoint {self._target} cannot be written: {error}",
+                "Free some space, or check the folder's permissions.",
+            ) from error
+
+
 def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
     """Write `folder/step-<inner step>` atomically, drop all but the newest three, and return its path.
 
     Raises:
         HomeError: the disk refused.
     """
-    target = folder / f"step-{contents.counters.inner_step:08d}"
-    fresh, old = folder / f".new-{target.name}", folder / f".old-{target.name}"
-    try:
-        for left_over in folder.glob(".*-step-*"):
-            shutil.rmtree(left_over)
-        fresh.mkdir(parents=True)
-        _write(fresh, run_id, contents)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        _sync(folder)
-        shutil.rmtree(old, ignore_errors=True)
-        for outdated in paths(folder)[KEEP:]:
-            shutil.rmtree(outdated)
-    except (OSError, SafetensorError) as error:
-        # Training goes on, and needs the space for its shares.
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise HomeError(
-            f"the checkpoint {target} cannot be written: {error}",
-            "Free some space, or check the folder's permissions.",
-        ) from error
-    return target
+    return Draft(folder, run_id, contents).complete()
 
 
 def paths(folder: Path) -> list[Path]:
@@ -145,13 +179,12 @@ class _DamageError(Exception):
     """Why a checkpoint cannot be used."""
 
 
-def _write(folder: Path, run_id: bytes, contents: Contents) -> None:
+def _write_index(folder: Path, run_id: bytes, counters: Counters) -> None:
     hashes: dict[str, str] = {}
-    for name, tensors in ((WEIGHTS, contents.weights), (STATE, contents.state)):
-        save_file(tensors, folder / name)
+    for name in (WEIGHTS, STATE):
         hashes[name] = _hash(folder / name)
         _sync(folder / name)
-    index = _Index(format=FORMAT, run=run_id.hex(), counters=contents.counters, sha256=hashes)
+    index = _Index(format=FORMAT, run=run_id.hex(), counters=counters, sha256=hashes)
     (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
     _sync(folder / INDEX)
     _sync(folder)

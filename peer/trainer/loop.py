@@ -1,14 +1,12 @@
 """The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
 
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from peer.errors import HomeError
-from peer.trainer import checkpoint
 from peer.trainer.beside import Beside
 from peer.trainer.capture import Snapshot, capture
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
@@ -27,62 +25,6 @@ from protocol.trainer import (
     Progress,
     ToTrainer,
 )
-
-CHECKPOINT_SECONDS = 60.0
-"""Age of the last checkpoint at which a boundary writes the next."""
-
-CHECKPOINT_SHARE = 20.0
-"""Where writing is slow, checkpoints are at least so many times further apart than one takes."""
-
-
-class Saveable(Protocol):
-    """What has checkpoints: a replica, or a voter of `onebyte`."""
-
-    counters: checkpoint.Counters
-
-    def contents(self) -> checkpoint.Contents:
-        """Return what a checkpoint holds."""
-
-
-class Checkpoints:
-    """Writes a replica's checkpoints to `folder` when the last one is old, or when told to."""
-
-    def __init__(self, replica: Saveable, folder: Path, run_id: bytes) -> None:
-        self._replica = replica
-        self._folder = folder
-        self._run_id = run_id
-        self._next = time.monotonic() + CHECKPOINT_SECONDS
-
-    @property
-    def due(self) -> bool:
-        """Whether the next boundary should write one."""
-        return time.monotonic() >= self._next
-
-    def write(self) -> Checkpointed:
-        """Write one now.
-
-        Raises:
-            HomeError: the disk refused.
-            TrainerError: the weights are not finite.
-        """
-        begun = time.monotonic()
-        try:
-            path = checkpoint.save(self._folder, self._run_id, self._replica.contents())
-        finally:
-            seconds = time.monotonic() - begun
-            self._next = begun + seconds + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * seconds)
-        return Checkpointed(inner_step=self._replica.counters.inner_step, path=str(path), seconds=seconds)
-
-    def attempt(self) -> Checkpointed | CheckpointFailed:
-        """Write one now if the disk lets us: the weights in memory are worth more than a checkpoint.
-
-        Raises:
-            TrainerError: the weights are not finite.
-        """
-        try:
-            return self.write()
-        except HomeError as error:
-            return CheckpointFailed(inner_step=self._replica.counters.inner_step, reason=error.message)
 
 
 class Loop:
@@ -159,7 +101,7 @@ class Loop:
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
-            self._link.send(self._checkpoints.attempt())
+            self._beside.submit(partial(self._complete, self._checkpoints.begin()))
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
@@ -191,6 +133,9 @@ class Loop:
     def _reply(self, question: Question) -> None:
         for answer in self._sharing.answer(question):
             self._link.send(answer)
+
+    def _complete(self, checkpoint: Callable[[], Checkpointed | CheckpointFailed]) -> None:
+        self._link.send(checkpoint())
 
     def _give(self, snapshot: Snapshot) -> None:
         self._link.send(snapshot.write(self._spool))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.link import Closed, Link
-from peer.trainer.loop import Checkpoints
 from peer.trainer.meter import Meter
 from peer.trainer.onebyte.voter import Voter
 from protocol.codec import decode

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from peer.trainer import checkpoint, data
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.device import choose
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
-from peer.trainer.loop import Checkpoints
 from peer.trainer.model import build
 from peer.trainer.onebyte.loop import Loop, read_logs
 from peer.trainer.onebyte.voter import Voter

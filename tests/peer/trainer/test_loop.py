@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from peer.codec.registry import get
-from peer.trainer import checkpoint, loop, spool
+from peer.trainer import checkpoint, checkpoints, spool
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.link import Link
-from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.loop import Loop
+from peer.trainer.shelf import Shelf
 from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
@@ -42,8 +44,8 @@ class Trainer:
         self.spool.mkdir()
         self.replica = replica(run)
         self._link = Link(ours)
-        checkpoints = Checkpoints(self.replica, self.home, run_id(run))
-        self._loop = Loop(self._link, run, self.replica, checkpoints, self.spool, stop_at)
+        saving = Checkpoints(self.replica, self.home, run_id(run))
+        self._loop = Loop(self._link, run, self.replica, saving, self.spool, stop_at)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -291,16 +293,51 @@ def test_a_capture_is_the_state_of_the_last_boundary(start):
 
 
 def test_old_checkpoints_are_renewed_at_a_boundary(start, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
-    trainer = start(manifest("solo", every=4), stop_at=10)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SHARE", 0.0)
+    trainer = start(manifest(every=4, overlap=False), stop_at=10)
+    for _ in range(2):
+        trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
     written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
     assert written == [4, 8, 10]
 
 
+def test_training_goes_on_while_a_checkpoint_is_completed(start, monkeypatch):
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    trained = threading.Event()
+    complete = checkpoint.Draft.complete
+
+    def wait(draft: checkpoint.Draft):
+        assert trained.wait(30)
+        return complete(draft)
+
+    monkeypatch.setattr(checkpoint.Draft, "complete", wait)
+    trainer = start(manifest("solo", every=4), stop_at=300)
+    while trainer.daemon.hear_a(Progress).inner_step <= 4:
+        pass
+    trained.set()
+    written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
+    assert (written[0], written[-1]) == (4, 300)
+    saved = checkpoint.newest(trainer.home, run_id(manifest("solo", every=4)))
+    assert saved is not None
+    assert saved.counters.inner_step == 300
+
+
+def test_what_breaks_beside_training_ends_it_with_its_cause(start, monkeypatch):
+    causes = []
+    monkeypatch.setattr(threading, "excepthook", lambda broken: causes.append(broken.exc_value))
+    trainer = start(manifest(every=4, overlap=False))
+    share = trainer.daemon.hear_a(Share)
+    monkeypatch.setattr(Shelf, "drop", lambda shelf, number: 1 / 0)
+    trainer.daemon.send(NoMix(share=share.share))
+    assert not said(trainer.daemon.hear_out(), Finished)
+    trainer.join()
+    assert [type(cause) for cause in causes] == [ZeroDivisionError]
+
+
 def test_a_checkpoint_that_the_disk_refuses_is_said_and_tried_again(start, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SHARE", 0.0)
     trainer = start(manifest(every=4, overlap=False), stop_at=8)
     first = trainer.daemon.hear_a(Share)
     trainer.home.write_text("a file where the folder should be")
@@ -313,13 +350,3 @@ def test_a_checkpoint_that_the_disk_refuses_is_said_and_tried_again(start, monke
     trainer.daemon.send(NoMix(share=second.share))
     assert trainer.daemon.hear_a(Checkpointed).inner_step == 8
     assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
-
-
-def test_a_failed_checkpoint_is_not_tried_again_before_it_is_due(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    checkpoints = Checkpoints(replica(), tmp_path / "file", run_id(manifest()))
-    assert checkpoints.due
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 60.0)
-    assert isinstance(checkpoints.attempt(), CheckpointFailed)
-    assert not checkpoints.due
