@@ -81,10 +81,11 @@ def test_jobs_are_done_in_order_and_what_one_raises_comes_out_once():
 
 
 def test_closing_waits_for_the_job_under_way_and_drops_the_others():
-    beside, begun, done = Beside(), threading.Event(), []
+    beside, begun, submitted, done = Beside(), threading.Event(), threading.Event(), []
 
     def first():
         begun.set()
+        assert submitted.wait(30)
         while not second.cancelled():
             pass
         done.append("first")
@@ -92,6 +93,7 @@ def test_closing_waits_for_the_job_under_way_and_drops_the_others():
     beside.submit(first)
     beside.submit(lambda: done.append("second"))
     second = beside._jobs[-1]
+    submitted.set()
     assert begun.wait(30)
     beside.close()
     assert done == ["first"]
