@@ -5,10 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
 from peer.daemon.home import Home
-from peer.daemon.settings import Settings
+from peer.daemon.settings import Settings, recall, remember
 from peer.errors import BootstrapError, DataError, ManifestInvalidError, ManifestMismatchError
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
@@ -23,6 +24,8 @@ from protocol.rules import admit
 async def settle(home: Home, identity: Identity, transport: Transport, settings: Settings) -> Run:
     """Return the run, and write its manifest to the home.
 
+    Whom it joins through is remembered before they are asked: who is stopped while joining goes on joining.
+
     Raises:
         PeerError: the run file is wrong, the bootstraps do not answer, or manifests differ that should not.
     """
@@ -30,26 +33,36 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     held = home.read_manifest()
     if held is not None:
         _admit(held)
-    sealed = await _from_swarm(transport, settings, held) or held
+    bootstraps = settings.bootstraps
+    if not bootstraps and (held is not None or wanted is None):
+        bootstraps = recall(home.path).bootstraps
+    if held is None:
+        _remember(home, bootstraps)
+    sealed = await _from_swarm(transport, bootstraps, held) or held
     if sealed is None:
         sealed = await _found(wanted, identity)
     manifest = _admit(sealed)
     if wanted is not None:
         _compare(wanted, manifest)
     home.write_manifest(sealed)
-    return Run(sealed, manifest, settings.bootstraps, home.read_peers)
+    _remember(home, bootstraps)
+    return Run(sealed, manifest, bootstraps, home.read_peers)
+
+
+def _remember(home: Home, bootstraps: tuple[str, ...]) -> None:
+    remember(home.path, replace(recall(home.path), bootstraps=bootstraps))
 
 
 async def _from_swarm(
-    transport: Transport, settings: Settings, held: SignedManifest | None
+    transport: Transport, bootstraps: tuple[str, ...], held: SignedManifest | None
 ) -> SignedManifest | None:
-    if not settings.bootstraps:
+    if not bootstraps:
         return None
     if held is None:
-        return await fetch_manifest(transport, settings.bootstraps, None)
+        return await fetch_manifest(transport, bootstraps, None)
     # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
     with suppress(BootstrapError):
-        return await fetch_manifest(transport, settings.bootstraps, held, attempts=1)
+        return await fetch_manifest(transport, bootstraps, held, attempts=1)
     return None
 
 

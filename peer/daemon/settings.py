@@ -57,6 +57,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     data_path: str | None = None
     tokenizer_path: str | None = None
     weights_path: str | None = None
+    bootstraps: tuple[str, ...] = ()
+    """Whom it joined through, or was joining when it was stopped."""
 
 
 _FILE = "settings.json"

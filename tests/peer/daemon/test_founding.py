@@ -229,6 +229,39 @@ async def test_a_newcomer_whose_bootstraps_are_all_down_founds_nothing(place, ho
 
 
 @pytest.mark.anyio
+async def test_who_was_stopped_while_joining_goes_on_joining(place, home, run_file):
+    async with place() as here:
+        with pytest.raises(BootstrapError):
+            await here.settle(bootstraps=(DOWN,))
+        with pytest.raises(BootstrapError):
+            await here.settle()
+        assert home.read_manifest() is None
+        here.holder(OTHER)
+        run = await here.settle()
+        assert (run.sealed, run.bootstraps) == (SEALED, (DOWN,))
+        assert (await here.settle()).bootstraps == (DOWN,)
+
+
+@pytest.mark.anyio
+async def test_who_could_not_join_may_found_a_run_by_a_file(place, run_file):
+    async with place() as here:
+        with pytest.raises(BootstrapError):
+            await here.settle(bootstraps=(DOWN,))
+        run = await here.settle(run_file=run_file(THEIRS))
+        assert (run.manifest.founder, run.bootstraps) == (NEWCOMER.public_key, ())
+        assert (await here.settle()).bootstraps == ()
+
+
+@pytest.mark.anyio
+async def test_a_bootstrap_of_another_run_is_not_remembered(place):
+    async with place() as here:
+        ours = await here.settle()
+        with pytest.raises(ManifestMismatchError):
+            await here.settle(bootstraps=(here.holder(FOUNDER),))
+        assert (await here.settle()).run_id == ours.run_id
+
+
+@pytest.mark.anyio
 async def test_a_home_of_another_run_is_refused_with_the_fields_named(place, home):
     home.write_manifest(SEALED)
     other = sign(
