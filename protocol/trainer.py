@@ -253,6 +253,13 @@ class Share(Message, frozen=True, tag="share"):
     """Hash of the slow weights and the momentum that the outer step began from; None where pairs mix."""
 
 
+class ShareFailed(Message, frozen=True, tag="share_failed"):
+    """The spool folder's disk refused a share. Training goes on: this outer step is a skip."""
+
+    outer_step: int
+    reason: str
+
+
 class Encoded(Message, frozen=True, tag="encoded"):
     """The answer to `Encode` and `EncodeAgain`."""
 
@@ -331,9 +338,10 @@ class Mixed(Message, frozen=True, tag="mixed"):
 class Captured(Message, frozen=True, tag="captured"):
     """The answer to `Capture`."""
 
-    state: State
-    size: int
-    hashes: bytes
+    state: State | None
+    """None where the spool folder's disk refused it."""
+    size: int = 0
+    hashes: bytes = b""
     """SHA-256 of each chunk (`protocol.state_index`), one after the other."""
 
 
@@ -389,6 +397,7 @@ FromTrainer = (
     | StateRefused
     | Progress
     | Share
+    | ShareFailed
     | Encoded
     | Opened
     | Parts

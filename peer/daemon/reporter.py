@@ -141,6 +141,8 @@ class Reporter:
                 )
             case ipc.CheckpointFailed():
                 self._log(events.CheckpointFailed(inner_step=message.inner_step, reason=message.reason))
+            case ipc.ShareFailed():
+                self._log(events.ShareFailed(outer_step=message.outer_step, reason=message.reason))
             case _:
                 pass
 

@@ -187,6 +187,16 @@ class CheckpointFailed(Event, frozen=True, kw_only=True):
         return f"NO CHECKPOINT of step {self.inner_step}: {self.reason}"
 
 
+class ShareFailed(Event, frozen=True, kw_only=True):
+    """The spool folder's disk refused a share; training goes on, and this outer step is a skip."""
+
+    outer_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"NOTHING TO SHARE of outer step {self.outer_step}: {self.reason}"
+
+
 class ShareReady(Event, frozen=True, kw_only=True):
     """An outer step was taken, and its share can be pulled."""
 
@@ -364,6 +374,7 @@ AnyEvent = (
     | TrainerDied
     | Checkpointed
     | CheckpointFailed
+    | ShareFailed
     | ShareReady
     | ExchangeDone
     | ExchangeFailed

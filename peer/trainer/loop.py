@@ -1,5 +1,6 @@
 """The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from protocol.fragments import Fragment
 from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
+    Captured,
     Checkpointed,
     CheckpointFailed,
     Finish,
@@ -23,8 +25,11 @@ from protocol.trainer import (
     Keep,
     NoMix,
     Progress,
+    ShareFailed,
     ToTrainer,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class Loop:
@@ -128,7 +133,12 @@ class Loop:
             self._stopping = True
 
     def _publish(self, boundary: Boundary) -> None:
-        self._link.send(self._sharing.publish(boundary))
+        try:
+            share = self._sharing.publish(boundary)
+        except OSError as error:
+            self._link.send(ShareFailed(outer_step=boundary.outer_step, reason=str(error)))
+        else:
+            self._link.send(share)
 
     def _reply(self, question: Question) -> None:
         for answer in self._sharing.answer(question):
@@ -138,7 +148,12 @@ class Loop:
         self._link.send(checkpoint())
 
     def _give(self, snapshot: Snapshot) -> None:
-        self._link.send(snapshot.write(self._spool))
+        try:
+            captured = snapshot.write(self._spool)
+        except OSError as error:
+            _log.warning("no state for a newcomer: %s", error)
+            captured = Captured(state=None)
+        self._link.send(captured)
 
     def _report(self) -> None:
         reading = self._meter.read()

@@ -21,6 +21,7 @@ from peer.telemetry.events import (
     PeerGone,
     PeerSeen,
     ReachChanged,
+    ShareFailed,
     ShareReady,
     Skipped,
     SplitNoticed,
@@ -91,6 +92,7 @@ LINES = [
         "the same 1,200 votes of 3 voters as 12D3..aB3f",
     ),
     (CheckpointFailed(inner_step=40, reason="disk full"), "NO CHECKPOINT of step 40: disk full"),
+    (ShareFailed(outer_step=3, reason="disk full"), "NOTHING TO SHARE of outer step 3: disk full"),
     (
         ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000),
         "outer step 2: shares 1.2 MB as int8",

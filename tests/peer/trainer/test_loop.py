@@ -1,5 +1,6 @@
 """The loop in a thread of this process: what it says, in which order, and what it waits for."""
 
+import errno
 import socket
 import threading
 
@@ -28,6 +29,7 @@ from protocol.trainer import (
     Opened,
     Progress,
     Share,
+    ShareFailed,
     Theirs,
 )
 from tests.peer.trainer.daemon import Daemon
@@ -321,6 +323,31 @@ def test_training_goes_on_while_a_checkpoint_is_completed(start, monkeypatch):
     saved = checkpoint.newest(trainer.home, run_id(manifest("solo", every=4)))
     assert saved is not None
     assert saved.counters.inner_step == 300
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_costs_a_share_and_a_newcomer_its_state_but_not_the_training(start, monkeypatch):
+    monkeypatch.setattr(spool, "_write", full)
+    trainer = start(manifest(every=4), stop_at=6)
+    failed = trainer.daemon.hear_a(ShareFailed)
+    assert (failed.outer_step, failed.reason) == (1, "[Errno 28] No space left on device")
+    trainer.daemon.hear_out()
+    alone = replica(manifest(every=4))
+    train(alone, 6)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_a_full_disk_is_told_to_who_asks_for_a_state(start, monkeypatch):
+    trainer = start(manifest(every=4, overlap=False), stop_at=6)
+    share = trainer.daemon.hear_a(Share)
+    monkeypatch.setattr(spool, "_write", full)
+    trainer.daemon.send(Capture())
+    assert trainer.daemon.hear_a(Captured).state is None
+    trainer.daemon.send(NoMix(share=share.share))
+    trainer.daemon.hear_out()
 
 
 def test_what_breaks_beside_training_ends_it_with_its_cause(start, monkeypatch):
