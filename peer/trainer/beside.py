@@ -67,9 +67,10 @@ class Beside:
         self._thread = ThreadPoolExecutor(1, "beside")
         self._jobs: deque[Future[None]] = deque()
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], None]) -> Future[None]:
         """Have something done, after all that was submitted before."""
         self._jobs.append(self._thread.submit(job))
+        return self._jobs[-1]
 
     def check(self) -> None:
         """Raise what a job has raised, if one has."""

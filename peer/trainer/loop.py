@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Loop:
         self._sharing = Sharing(replica, spool_folder, manifest.codecs)
         self._turns = self._sharing.turns
         self._beside = Beside()
+        self._published: Future[None] | None = None
         self._meter = Meter(replica.theta.device)
         self._stopping = False
 
@@ -97,12 +99,13 @@ class Loop:
         return self._stop_at is not None and self._replica.counters.inner_step >= self._stop_at
 
     def _cross_boundary(self, fragment: Fragment) -> None:
-        if self._replica.outer is not None:
+        if self._published is not None:
             # A share that is not written yet holds a copy of the weights: there is never more than one.
-            self._catch_up()
+            with self._turns.given():
+                self._published.result()
         boundary = self._replica.take_outer_step(fragment)
         if boundary is not None:
-            self._beside.submit(partial(self._publish, boundary))
+            self._published = self._beside.submit(partial(self._publish, boundary))
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
@@ -110,10 +113,11 @@ class Loop:
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
-        self._catch_up()
-        while self._sharing.waiting and not self._stopping:
-            self._answer(self._link.wait())
+        while not self._stopping:
             self._catch_up()
+            if not self._sharing.waiting:
+                return
+            self._answer(self._link.wait())
 
     def _catch_up(self) -> None:
         """Wait until everything beside training is done."""
