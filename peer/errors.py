@@ -27,6 +27,7 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    NOTHING_MEASURED = 95
     INTERRUPTED = 130
 
 
@@ -137,3 +138,9 @@ class SwarmError(PeerError):
     """`peer swarm` could not bring its peers through the run."""
 
     code = Exit.SWARM_FAILED
+
+
+class NothingMeasuredError(PeerError):
+    """A plan was to be set beside a run that measured nothing."""
+
+    code = Exit.NOTHING_MEASURED

@@ -1,7 +1,7 @@
 """Sizes that follow from the manifest alone, so that what a stranger announces is bounded beforehand."""
 
 from protocol.fragments import layer_size
-from protocol.manifest import Manifest
+from protocol.manifest import Manifest, Model
 
 FP32_BYTES = 4
 MOST_SHARED = 2
@@ -12,12 +12,13 @@ SLACK = 4096
 
 
 def parameters(manifest: Manifest) -> int:
-    """Return the number of trainable parameters of the manifest's model.
+    """Return the number of trainable parameters of the manifest's model."""
+    return model_parameters(manifest.model, manifest.tokenizer.vocabulary)
 
-    Embedding (tied), then the layers, then the last norm.
-    """
-    model = manifest.model
-    return manifest.tokenizer.vocabulary * model.width + model.layers * layer_size(model) + model.width
+
+def model_parameters(model: Model, vocabulary: int) -> int:
+    """Return the number of trainable parameters: embedding (tied), then the layers, then the last norm."""
+    return vocabulary * model.width + model.layers * layer_size(model) + model.width
 
 
 def state_bytes(manifest: Manifest) -> int:

@@ -29,6 +29,8 @@ FORBIDDEN = {
     "peer/config": {"torch", "trio", "libp2p", "multiaddr", "peer.daemon", "peer.swarm", "peer.trainer"},
     "peer/daemon": {"torch", "libp2p", "multiaddr", "peer.cli", "peer.local", "peer.outer", "peer.codec"},
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
+    "peer/explain": {"protocol", "peer", *ALL},
+    "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
@@ -87,7 +89,8 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
     for module, absent in [
         ("peer.daemon.supervisor", ("torch", "numpy")),
         ("peer.trainer.__main__", ("trio", "libp2p")),
-        ("peer.cli.main", ("torch", "libp2p")),
+        ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
+        ("peer.plan.choose", ("torch", "trio", "libp2p")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(
@@ -96,8 +99,9 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
         assert done.stdout.strip() == "[]", f"{module} loads {done.stdout}"
 
 
-@pytest.mark.parametrize(
-    "path", [*_files("peer"), *_files("protocol")], ids=lambda path: str(path.relative_to(ROOT))
-)
+SMALL = [*_files("peer"), *_files("protocol"), *_files("handbook")]
+
+
+@pytest.mark.parametrize("path", SMALL, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 500

@@ -64,6 +64,6 @@ def _lines(finding: Finding) -> str:
         lines += [
             f"{margin}why: {finding.cause}",
             f"{margin}do:  {finding.mend}",
-            f"{margin}see: {finding.page}",
+            f"{margin}see: peer explain {finding.number.value}",
         ]
     return "\n".join(lines)

@@ -17,14 +17,23 @@ def init(
 
     Example: peer init run.toml && peer start --run run.toml
     """
+    remedy = "Choose another name, or write over it with --force"
+    write_new(file, template(), remedy, over=force)
+    print(f"{file} written. Found a run from it: peer start --run {file}")
+
+
+def write_new(file: Path, text: str, remedy: str = "Choose another name", *, over: bool = False) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        UsageError: it is there already, and is not to be written over; or the folder cannot be written.
+    """
     try:
-        with file.open("w" if force else "x", encoding="utf-8") as stream:
-            stream.write(template())
+        with file.open("w" if over else "x", encoding="utf-8") as stream:
+            stream.write(text)
     except FileExistsError as error:
-        remedy = "Choose another name, or write over it with --force"
         raise UsageError(f"{file} is there already", remedy) from error
     except OSError as error:
         raise UsageError(
             f"Cannot write {file} ({error.strerror})", "Choose a folder that you may write"
         ) from error
-    print(f"{file} written. Found a run from it: peer start --run {file}")

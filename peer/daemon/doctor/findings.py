@@ -1,11 +1,9 @@
-"""The catalogue of what the doctor finds. A number never changes its meaning; each has a page in the docs."""
+"""The catalogue of what the doctor finds. A number never changes its meaning; `peer explain` tells more."""
 
 from enum import IntEnum
 from typing import Literal
 
 import msgspec
-
-PAGE = "deploy/doctor.md"
 
 Level = Literal["ok", "note", "warning", "failure"]
 """`note`: nothing is wrong, and something may be better. `warning`: it trains, worse than it could.
@@ -46,11 +44,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     mend: str = ""
     """A command that mends it, or what to do where there is none."""
-
-    @property
-    def page(self) -> str:
-        """Where the docs say more."""
-        return "" if self.number is None else f"{PAGE}#{self.number.value}"
 
 
 class Report(msgspec.Struct, frozen=True):

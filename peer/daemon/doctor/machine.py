@@ -10,16 +10,13 @@ import msgspec
 import trio
 
 from peer.daemon.doctor.findings import Finding, Number, found, well
+from peer.plan.shape import memory
 from peer.telemetry.format import format_bytes
 from protocol import sizes
 from protocol.manifest import Manifest
 
 CHECKPOINTS = 4
 """Checkpoints that lie on the disk at once: those that are kept, and the one that is written."""
-
-COPIES = 7
-"""Tensors of all parameters, in fp32, that a trainer holds: weights, slow weights, outer momentum, gradients,
-two of the inner optimiser, and what it encodes."""
 
 WITHOUT_RUN = 2 << 30
 """Bytes that a small run takes on the disk, where it is not known yet which run."""
@@ -66,7 +63,7 @@ async def look_at_device(name: str, manifest: Manifest | None) -> list[Finding]:
     said = f"{called}, {format_bytes(seen.free)} of memory free"
     if manifest is None:
         return [well("device", said)]
-    needed = COPIES * sizes.FP32_BYTES * sizes.parameters(manifest)
+    needed = memory(sizes.parameters(manifest))
     said += f"; the run takes {format_bytes(needed)} and its activations"
     if seen.free >= needed:
         return [well("device", said)]

@@ -39,7 +39,7 @@ def test_a_line_for_each_finding_and_how_to_mend_it(doctor):
     assert second.split() == ["note", "204", "dial-back", "no"]
     assert why.strip().startswith("why: A router")
     assert what.strip() == "do:  forward"
-    assert where.strip() == "see: deploy/doctor.md#204"
+    assert where.strip() == "see: peer explain 204"
 
 
 def test_a_failure_is_an_exit_code(doctor):

@@ -12,7 +12,7 @@ from peer.cli import main
 from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
-COMMANDS = ("swarm", "start", "init", "id", "status", "stop", "doctor")
+COMMANDS = ("swarm", "start", "init", "id", "status", "stop", "doctor", "plan", "explain")
 
 
 @pytest.fixture

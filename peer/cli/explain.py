@@ -1,0 +1,40 @@
+"""`peer explain`: what a number means that a command ended with, or the doctor found."""
+
+from typing import Annotated
+
+import typer
+
+from peer.daemon.doctor.findings import Number
+from peer.errors import Exit, UsageError
+from peer.explain.catalogue import read_pages
+
+
+def explain(
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help="An exit code or a finding; default: list all.")
+    ] = None,
+) -> None:
+    """Tell what an exit code, or a number of `peer doctor`, means: likely causes, and how to mend it.
+
+    Example: peer explain 20
+    """
+    pages = read_pages()
+    if number is None:
+        for page in pages.values():
+            print(f"{page.number:>3}  {page.title}")
+        return
+    if number not in pages:
+        raise UsageError(
+            f"{number} is no number of this program", "`peer explain` lists those that there are"
+        )
+    page = pages[number]
+    print(f"{page.number} {name_of(number)}: {page.title}\n\n{page.plain()}")
+
+
+def name_of(number: int) -> str:
+    """Return what the program calls an exit code or a finding; no number is both.
+
+    Raises:
+        ValueError: the number is neither.
+    """
+    return Number(number).name if number in set(Number) else Exit(number).name

@@ -1,0 +1,101 @@
+"""A plan set beside what a run measured."""
+
+import msgspec
+
+from peer.plan.measured import Measured
+from peer.plan.question import Choice, Question
+from peer.plan.reckon import MONTH, Plan
+from peer.plan.shape import flops_a_token
+from peer.telemetry.format import format_bytes, format_seconds
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One figure, as planned and as measured; None where it is not known."""
+
+    name: str
+    unit: str
+    """`tokens/s`, `s`, `bytes`, `nats`, or empty."""
+    predicted: float | None
+    measured: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """What was measured over what was predicted."""
+        return self.measured / self.predicted if self.predicted and self.measured is not None else None
+
+
+class Check(msgspec.Struct, frozen=True):
+    """The whole comparison."""
+
+    lines: tuple[Line, ...]
+    flops: float
+    """Floating-point operations a second that training reached: what to plan with for this device."""
+    device: str
+    inner_steps: int
+    """That were timed."""
+
+
+def check(question: Question, choice: Choice, plan: Plan, measured: Measured, loss: float | None) -> Check:
+    """Compare. `loss` is of training, in nats a token; the plan's is of held-out text."""
+    pace, traffic = plan.pace, plan.traffic
+    outer_steps = measured.inner_steps / choice.every
+    tokens = choice.batch * question.model.context / measured.inner_step_seconds
+    outer_seconds = measured.inner_step_seconds * choice.every
+    lines = (
+        Line("tokens a second, a peer", "tokens/s", pace.tokens_per_second if pace else None, tokens),
+        Line("an inner step", "s", pace.inner_step_seconds if pace else None, measured.inner_step_seconds),
+        Line("an outer step", "s", pace.outer_step_seconds if pace else None, outer_seconds),
+        Line("exchanges an outer step", "", traffic.exchanges, measured.exchanges / outer_steps),
+        Line("an exchange", "s", traffic.exchange_seconds, measured.median_exchange_seconds),
+        Line(
+            "bytes of an exchange, out", "bytes", traffic.exchange_bytes, _mean(measured.bytes_out, measured)
+        ),
+        Line("bytes of an exchange, in", "bytes", traffic.exchange_bytes, _mean(measured.bytes_in, measured)),
+        Line(
+            "bytes a month, out", "bytes", traffic.month_bytes, measured.bytes_out / measured.seconds * MONTH
+        ),
+        Line("loss (here: of training)", "nats", plan.loss.nats if plan.loss else None, loss),
+    )
+    return Check(
+        lines=lines,
+        flops=tokens * flops_a_token(question.model, question.vocabulary),
+        device=measured.device,
+        inner_steps=measured.inner_steps,
+    )
+
+
+def _mean(total: int, measured: Measured) -> float | None:
+    return total / measured.exchanges if measured.exchanges else None
+
+
+def as_text(found: Check) -> str:
+    """Return the comparison as a table, and what to plan with from now on."""
+    rows = [("", "planned", "measured", "measured / planned")]
+    rows += [
+        (line.name, _figure(line, line.predicted), _figure(line, line.measured), _ratio(line))
+        for line in found.lines
+    ]
+    told = "\n".join(
+        f"{name:<27}{planned:>12}{measured:>12}{ratio:>20}".rstrip()
+        for name, planned, measured, ratio in rows
+    )
+    plan_with = f"--flops {found.flops / 1e9:.3g}G --mfu 1"
+    timed = f"{found.inner_steps:,} inner steps on {found.device}"
+    return f"{told}\n\n{timed}. To plan with what it reached: {plan_with}"
+
+
+def _ratio(line: Line) -> str:
+    return "-" if line.ratio is None else f"{line.ratio:.2f}"
+
+
+def _figure(line: Line, value: float | None) -> str:
+    if value is None:
+        return "-"
+    match line.unit:
+        case "bytes":
+            return format_bytes(value)
+        case "s":
+            return format_seconds(value)
+        case "tokens/s":
+            return f"{value:,.0f}"
+    return f"{value:.2f}"

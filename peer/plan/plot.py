@@ -1,0 +1,96 @@
+"""A plan as a picture: loss against tokens, and traffic against H."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peer.errors import UsageError
+from peer.plan import laws
+from peer.plan.choose import EVERY, busiest
+from peer.plan.exchange import codings
+from peer.plan.question import Choice, Question
+from peer.plan.reckon import MONTH, reckon
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS = 40
+
+
+def draw(question: Question, choice: Choice, path: Path) -> None:
+    """Write a PNG.
+
+    Raises:
+        UsageError: matplotlib is not installed, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        install = "pip install 'murmuration-peer[plot]'"
+        raise UsageError("--plot needs the extra `plot`", f"Install it: {install}") from error
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_loss(left, question, choice)
+    _draw_traffic(right, question, choice)
+    try:
+        figure.savefig(path, format="png", dpi=130)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot draw {path} ({error.strerror})", "Choose a folder that you may write"
+        ) from error
+
+
+def _draw_loss(axes: "Axes", question: Question, choice: Choice) -> None:
+    ratio = laws.MOST_TOKENS / laws.FEWEST_TOKENS
+    budgets = [
+        question.parameters * laws.FEWEST_TOKENS * ratio ** (i / (POINTS - 1)) * (1 + 1e-9)
+        for i in range(POINTS)
+    ]
+    found = [(each, reckon(replace(question, tokens=each), choice).loss) for each in budgets[:-1]]
+    told = [(tokens, loss) for tokens, loss in found if loss is not None]
+    axes.set(
+        xscale="log", xlabel="tokens of all peers, each point a run of its own", ylabel="loss, nats a token"
+    )
+    axes.set_title(f"{question.parameters / 1e6:.3g} M parameters, {question.peers} peers")
+    if not told:
+        axes.text(0.5, 0.5, "too far from the tables", ha="center", transform=axes.transAxes)
+        return
+    tokens = [each for each, _ in told]
+    axes.plot(tokens, [loss.nats for _, loss in told], color="#00695c")
+    low, high = ([loss.nats + sign * loss.uncertainty for _, loss in told] for sign in (-1, 1))
+    axes.fill_between(tokens, low, high, color="#00695c", alpha=0.15, linewidth=0)
+    axes.axvline(question.tokens, color="#90a4ae", linestyle=":")
+    days = question.tokens_per_second and question.tokens_per_second * question.peers * 86400
+    if days:
+        low_end, high_end = axes.get_xlim()
+        top = axes.twiny()
+        top.set(xscale="log", xlim=(low_end / days, high_end / days), xlabel="days")
+    axes.grid(alpha=0.3)
+
+
+def _draw_traffic(axes: "Axes", question: Question, choice: Choice) -> None:
+    axes.set(xscale="log", yscale="log", xlabel="H, inner steps between two outer steps")
+    timed = question.power is not None
+    axes.set_ylabel("GB a month and peer, each way" if timed else "MB an inner step and peer, each way")
+    for coding in codings(question.preset):
+        made = [
+            (
+                every,
+                reckon(question, replace(choice, every=every, codec=coding.codec, bits=coding.bits)).traffic,
+            )
+            for every in EVERY
+        ]
+        heights = [
+            (traffic.month_bytes or 0.0) / 1e9 if timed else traffic.outer_step_bytes / every / 1e6
+            for every, traffic in made
+        ]
+        name = f"modulo, {coding.bits} bits" if coding.codec == "modulo" else coding.codec
+        axes.plot(EVERY, heights, marker=".", label=name)
+    axes.axvline(choice.every, color="#90a4ae", linestyle=":")
+    if timed and question.link is not None:
+        most = busiest(question.preset) * min(question.link.up, question.link.down) * MONTH / 1e9
+        axes.axhline(most, color="#c62828", linestyle="--", label="the most that the line carries well")
+    axes.set_xticks(EVERY, [str(every) for every in EVERY])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize="small")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,113 @@
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from peer.cli.main import app
+from peer.config.run_file import read_run_file
+from peer.daemon.home import Home
+from peer.errors import NothingMeasuredError, UsageError
+from peer.telemetry.event_file import EventFile
+from peer.telemetry.events import ShareReady, TrainerStarted
+from protocol.identity import Identity
+from protocol.manifest import Manifest, sign
+
+USUAL = ("--params", "160M", "--peers", "16", "--device", "rtx 4090", "--up", "20Mbit", "--down", "100Mbit")
+
+
+def _plan(*arguments):
+    return CliRunner().invoke(app, ["plan", *map(str, arguments)])
+
+
+def test_a_plan_is_told_with_its_doubts_and_its_run_file(tmp_path):
+    done = _plan(*USUAL, "--rtt", "100ms", "--price", "0.3")
+    assert done.exit_code == 0
+    for word in ("learning rate", "tokens a day", "kWh (", "traffic a month", "! Loss: 16 peers", "[inner]"):
+        assert word in done.output
+    assert max(map(len, done.output.splitlines())) <= 110
+
+
+def test_json_for_programs():
+    told = json.loads(_plan(*USUAL, "--json").output)
+    assert set(told) == {"plan", "choice", "suggested", "doubts", "run_file"}
+    assert told["plan"]["pace"]["kwh"] > 0
+    assert told["choice"] == told["suggested"]
+
+
+def test_the_run_file_is_written_once(tmp_path):
+    path = tmp_path / "run.toml"
+    assert _plan(*USUAL, "--write", path).exit_code == 0
+    assert read_run_file(path).draft.outer.preset == "gossip"
+    again = _plan(*USUAL, "--write", path)
+    assert isinstance(again.exception, UsageError)
+
+
+def test_a_run_file_is_planned_and_compared_with_the_laws(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[outer]\nevery = 7\n", encoding="utf-8")
+    done = _plan("--run", path, "--peers", "4", "--flops", "50G", "--mfu", "1")
+    assert "7 inner steps between two outer steps" in done.output
+    assert "The laws would choose every" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "Nothing says what to plan"),
+        (("--params", "1M", "--run", "x.toml"), "name different runs"),
+        (("--params", "1k"), "between 20k and 1T"),
+        (("--params", "1M", "--device", "abacus"), "No figures are known"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, said):
+    done = _plan(*arguments)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+
+
+def test_onebyte_is_beyond_all_laws(tmp_path):
+    assert "onebyte" in str(_plan("--params", "1M", "--preset", "onebyte").exception)
+
+
+def test_a_picture_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "plan.png"
+    assert _plan(*USUAL, "--plot", path).exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = _plan(*USUAL, "--plot", tmp_path / "plan.png")
+    assert "murmuration-peer[plot]" in str(done.exception)
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home in which a peer of the default run has trained for 40 steps, alone."""
+    founder = Identity(bytes(32))
+    with Home.open(tmp_path / "home") as made:
+        made.write_manifest(sign(Manifest(founder=founder.public_key), founder))
+    return tmp_path / "home"
+
+
+def test_a_check_sets_the_plan_beside_the_home(home):
+    with EventFile(home / "events.log") as log:
+        log.append(TrainerStarted(time=0.0, device="cpu", parameters=434816, inner_step=0, resumed=False))
+        for step in (20, 40):
+            log.append(
+                ShareReady(time=step / 10, outer_step=step // 20, inner_step=step, codec="int8", size=0)
+            )
+    done = _plan("--check", home)
+    assert done.exit_code == 0
+    assert "20 inner steps on cpu" in done.output
+    told = json.loads(_plan("--check", home, "--flops", "30G", "--mfu", "1", "--json").output)
+    lines = {line["name"]: line for line in told["lines"]}
+    assert lines["an inner step"]["measured"] == pytest.approx(0.1)
+    assert lines["tokens a second, a peer"]["predicted"] > 0
+
+
+def test_a_home_without_measurement_has_a_number_of_its_own(home, tmp_path):
+    for folder in (home, tmp_path):
+        assert isinstance(_plan("--check", folder).exception, NothingMeasuredError)
