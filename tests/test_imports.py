@@ -29,12 +29,13 @@ FORBIDDEN = {
     "peer/config": {"torch", "trio", "libp2p", "multiaddr", "peer.daemon", "peer.swarm", "peer.trainer"},
     "peer/daemon": {"torch", "libp2p", "multiaddr", "peer.cli", "peer.local", "peer.outer", "peer.codec"},
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
+    "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
 """What each codec's bytes look like from outside, without torch: whoever bounds them may know it."""
 LIBP2P_ROOM = "peer/swarm/libp2p_host"
-KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local")
+KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local", "peer/watch")
 
 
 def _imports(path: Path) -> set[str]:
