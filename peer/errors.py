@@ -27,6 +27,7 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    EXTRA_MISSING = 85
     INTERRUPTED = 130
 
 
@@ -137,3 +138,14 @@ class SwarmError(PeerError):
     """`peer swarm` could not bring its peers through the run."""
 
     code = Exit.SWARM_FAILED
+
+
+class ExtraMissingError(PeerError):
+    """An optional part of the program is not installed."""
+
+    code = Exit.EXTRA_MISSING
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra `{extra}`", f"Install it: pip install 'murmuration-peer[{extra}]'"
+        )

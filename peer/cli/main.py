@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, init, inspect, start, swarm, top
+from peer.cli import doctor, events, init, inspect, start, swarm, top
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -24,6 +24,7 @@ app.command()(init.init)
 app.command("id")(inspect.show_id)
 app.command()(inspect.status)
 app.command()(top.top)
+app.command()(events.events)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
 

@@ -14,7 +14,7 @@ from peer.cli import main
 from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
-COMMANDS = ("swarm", "start", "init", "id", "status", "top", "stop", "doctor")
+COMMANDS = ("swarm", "start", "init", "id", "status", "top", "events", "stop", "doctor")
 
 
 @pytest.fixture
