@@ -27,6 +27,7 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    EXTRA_MISSING = 85
     NOTHING_MEASURED = 95
     INTERRUPTED = 130
 
@@ -144,3 +145,14 @@ class NothingMeasuredError(PeerError):
     """A plan was to be set beside a run that measured nothing."""
 
     code = Exit.NOTHING_MEASURED
+
+
+class ExtraMissingError(PeerError):
+    """An optional part of the program is not installed."""
+
+    code = Exit.EXTRA_MISSING
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra `{extra}`", f"Install it: pip install 'murmuration-peer[{extra}]'"
+        )

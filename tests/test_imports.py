@@ -31,12 +31,13 @@ FORBIDDEN = {
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
     "peer/explain": {"protocol", "peer", *ALL},
     "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
+    "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
 """What each codec's bytes look like from outside, without torch: whoever bounds them may know it."""
 LIBP2P_ROOM = "peer/swarm/libp2p_host"
-KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local")
+KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local", "peer/watch")
 
 
 def _imports(path: Path) -> set[str]:

@@ -7,7 +7,17 @@ from typing import Self, TypeVar
 
 from peer.errors import NotRunningError
 from protocol.codec import decode, encode
-from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.control import (
+    MAX_CONTROL,
+    AskDetail,
+    AskStatus,
+    AskStop,
+    ControlAnswer,
+    ControlCall,
+    Detail,
+    Status,
+    Stopping,
+)
 from protocol.errors import ProtocolError
 from protocol.frames import FrameDecoder, frame
 
@@ -21,12 +31,12 @@ LEAVING = 10.0
 
 
 class ControlClient:
-    """One connection to a running daemon."""
+    """One connection to a running daemon. `patience` bounds each answer, in seconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(patience)
         self._decoder = FrameDecoder(MAX_CONTROL)
 
     def __enter__(self) -> Self:
@@ -43,6 +53,10 @@ class ControlClient:
     def status(self) -> Status:
         """Ask how the daemon is."""
         return self._ask(AskStatus(), Status)
+
+    def detail(self) -> Detail:
+        """Ask for all that a person may want to watch."""
+        return self._ask(AskDetail(), Detail)
 
     def stop(self) -> int:
         """Ask it to leave; return its process id."""

@@ -1,4 +1,4 @@
-"""The daemon's local socket: `peer status`, `peer stop` and `peer swarm` talk to it."""
+"""The daemon's local socket: `peer status`, `peer top`, `peer stop` and `peer swarm` talk to it."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,17 @@ from pathlib import Path
 import trio
 
 from protocol.codec import decode, encode
-from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.control import (
+    MAX_CONTROL,
+    AskDetail,
+    AskStatus,
+    AskStop,
+    ControlAnswer,
+    ControlCall,
+    Detail,
+    Status,
+    Stopping,
+)
 from protocol.errors import ProtocolError
 from protocol.frames import FrameDecoder, frame
 
@@ -23,9 +33,17 @@ READ_SIZE = 4096
 class ControlServer:
     """Answers local callers."""
 
-    def __init__(self, path: Path, *, status: Callable[[], Status], stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        status: Callable[[], Status],
+        detail: Callable[[], Detail],
+        stop: Callable[[], None],
+    ) -> None:
         self._path = path
         self._status = status
+        self._detail = detail
         self._stop = stop
         self._limit = trio.CapacityLimiter(CONNECTIONS)
         self.serving = trio.Event()
@@ -66,6 +84,8 @@ class ControlServer:
         match call:
             case AskStatus():
                 return self._status()
+            case AskDetail():
+                return self._detail()
             case AskStop():
                 self._stop()
                 return Stopping(pid=self._status().pid)

@@ -7,6 +7,7 @@ import trio
 
 from peer.config.run_file import read_run_file
 from peer.daemon.founding import local_paths
+from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
 from peer.daemon.last_status import write_last_status
@@ -62,6 +63,8 @@ class Node:
         self._left = trio.Event()
         self._metrics: str | None = None
         self.reporter = Reporter(log)
+        if home.has_checkpoint():
+            read_history(home.path, self.reporter.losses)
         self.link = TrainerLink(
             begin=self._begin,
             on_message=self._heard,
@@ -187,6 +190,8 @@ class Node:
             self.joining.refused(message.reason)
         elif isinstance(message, ipc.Ready):
             self.joining.done()
+        elif isinstance(message, ipc.Checkpointed):
+            write_history(self._home.path, self.reporter.losses)
         elif isinstance(message, ipc.Progress):
             self.swarm.pairing.next_boundary = message.next_boundary
 

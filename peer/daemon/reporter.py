@@ -1,5 +1,8 @@
 """Turns what the swarm side and the trainer tell into events and into the numbers that metrics show."""
 
+import time
+from collections import deque
+
 import trio
 
 from peer.swarm.exchange import Outcome
@@ -7,8 +10,10 @@ from peer.swarm.horizon import Split
 from peer.swarm.reachability import ReachStatistics
 from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
+from peer.telemetry.history import History
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
+from protocol.control import LONGEST_REASON, MOST_EXCHANGES, Exchanged
 
 
 class Reporter:
@@ -31,11 +36,19 @@ class Reporter:
         """Whose share was mixed last."""
         self.codec = ""
         self.exchange_seconds = Histogram()
+        self.losses = History()
+        """The training loss over the whole run."""
+        self.recent: deque[Exchanged] = deque(maxlen=MOST_EXCHANGES)
+        """The last exchanges, the newest last."""
+        self.tokens_per_step: float | None = None
+        """Tokens of one inner step; None before the first."""
+        self._progress_at = 0.0
 
     # ---- from the swarm side
 
     def exchange_ended(self, outcome: Outcome) -> None:
         """See `Observer`."""
+        self.recent.append(_exchanged(outcome))
         if outcome.mixed is not None:
             self.last_mix = outcome.mixed
         if outcome.result == "done" and outcome.mixed is not None:
@@ -111,6 +124,7 @@ class Reporter:
         match message:
             case ipc.Ready():
                 self.ready = self._stands_at = message
+                self.losses.go_back(message.inner_step)
                 self._log(
                     events.TrainerStarted(
                         device=message.device,
@@ -120,7 +134,9 @@ class Reporter:
                     )
                 )
             case ipc.Progress():
+                self._note(message)
                 self.progress = self._stands_at = message
+                self._progress_at = time.monotonic()
             case ipc.Share():
                 self.codec = message.codec
                 if message.fresh:
@@ -146,6 +162,12 @@ class Reporter:
             case _:
                 pass
 
+    def _note(self, message: ipc.Progress) -> None:
+        steps, tokens = message.inner_step - self.inner_step, message.tokens - self.tokens
+        self.losses.note(message.inner_step, message.loss, max(steps, 1))
+        if steps > 0:
+            self.tokens_per_step = tokens / steps
+
     def trainer_died(self, code: int, restarts: int) -> None:
         """Say that the trainer ended unasked."""
         self.ready = self.progress = None
@@ -159,6 +181,13 @@ class Reporter:
         return self._stands_at.inner_step if self._stands_at else 0
 
     @property
+    def next_boundary(self) -> float | None:
+        """Seconds to the next outer step at the pace that the trainer told last; None before it told one."""
+        if self.progress is None:
+            return None
+        return max(self.progress.next_boundary - (time.monotonic() - self._progress_at), 0.0)
+
+    @property
     def outer_step(self) -> int:
         """The last outer step that is known."""
         return self._stands_at.outer_step if self._stands_at else 0
@@ -167,3 +196,18 @@ class Reporter:
     def tokens(self) -> int:
         """Tokens trained, as far as is known."""
         return self._stands_at.tokens if self._stands_at else 0
+
+
+def _exchanged(outcome: Outcome) -> Exchanged:
+    return Exchanged(
+        time=time.time(),
+        partner=outcome.partner,
+        result=outcome.result,
+        reason=outcome.reason[:LONGEST_REASON],
+        seconds=outcome.seconds,
+        bytes_in=outcome.bytes_in,
+        bytes_out=outcome.bytes_out,
+        relative_distance=outcome.mixed.relative_distance if outcome.mixed else None,
+        outer_step=outcome.outer_step,
+        fragment=outcome.fragment,
+    )

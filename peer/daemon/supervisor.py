@@ -11,6 +11,7 @@ import trio
 
 from peer.config.run_file import read_run_file
 from peer.daemon.control import ControlServer
+from peer.daemon.detail import Details
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
 from peer.daemon.node import Node
@@ -148,7 +149,9 @@ def _print_joining_command(transport: Transport) -> None:
 
 
 async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
-    control = ControlServer(runtime.control, status=node.status, stop=node.stop)
+    control = ControlServer(
+        runtime.control, status=node.status, detail=Details(node, settings.home), stop=node.stop
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
         nursery.start_soon(serve_metrics, node, settings.metrics_port)

@@ -84,7 +84,8 @@ class PeerGone(Event, frozen=True, kw_only=True):
     reason: str
 
     def _words(self) -> str:
-        return f"peer {short_peer(self.peer)} is gone ({self.reason})"
+        why = {"goodbye": "it said goodbye", "silent": "it no longer answers"}.get(self.reason, self.reason)
+        return f"peer {short_peer(self.peer)} is gone: {why}"
 
 
 class Alone(Event, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from peer.errors import Exit, NotRunningError
 from protocol.codec import encode
 from protocol.control import MAX_CONTROL, Stopping
 from protocol.frames import frame
-from tests.peer.daemon.controls import STATUS, saying, serving, socket_folder
+from tests.peer.daemon.controls import DETAIL, STATUS, saying, serving, socket_folder
 
 DAEMON = """
 import sys
@@ -27,7 +27,7 @@ from protocol.control import Status
 async def main():
     status = decode(bytes.fromhex(sys.argv[2]), Status, 65536)
     asked = trio.Event()
-    server = ControlServer(Path(sys.argv[1]), status=lambda: status, stop=asked.set)
+    server = ControlServer(Path(sys.argv[1]), status=lambda: status, detail=lambda: None, stop=asked.set)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         await server.serving.wait()
@@ -51,6 +51,12 @@ def path():
 def test_one_connection_serves_several_calls(path):
     with serving(path), ControlClient(path) as caller:
         assert caller.status() == STATUS
+        assert caller.status() == STATUS
+
+
+def test_the_detail_comes_over_the_same_connection(path):
+    with serving(path), ControlClient(path) as caller:
+        assert caller.detail() == DETAIL
         assert caller.status() == STATUS
 
 

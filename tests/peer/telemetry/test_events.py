@@ -56,7 +56,8 @@ LINES = [
         "12D3..aB3f is in another run: inner.batch: 8 here, 16 there; seed: 0 here, 1 there",
     ),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
-    (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone (silent)"),
+    (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
+    (PeerGone(peer=PEER, reason="goodbye"), "peer 12D3..aB3f is gone: it said goodbye"),
     (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
     (
