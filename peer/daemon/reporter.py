@@ -1,5 +1,7 @@
 """Turns what the swarm side and the trainer tell into events and into the numbers that metrics show."""
 
+from collections import Counter
+
 import trio
 
 from peer.swarm.exchange import Outcome
@@ -8,6 +10,8 @@ from peer.swarm.reachability import ReachStatistics
 from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
 from peer.telemetry.log import Log
+from peer.telemetry.refusals import Refusal, kind_of
+from peer.telemetry.statistics import CheckpointStatistics
 from protocol import trainer as ipc
 
 
@@ -31,6 +35,9 @@ class Reporter:
         """Whose share was mixed last."""
         self.codec = ""
         self.exchange_seconds = Histogram()
+        self.refusals: Counter[Refusal] = Counter()
+        """Partners' shares that were not fit to mix."""
+        self._written = self._unwritten = 0
 
     # ---- from the swarm side
 
@@ -58,6 +65,8 @@ class Reporter:
             )
         else:
             kind = events.MixRefused if outcome.result == "refused" else events.ExchangeFailed
+            if outcome.result == "refused":
+                self.refusals[kind_of(outcome.reason)] += 1
             self._log(kind(partner=outcome.partner, outer_step=outcome.outer_step, reason=outcome.reason))
 
     def skipped(self, outer_step: int, reason: str) -> None:
@@ -134,12 +143,14 @@ class Reporter:
                         )
                     )
             case ipc.Checkpointed():
+                self._written += 1
                 self._log(
                     events.Checkpointed(
                         inner_step=message.inner_step, path=message.path, seconds=message.seconds
                     )
                 )
             case ipc.CheckpointFailed():
+                self._unwritten += 1
                 self._log(events.CheckpointFailed(inner_step=message.inner_step, reason=message.reason))
             case _:
                 pass
@@ -148,6 +159,11 @@ class Reporter:
         """Say that the trainer ended unasked."""
         self.ready = self.progress = None
         self._log(events.TrainerDied(code=code, restarts=restarts))
+
+    @property
+    def checkpoints(self) -> CheckpointStatistics:
+        """Checkpoints that the trainer wrote, and could not write, since the daemon started."""
+        return CheckpointStatistics(written=self._written, failed=self._unwritten)
 
     # ---- where training stands
 

@@ -151,7 +151,7 @@ async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
     control = ControlServer(runtime.control, status=node.status, stop=node.stop)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
-        nursery.start_soon(serve_metrics, node, settings.metrics_port)
+        nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)
         await node.run()
         nursery.cancel_scope.cancel()
 
