@@ -98,11 +98,16 @@ def start(
         int | None,
         typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
     ] = None,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to serve /metrics: 0.0.0.0 lets other machines read them, with no password.",
+        ),
+    ] = "127.0.0.1",
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            min=0, max=65535, help="Port of /metrics on loopback; default 9464, or any where it is taken."
-        ),
+        typer.Option(min=0, max=65535, help="Port of /metrics; default 9464, or any where it is taken."),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How the log reads.")] = LogFormat.TEXT,
     stop_on_eof: Annotated[
@@ -134,6 +139,7 @@ def start(
         tokenizer_path=tokenizer,
         weights_path=weights,
         batch=batch,
+        metrics_host=metrics_host,
         metrics_port=metrics_port,
         log_format=log_format.value,
         stop_on_eof=stop_on_eof,

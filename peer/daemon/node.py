@@ -6,6 +6,7 @@ import msgspec
 import trio
 
 from peer.config.run_file import read_run_file
+from peer.daemon import disk
 from peer.daemon.founding import local_paths
 from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
@@ -24,6 +25,7 @@ from peer.swarm.transport import Transport
 from peer.swarm.upnp import RouterPort
 from peer.telemetry import events
 from peer.telemetry.log import Log
+from peer.telemetry.statistics import DiskStatistics
 from protocol import trainer as ipc
 from protocol.control import Status
 from protocol.identity import Identity
@@ -242,6 +244,10 @@ class Node:
         # A view emptied by a fault of our own link must not wipe out what would mend it.
         if live := self.swarm.view.live():
             self._home.write_peers(live)
+
+    def disk(self) -> DiskStatistics | None:
+        """Say how full the home's disk is."""
+        return disk.look(self._home.path, self.run_.manifest)
 
     def status(self) -> Status:
         """Say how this peer is."""

@@ -1,7 +1,7 @@
 """Turns what the swarm side and the trainer tell into events and into the numbers that metrics show."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 
 import trio
 
@@ -12,6 +12,8 @@ from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
 from peer.telemetry.history import History
 from peer.telemetry.log import Log
+from peer.telemetry.refusals import Refusal, kind_of
+from peer.telemetry.statistics import CheckpointStatistics
 from protocol import trainer as ipc
 from protocol.control import LONGEST_REASON, MOST_EXCHANGES, Exchanged
 
@@ -43,6 +45,9 @@ class Reporter:
         self.tokens_per_step: float | None = None
         """Tokens of one inner step; None before the first."""
         self._progress_at = 0.0
+        self.refusals: Counter[Refusal] = Counter()
+        """Partners' shares that were not fit to mix."""
+        self._written = self._unwritten = 0
 
     # ---- from the swarm side
 
@@ -71,6 +76,8 @@ class Reporter:
             )
         else:
             kind = events.MixRefused if outcome.result == "refused" else events.ExchangeFailed
+            if outcome.result == "refused":
+                self.refusals[kind_of(outcome.reason)] += 1
             self._log(kind(partner=outcome.partner, outer_step=outcome.outer_step, reason=outcome.reason))
 
     def skipped(self, outer_step: int, reason: str) -> None:
@@ -150,12 +157,14 @@ class Reporter:
                         )
                     )
             case ipc.Checkpointed():
+                self._written += 1
                 self._log(
                     events.Checkpointed(
                         inner_step=message.inner_step, path=message.path, seconds=message.seconds
                     )
                 )
             case ipc.CheckpointFailed():
+                self._unwritten += 1
                 self._log(events.CheckpointFailed(inner_step=message.inner_step, reason=message.reason))
             case ipc.ShareFailed():
                 self._log(events.ShareFailed(outer_step=message.outer_step, reason=message.reason))
@@ -172,6 +181,11 @@ class Reporter:
         """Say that the trainer ended unasked."""
         self.ready = self.progress = None
         self._log(events.TrainerDied(code=code, restarts=restarts))
+
+    @property
+    def checkpoints(self) -> CheckpointStatistics:
+        """Checkpoints that the trainer wrote, and could not write, since the daemon started."""
+        return CheckpointStatistics(written=self._written, failed=self._unwritten)
 
     # ---- where training stands
 

@@ -42,6 +42,8 @@ class Settings:
     """First weights, where the manifest names a file."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
+    metrics_host: str = "127.0.0.1"
+    """Metrics name the partners of this host: others see them only where its owner says so."""
     metrics_port: int | None = None
     """None: the usual port, or any free one where it is taken."""
     log_format: LogFormat = "text"

@@ -154,7 +154,7 @@ async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
-        nursery.start_soon(serve_metrics, node, settings.metrics_port)
+        nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)
         await node.run()
         nursery.cancel_scope.cancel()
 

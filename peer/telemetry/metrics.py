@@ -21,7 +21,14 @@ from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
-from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
+from peer.telemetry.refusals import Refusal
+from peer.telemetry.statistics import (
+    DiskStatistics,
+    DistanceStatistics,
+    PeerStatistics,
+    State,
+    TrainingStatistics,
+)
 
 PREFIX = "murmuration_"
 
@@ -38,11 +45,14 @@ class PeerCollector:
         """Yield every metric of one moment."""
         peer = self._snapshot()
         yield from _daemon(peer)
+        if peer.disk is not None:
+            yield from _disk(peer.disk)
         if peer.training is not None:
             yield from _training(peer.training)
         if peer.swarm is not None:
             yield from _swarm(peer.swarm)
             yield _histogram(peer)
+            yield _refusals(peer)
         if peer.distance is not None:
             yield from _distance(peer.distance)
         if peer.joining is not None:
@@ -82,6 +92,19 @@ def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
         "trainer_restarts",
         "Increments when a trainer process that ended unasked is started again.",
         peer.trainer_restarts,
+    )
+    yield _labelled(
+        "checkpoints",
+        "Increments when a checkpoint is complete on the disk (written), or the disk refuses it (failed).",
+        "result",
+        {"written": peer.checkpoints.written, "failed": peer.checkpoints.failed},
+    )
+
+
+def _disk(disk: DiskStatistics) -> Iterator[Metric]:
+    yield _gauge("disk_free_bytes", "Bytes free on the disk of the peer's home.", disk.free)
+    yield _gauge(
+        "disk_needed_bytes", "Bytes that must stay free there for checkpoints to be written.", disk.needed
     )
 
 
@@ -271,6 +294,15 @@ def _histogram(peer: PeerStatistics) -> Metric:
     )
     metric.add_metric([], buckets=seconds.cumulated(), sum_value=seconds.total)
     return metric
+
+
+def _refusals(peer: PeerStatistics) -> Metric:
+    return _labelled(
+        "refusals",
+        "Increments when a partner's share is not fit to mix, by what is wrong with it.",
+        "reason",
+        {kind: peer.refusals.get(kind, 0) for kind in get_args(Refusal)},
+    )
 
 
 def _transport(transport: TransportStatistics) -> Iterator[Metric]:

@@ -1,11 +1,13 @@
 """What one peer's daemon knows of itself at one moment: the source of its metrics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
+from peer.telemetry.refusals import Refusal
 
 State = Literal["starting", "joining", "training", "restarting trainer", "finished", "stopping"]
 
@@ -45,6 +47,23 @@ class DistanceStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskStatistics:
+    """The disk on which a home lies, in bytes."""
+
+    free: int
+    needed: int
+    """What must stay free for checkpoints to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatistics:
+    """Checkpoints since the start."""
+
+    written: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """A snapshot of the whole daemon. None stands for what is not known yet."""
 
@@ -57,3 +76,7 @@ class PeerStatistics:
     distance: DistanceStatistics | None = None
     swarm: SwarmStatistics | None = None
     joining: JoiningStatistics | None = None
+    disk: DiskStatistics | None = None
+    checkpoints: CheckpointStatistics = CheckpointStatistics(written=0, failed=0)
+    refusals: Mapping[Refusal, int] = field(default_factory=dict)
+    """Shares that were not fit to mix, by what was wrong with them (`peer.telemetry.refusals`)."""

@@ -24,7 +24,14 @@ from peer.swarm.transport import PunchStatistics, RelayStatistics, TransportStat
 from peer.swarm.view import ViewStatistics
 from peer.telemetry.histogram import Histogram, HistogramStatistics
 from peer.telemetry.metrics import PeerCollector, make_registry
-from peer.telemetry.statistics import DistanceStatistics, PeerLabels, PeerStatistics, TrainingStatistics
+from peer.telemetry.statistics import (
+    CheckpointStatistics,
+    DiskStatistics,
+    DistanceStatistics,
+    PeerLabels,
+    PeerStatistics,
+    TrainingStatistics,
+)
 
 GOLDEN = Path(__file__).parent / "golden_metrics.txt"
 
@@ -105,6 +112,9 @@ FULL = replace(
     joining=JoiningStatistics(
         size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
     ),
+    disk=DiskStatistics(free=50_000_000_000, needed=27_000_000),
+    checkpoints=CheckpointStatistics(written=8, failed=1),
+    refusals={"not finite": 1},
 )
 
 
@@ -125,6 +135,7 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_state",
         "murmuration_uptime_seconds",
         "murmuration_trainer_restarts",
+        "murmuration_checkpoints",
     }
 
 
