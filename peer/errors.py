@@ -27,6 +27,9 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    BASE_INVALID = 90
+    EXTRA_MISSING = 91
+    TASK_INVALID = 92
     INTERRUPTED = 130
 
 
@@ -137,3 +140,21 @@ class SwarmError(PeerError):
     """`peer swarm` could not bring its peers through the run."""
 
     code = Exit.SWARM_FAILED
+
+
+class BaseModelError(PeerError):
+    """The pretrained model is missing, cannot be used, or is not the one that the run's manifest names."""
+
+    code = Exit.BASE_INVALID
+
+
+class ExtraMissingError(PeerError):
+    """Something is asked for that needs packages which are not installed."""
+
+    code = Exit.EXTRA_MISSING
+
+
+class TaskError(PeerError):
+    """The run's task is not installed here, is of another version, or is wrong."""
+
+    code = Exit.TASK_INVALID

@@ -1,6 +1,6 @@
 """Sizes that follow from the manifest alone, so that what a stranger announces is bounded beforehand."""
 
-from protocol.fragments import layer_size
+from protocol.fragments import layout
 from protocol.manifest import Manifest
 
 FP32_BYTES = 4
@@ -12,12 +12,8 @@ SLACK = 4096
 
 
 def parameters(manifest: Manifest) -> int:
-    """Return the number of trainable parameters of the manifest's model.
-
-    Embedding (tied), then the layers, then the last norm.
-    """
-    model = manifest.model
-    return manifest.tokenizer.vocabulary * model.width + model.layers * layer_size(model) + model.width
+    """Return the number of trainable parameters of the manifest's model."""
+    return layout(manifest).parameters
 
 
 def state_bytes(manifest: Manifest) -> int:

@@ -6,7 +6,7 @@ import msgspec
 import trio
 
 from peer.config.run_file import read_run_file
-from peer.daemon.founding import local_paths
+from peer.daemon.founding import base_model, local_paths
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
 from peer.daemon.last_status import write_last_status
@@ -86,6 +86,7 @@ class Node:
             data_path=str(data) if data else None,
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
+            model_path=base_model(settings, wanted),
         )
 
     def stop(self, reason: str = "asked to") -> None:
@@ -151,6 +152,7 @@ class Node:
             data_path=remembered.data_path,
             tokenizer_path=remembered.tokenizer_path,
             weights_path=remembered.weights_path,
+            model_path=remembered.model_path,
             batch=self._settings.batch,
             state=state,
         )

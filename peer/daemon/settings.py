@@ -40,6 +40,8 @@ class Settings:
     tokenizer_path: Path | None = None
     weights_path: Path | None = None
     """First weights, where the manifest names a file."""
+    model: str | None = None
+    """The base model, where the manifest names one: a folder, or a name on the Hub."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
     metrics_port: int | None = None
@@ -57,6 +59,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     data_path: str | None = None
     tokenizer_path: str | None = None
     weights_path: str | None = None
+    model_path: str | None = None
 
 
 _FILE = "settings.json"

@@ -177,7 +177,7 @@ class Loop:
             file=target.name,
             inner_step=now.inner_step - since,
             outer_step=now.outer_step,
-            tokens=now.tokens - since * replica.batch * self._manifest.model.context,
+            tokens=now.tokens - since * replica.tokens_per_step,
         )
         return Captured(state=state, size=size, hashes=hashes)
 
@@ -188,14 +188,13 @@ class Loop:
         now, manifest = self._replica.counters, self._manifest
         every = manifest.outer.every
         to_boundary = min(every - self._replica.steps_since(part) for part in self._replica.fragments)
-        tokens_per_step = self._replica.batch * manifest.model.context
         self._link.send(
             Progress(
                 inner_step=now.inner_step,
                 outer_step=now.outer_step,
                 tokens=now.tokens,
                 loss=reading.loss,
-                tokens_per_second=tokens_per_step / reading.seconds_per_step,
+                tokens_per_second=self._replica.tokens_per_step / reading.seconds_per_step,
                 learning_rate=learning_rate(manifest.inner, now.inner_step - 1, now.own_steps - 1),
                 next_boundary=to_boundary * reading.seconds_per_step,
             )
