@@ -28,6 +28,8 @@ class Exit(IntEnum):
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
     EXTRA_MISSING = 85
+    BASE_INVALID = 90
+    TASK_INVALID = 92
     NOTHING_MEASURED = 95
     INTERRUPTED = 130
 
@@ -156,3 +158,15 @@ class ExtraMissingError(PeerError):
         super().__init__(
             f"{what} needs the extra `{extra}`", f"Install it: pip install 'murmuration-peer[{extra}]'"
         )
+
+
+class BaseModelError(PeerError):
+    """The pretrained model is missing, cannot be used, or is not the one that the run's manifest names."""
+
+    code = Exit.BASE_INVALID
+
+
+class TaskError(PeerError):
+    """The run's task is not installed here, is of another version, or is wrong."""
+
+    code = Exit.TASK_INVALID

@@ -61,6 +61,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """A donor's state; None to resume from the last checkpoint, or to start from the seed."""
     votes: FileName | None = None
     """`onebyte`: the whole ledger, a file of `Logs`. Votes that it lacks are withdrawn."""
+    model_path: str | None = None
+    """The base model on this host: a folder, or a name on the Hub."""
 
 
 class Encode(Message, frozen=True, tag="encode"):

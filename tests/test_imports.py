@@ -88,7 +88,7 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
     import subprocess
 
     for module, absent in [
-        ("peer.daemon.supervisor", ("torch", "numpy")),
+        ("peer.daemon.supervisor", ("torch", "numpy", "transformers", "datasets", "huggingface_hub")),
         ("peer.trainer.__main__", ("trio", "libp2p")),
         ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
         ("peer.plan.choose", ("torch", "trio", "libp2p")),

@@ -94,6 +94,13 @@ def start(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's first weights.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The run's base model: its folder on this host, or its name on the Hugging Face Hub.",
+        ),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
@@ -138,6 +145,7 @@ def start(
         data_path=data,
         tokenizer_path=tokenizer,
         weights_path=weights,
+        model=model,
         batch=batch,
         metrics_host=metrics_host,
         metrics_port=metrics_port,

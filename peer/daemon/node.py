@@ -7,7 +7,7 @@ import trio
 
 from peer.config.run_file import read_run_file
 from peer.daemon import disk
-from peer.daemon.founding import local_paths
+from peer.daemon.founding import base_model, local_paths
 from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
@@ -91,6 +91,7 @@ class Node:
             data_path=str(data) if data else None,
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
+            model_path=base_model(settings, wanted),
         )
 
     def stop(self, reason: str = "asked to") -> None:
@@ -156,6 +157,7 @@ class Node:
             data_path=remembered.data_path,
             tokenizer_path=remembered.tokenizer_path,
             weights_path=remembered.weights_path,
+            model_path=remembered.model_path,
             batch=self._settings.batch,
             state=state,
         )

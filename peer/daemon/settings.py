@@ -40,6 +40,8 @@ class Settings:
     tokenizer_path: Path | None = None
     weights_path: Path | None = None
     """First weights, where the manifest names a file."""
+    model: str | None = None
+    """The base model, where the manifest names one: a folder, or a name on the Hub."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
     metrics_host: str = "127.0.0.1"
@@ -61,6 +63,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     weights_path: str | None = None
     bootstraps: tuple[str, ...] = ()
     """Whom it joined through, or was joining when it was stopped."""
+    model_path: str | None = None
 
 
 _FILE = "settings.json"

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from peer.errors import CheckpointError, HomeError
+from peer.trainer.flat import trainable
 from peer.trainer.order import Position
 
 FORMAT = 1
@@ -160,19 +161,27 @@ def load_weights(path: Path, module: nn.Module) -> None:
     Raises:
         CheckpointError: it is damaged, or of another model.
     """
-    try:
-        weights = _load_tensors(path / WEIGHTS)
-    except _DamageError as damage:
-        raise CheckpointError(
-            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
-        ) from damage
-    parameters = dict(module.named_parameters())
+    weights, parameters = read_weights(path), trainable(module)
     if {name: tensor.shape for name, tensor in weights.items()} != {
         name: parameter.shape for name, parameter in parameters.items()
     }:
         raise CheckpointError(f"the checkpoint {path} is of another model", "Choose one of this run.")
     for name, parameter in parameters.items():
         parameter.copy_(weights[name])
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the fast weights of the checkpoint at `path`, by name.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return _load_tensors(path / WEIGHTS)
+    except _DamageError as damage:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
+        ) from damage
 
 
 class _DamageError(Exception):

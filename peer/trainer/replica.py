@@ -1,6 +1,5 @@
 """One peer's copy of the model, with everything that its training goes on from."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +14,13 @@ from peer.outer.gate import norm
 from peer.outer.ranges import Ranges, gather
 from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
-from peer.trainer import data, spool
+from peer.trainer import spool
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
-from peer.trainer.evaluate import held_out_loss
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
 from peer.trainer.inner import InnerOptimiser, for_batch, precision
-from peer.trainer.model import build
-from peer.trainer.order import Order
+from peer.trainer.work import Work
 from protocol.fragments import Fragment, due, fragments
 from protocol.limits import MAX_STANDING
 from protocol.manifest import Manifest, Outer
@@ -131,22 +128,18 @@ class Replica:
     def __init__(
         self,
         manifest: Manifest,
-        corpus: data.Corpus,
-        shard: int,
+        work: Work,
         device: torch.device,
         batch: int | None = None,
     ) -> None:
         self._manifest = manifest
-        self._training = corpus.training
-        self._held_out = corpus.held_out
+        self._work = work
         self._precision = precision(manifest.inner, device)
         self._device = device
-        windows = data.window_count(corpus.training, manifest.model.context)
-        self._order = Order(windows, manifest.data.shards, shard, manifest.seed)
         self.rule = rule_of(manifest.outer)
         self.fragments = fragments(manifest)
         self.batch = batch or manifest.inner.batch
-        self.net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed).to(device)
+        self.net = work.net.to(device)
         self.theta = flatten(self.net)
         self._inner = InnerOptimiser(self.net, self.theta, for_batch(manifest.inner, self.batch))
         self.outer = None if self.rule.optimiser == "none" else OuterState.create(self.theta)
@@ -160,14 +153,14 @@ class Replica:
         """The inner step at which it came from elsewhere; None where it has the run's first weights."""
 
     @property
-    def tokens_per_step(self) -> int:
-        """Tokens of one inner step."""
-        return self.batch * self._manifest.model.context
-
-    @property
     def due(self) -> Fragment | None:
         """The fragment whose outer step follows the last inner step, if any."""
         return due(self.fragments, self._manifest.outer.every, self.counters.inner_step)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one inner step."""
+        return self.batch * self._work.tokens
 
     def steps_since(self, fragment: Fragment) -> int:
         """Return the inner steps since the fragment's outer step was due last."""
@@ -179,17 +172,17 @@ class Replica:
 
     def take_inner_step(self) -> Tensor:
         """Train on the next batch and return its loss, nats a token, an fp32 scalar on the device."""
-        now, context = self.counters, self._manifest.model.context
-        windows, position = self._order.take(now.position, self.batch)
-        tokens = upload(data.batch(self._training, windows, context), self._device)
+        now = self.counters
+        examples, position = self._work.feed.take(now.position, self.batch)
+        batch = upload(examples, self._device)
         with self._precision:
-            loss: Tensor = self.net(tokens)
+            loss: Tensor = self.net(batch)
         torch.autograd.backward(loss)
         self._inner.step(now.inner_step, now.own_steps)
         self.counters = Counters(
             inner_step=now.inner_step + 1,
             outer_step=now.outer_step,
-            tokens=now.tokens + len(windows) * context,
+            tokens=now.tokens + self.tokens_per_step,
             own_steps=now.own_steps + 1,
             position=position,
         )
@@ -279,6 +272,8 @@ class Replica:
             state["outer.residual"] = self.residual
         if self.rule.keep is not None:
             state["outer.unsettled"] = torch.tensor(sorted(self._unsettled), dtype=torch.int64)
+        if found := self._work.feed.state():
+            state["data"] = torch.frombuffer(bytearray(found), dtype=torch.uint8)
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     @torch.no_grad()
@@ -306,6 +301,8 @@ class Replica:
             self.residual.copy_(state["outer.residual"])
         self._unsettled = set(state["outer.unsettled"].tolist()) if self.rule.keep is not None else set()
         torch.set_rng_state(state["random"])
+        if "data" in state:
+            self._work.feed.resume(bytes(state["data"].numpy()))
         self.counters = contents.counters
         self._stepped_at = state["outer.stepped_at"].tolist()
         self._came_at = contents.counters.inner_step
@@ -356,9 +353,8 @@ class Replica:
         Raises:
             RefusedStateError: they do worse than knowing nothing.
         """
-        manifest = self._manifest
-        loss = held_out_loss(self.net, self._held_out, manifest.model.context, min(PROBE_WINDOWS, self.batch))
-        most = math.log(manifest.tokenizer.vocabulary) + PROBE_MARGIN
+        loss = self._work.test(self.net, min(PROBE_WINDOWS, self.batch))
+        most = self._work.chance + PROBE_MARGIN
         if not loss <= most:  # also where it is no number
             raise RefusedStateError(
                 f"{what} has a loss of {loss:.3g} nats on held-out text, where {most:.3g} is the most"

@@ -35,7 +35,7 @@ from protocol.trainer import (
     Theirs,
 )
 from tests.peer.trainer.daemon import Daemon
-from tests.peer.trainer.tiny import corpus, manifest, replica, run_id, train
+from tests.peer.trainer.tiny import manifest, replica, run_id, train, work
 
 pytestmark = pytest.mark.processes
 
@@ -221,7 +221,7 @@ def test_first_weights_and_a_batch_of_its_own(start):
     process.begin(run, stop_at=2, weights_path=str(file), batch=3)
     process.daemon.hear_out()
     assert process.ended()[0] == Exit.DONE
-    alone = Replica(run, corpus(), 0, torch.device("cpu"), batch=3)
+    alone = Replica(run, work(run), torch.device("cpu"), batch=3)
     alone.begin(file)
     train(alone, 2)
     found = process.saved(run)
