@@ -116,6 +116,14 @@ def start(
         int | None,
         typer.Option(min=0, max=65535, help="Port of /metrics; default 9464, or any where it is taken."),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the run's numbers there, for TensorBoard (an extra)."),
+    ] = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(metavar="PROJECT", help="Log the run's numbers to Weights & Biases (an extra)."),
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How the log reads.")] = LogFormat.TEXT,
     stop_on_eof: Annotated[
         bool, typer.Option(help="Leave when standard input ends, for programs that start peers.")
@@ -149,6 +157,8 @@ def start(
         batch=batch,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
+        tensorboard=tensorboard,
+        wandb=wandb,
         log_format=log_format.value,
         stop_on_eof=stop_on_eof,
     )

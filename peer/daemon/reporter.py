@@ -44,6 +44,7 @@ class Reporter:
         """The last exchanges, the newest last."""
         self.tokens_per_step: float | None = None
         """Tokens of one inner step; None before the first."""
+        self._loss_since, self._steps_since = 0.0, 0
         self._progress_at = 0.0
         self.refusals: Counter[Refusal] = Counter()
         """Partners' shares that were not fit to mix."""
@@ -174,6 +175,8 @@ class Reporter:
     def _note(self, message: ipc.Progress) -> None:
         steps, tokens = message.inner_step - self.inner_step, message.tokens - self.tokens
         self.losses.note(message.inner_step, message.loss, max(steps, 1))
+        self._loss_since += message.loss * max(steps, 1)
+        self._steps_since += max(steps, 1)
         if steps > 0:
             self.tokens_per_step = tokens / steps
 
@@ -193,6 +196,12 @@ class Reporter:
     def inner_step(self) -> int:
         """The last inner step that is known; a dead trainer's, until the next goes back to its checkpoint."""
         return self._stands_at.inner_step if self._stands_at else 0
+
+    def take_loss(self) -> float | None:
+        """Return the mean loss of the inner steps since the last time; None where there were none."""
+        total, steps = self._loss_since, self._steps_since
+        self._loss_since, self._steps_since = 0.0, 0
+        return total / steps if steps else None
 
     @property
     def next_boundary(self) -> float | None:

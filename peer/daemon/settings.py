@@ -48,6 +48,10 @@ class Settings:
     """Metrics name the partners of this host: others see them only where its owner says so."""
     metrics_port: int | None = None
     """None: the usual port, or any free one where it is taken."""
+    tensorboard: Path | None = None
+    """Folder for TensorBoard's event files."""
+    wandb: str | None = None
+    """Project of Weights & Biases."""
     log_format: LogFormat = "text"
     stop_on_eof: bool = False
     """Leave when standard input ends: whoever started us is gone."""

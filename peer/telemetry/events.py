@@ -350,6 +350,16 @@ class LaneFailed(Event, frozen=True, kw_only=True):
         return f"no fast lane to {short_peer(self.peer)}, its shares come through libp2p: {self.reason}"
 
 
+class SinkFailed(Event, frozen=True, kw_only=True):
+    """What was to take the numbers of the run takes no more; training goes on."""
+
+    sink: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"nothing more goes to {self.sink}: {self.reason}"
+
+
 class Stopped(Event, frozen=True, kw_only=True):
     """The daemon ends; the last event of its life, unless it was killed."""
 
@@ -388,6 +398,7 @@ AnyEvent = (
     | NoDonor
     | VotesEqual
     | LaneFailed
+    | SinkFailed
     | Stopped
 )
 """What a line of the log may hold."""

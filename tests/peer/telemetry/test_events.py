@@ -23,6 +23,7 @@ from peer.telemetry.events import (
     ReachChanged,
     ShareFailed,
     ShareReady,
+    SinkFailed,
     Skipped,
     SplitNoticed,
     Started,
@@ -143,6 +144,10 @@ LINES = [
     (
         StateRefused(donors=(PEER,), reason="the loss is nan"),
         "refused the state that came from 12D3..aB3f: the loss is nan",
+    ),
+    (
+        SinkFailed(sink="TensorBoard", reason="OSError: [Errno 28] No space left on device"),
+        "nothing more goes to TensorBoard: OSError: [Errno 28] No space left on device",
     ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
 ]
