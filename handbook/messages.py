@@ -47,5 +47,6 @@ def _struct(kind: type[msgspec.Struct]) -> str:
     title = f"### {kind.__name__}" + (
         f" {{ #{tag} }}" if isinstance(tag, str) and kind.__module__.startswith("peer") else ""
     )
-    named = f"On the wire: {code(str(tag))}." if tag else ""
+    where = "In the log" if issubclass(kind, event_module.Event) else "On the wire"
+    named = f"{where}: {code(str(tag))}." if tag else ""
     return "\n\n".join(part for part in (title, doc(kind), named, table(fields_of(kind))) if part)
