@@ -27,6 +27,10 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    EXPORT_REFUSED = 75
+    REPLICAS_DIFFER = 76
+    MODEL_INVALID = 77
+    EXTRA_MISSING = 78
     INTERRUPTED = 130
 
 
@@ -137,3 +141,32 @@ class SwarmError(PeerError):
     """`peer swarm` could not bring its peers through the run."""
 
     code = Exit.SWARM_FAILED
+
+
+class ExportError(PeerError):
+    """The folder to export to is in use, or cannot be written; or the format cannot hold the model."""
+
+    code = Exit.EXPORT_REFUSED
+
+
+class ReplicasDifferError(PeerError):
+    """The replicas to average are of different runs."""
+
+    code = Exit.REPLICAS_DIFFER
+
+
+class ModelError(PeerError):
+    """The folder holds no exported model, or a damaged one."""
+
+    code = Exit.MODEL_INVALID
+
+
+class ExtraMissingError(PeerError):
+    """An optional part of the program is not installed."""
+
+    code = Exit.EXTRA_MISSING
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra `{extra}`", f"Install it: pip install 'murmuration-peer[{extra}]'"
+        )

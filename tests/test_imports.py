@@ -29,6 +29,7 @@ FORBIDDEN = {
     "peer/config": {"torch", "trio", "libp2p", "multiaddr", "peer.daemon", "peer.swarm", "peer.trainer"},
     "peer/daemon": {"torch", "libp2p", "multiaddr", "peer.cli", "peer.local", "peer.outer", "peer.codec"},
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
+    "peer/models": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.daemon", "peer.cli", "peer.local"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
@@ -87,6 +88,7 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
     for module, absent in [
         ("peer.daemon.supervisor", ("torch", "numpy")),
         ("peer.trainer.__main__", ("trio", "libp2p")),
+        ("peer.models.export, peer.models.report, peer.models.generate", ("trio", "libp2p", "transformers")),
         ("peer.cli.main", ("torch", "libp2p")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"

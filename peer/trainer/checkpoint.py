@@ -98,7 +98,7 @@ def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
         if target.exists():
             target.rename(old)
         fresh.rename(target)
-        _sync(folder)
+        sync(folder)
         shutil.rmtree(old, ignore_errors=True)
         for outdated in paths(folder)[KEEP:]:
             shutil.rmtree(outdated)
@@ -180,11 +180,11 @@ def _write(folder: Path, run_id: bytes, contents: Contents) -> None:
     for name, tensors in ((WEIGHTS, contents.weights), (STATE, contents.state)):
         save_file(tensors, folder / name)
         hashes[name] = _hash(folder / name)
-        _sync(folder / name)
+        sync(folder / name)
     index = _Index(format=FORMAT, run=run_id.hex(), counters=contents.counters, sha256=hashes)
     (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
-    _sync(folder / INDEX)
-    _sync(folder)
+    sync(folder / INDEX)
+    sync(folder)
 
 
 def _first_whole(folder: Path, read: Callable[[Path], T]) -> T | None:
@@ -250,7 +250,8 @@ def _hash(file: Path) -> str:
         raise _DamageError(f"{file.name}: {error}") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make what is at `path`, a file or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
