@@ -27,6 +27,9 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    EXPORT_REFUSED = 75
+    REPLICAS_DIFFER = 76
+    MODEL_INVALID = 77
     EXTRA_MISSING = 85
     BASE_INVALID = 90
     TASK_INVALID = 92
@@ -147,6 +150,24 @@ class NothingMeasuredError(PeerError):
     """A plan was to be set beside a run that measured nothing."""
 
     code = Exit.NOTHING_MEASURED
+
+
+class ExportError(PeerError):
+    """The folder to export to is in use, or cannot be written; or the format cannot hold the model."""
+
+    code = Exit.EXPORT_REFUSED
+
+
+class ReplicasDifferError(PeerError):
+    """The replicas to average are of different runs."""
+
+    code = Exit.REPLICAS_DIFFER
+
+
+class ModelError(PeerError):
+    """The folder holds no exported model, or a damaged one."""
+
+    code = Exit.MODEL_INVALID
 
 
 class ExtraMissingError(PeerError):

@@ -32,6 +32,7 @@ FORBIDDEN = {
     "peer/explain": {"protocol", "peer", *ALL},
     "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
     "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},
+    "peer/models": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.daemon", "peer.cli", "peer.local"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
@@ -92,6 +93,8 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
         ("peer.trainer.__main__", ("trio", "libp2p")),
         ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
         ("peer.plan.choose", ("torch", "trio", "libp2p")),
+        ("peer.models.export, peer.models.report, peer.models.generate", ("trio", "libp2p", "transformers")),
+        ("peer.cli.main", ("torch", "libp2p")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(

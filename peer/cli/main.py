@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, events, explain, init, inspect, plan, start, swarm, top
+from peer.cli import doctor, evaluate, events, explain, export, init, inspect, plan, sample, start, swarm, top
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -29,6 +29,9 @@ app.command()(inspect.stop)
 app.command()(doctor.doctor)
 app.command()(plan.plan)
 app.command()(explain.explain)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.command()(sample.sample)
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,10 +4,11 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -24,6 +25,8 @@ KEEP = 3
 WEIGHTS = "model.safetensors"
 STATE = "state.safetensors"
 INDEX = "checkpoint.json"
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,20 @@ class Contents:
     counters: Counters
     weights: dict[str, Tensor]
     state: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint on disk whose weights are whole.
+
+    Attributes:
+        path: its folder.
+        run: the run id, in hex.
+    """
+
+    path: Path
+    run: str
+    counters: Counters
 
 
 class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +118,7 @@ class Draft:
             if target.exists():
                 target.rename(old)
             self._fresh.rename(target)
-            _sync(self._folder)
+            sync(self._folder)
             shutil.rmtree(old, ignore_errors=True)
             for outdated in paths(self._folder)[KEEP:]:
                 shutil.rmtree(outdated)
@@ -140,18 +157,30 @@ def newest(folder: Path, run_id: bytes) -> Contents | None:
     Raises:
         CheckpointError: all are damaged, or one is of another run.
     """
-    candidates = paths(folder)
-    for candidate in candidates:
-        try:
-            return _read(candidate, run_id)
-        except _DamageError as damage:
-            _log.warning("checkpoint %s is damaged (%s); trying the one before", candidate, damage)
-    if candidates:
+    return _first_whole(folder, lambda path: _read(path, run_id))
+
+
+def examine(path: Path) -> Saved:
+    """Return what the checkpoint at `path` says of itself, once its weights have been held to their hash.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return _examine(path)
+    except _DamageError as damage:
         raise CheckpointError(
-            f"none of the {len(candidates)} checkpoints in {folder} is whole",
-            "Restore one from a copy, or remove the folder to start again.",
-        )
-    return None
+            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
+        ) from damage
+
+
+def newest_weights(folder: Path) -> Saved | None:
+    """Return the newest checkpoint whose weights are whole, of whatever run; as `newest`, but loads nothing.
+
+    Raises:
+        CheckpointError: all are damaged.
+    """
+    return _first_whole(folder, _examine)
 
 
 @torch.no_grad()
@@ -192,29 +221,59 @@ def _write_index(folder: Path, run_id: bytes, counters: Counters) -> None:
     hashes: dict[str, str] = {}
     for name in (WEIGHTS, STATE):
         hashes[name] = _hash(folder / name)
-        _sync(folder / name)
+        sync(folder / name)
     index = _Index(format=FORMAT, run=run_id.hex(), counters=counters, sha256=hashes)
     (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
-    _sync(folder / INDEX)
-    _sync(folder)
+    sync(folder / INDEX)
+    sync(folder)
+
+
+def _first_whole(folder: Path, read: Callable[[Path], T]) -> T | None:
+    candidates = paths(folder)
+    for candidate in candidates:
+        try:
+            return read(candidate)
+        except _DamageError as damage:
+            _log.warning("checkpoint %s is damaged (%s); trying the one before", candidate, damage)
+    if candidates:
+        raise CheckpointError(
+            f"none of the {len(candidates)} checkpoints in {folder} is whole",
+            "Restore one from a copy, or remove the folder to start again.",
+        )
+    return None
+
+
+def _examine(path: Path) -> Saved:
+    index = _read_index(path)
+    _compare(path, index, WEIGHTS)
+    return Saved(path, index.run, index.counters)
 
 
 def _read(path: Path, run_id: bytes) -> Contents:
-    try:
-        index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise _DamageError(error) from error
+    index = _read_index(path)
     if index.run != run_id.hex():
         raise CheckpointError(
             f"the checkpoint {path} is of the run {index.run[:12]}, not of {run_id.hex()[:12]}",
             "Use another home folder for this run.",
         )
+    for name in (WEIGHTS, STATE):
+        _compare(path, index, name)
+    return Contents(index.counters, _load_tensors(path / WEIGHTS), _load_tensors(path / STATE))
+
+
+def _read_index(path: Path) -> _Index:
+    try:
+        index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _DamageError(error) from error
     if index.format != FORMAT:
         raise _DamageError(f"its format is {index.format}, this version reads {FORMAT}")
-    for name in (WEIGHTS, STATE):
-        if index.sha256.get(name) != _hash(path / name):
-            raise _DamageError(f"{name} differs from its hash")
-    return Contents(index.counters, _load_tensors(path / WEIGHTS), _load_tensors(path / STATE))
+    return index
+
+
+def _compare(path: Path, index: _Index, name: str) -> None:
+    if index.sha256.get(name) != _hash(path / name):
+        raise _DamageError(f"{name} differs from its hash")
 
 
 def _load_tensors(file: Path) -> dict[str, Tensor]:
@@ -232,7 +291,8 @@ def _hash(file: Path) -> str:
         raise _DamageError(f"{file.name}: {error}") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make what is at `path`, a file or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,10 @@ from peer.cli import main
 from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
-COMMANDS = ("swarm", "start", "init", "id", "status", "top", "events", "stop", "doctor", "plan", "explain")
+COMMANDS = (
+    *("swarm", "start", "init", "id", "status", "top", "events", "stop", "doctor", "plan", "explain"),
+    *("export", "evaluate", "sample"),
+)
 
 
 @pytest.fixture
