@@ -32,7 +32,8 @@ from protocol.rules import admit, violations
 async def settle(home: Home, identity: Identity, transport: Transport, settings: Settings) -> Run:
     """Return the run, and write its manifest to the home.
 
-    Whom it joins through is remembered before they are asked: who is stopped while joining goes on joining.
+    Whom a new home joins through is remembered before they are asked: who is stopped while joining goes on
+    joining. Others are remembered once they have shown this home's run.
 
     Raises:
         PeerError: the run file is wrong, the bootstraps do not answer, or manifests differ that should not.
@@ -46,7 +47,8 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
         bootstraps = recall(home.path).bootstraps
     if held is None:
         _remember(home, bootstraps)
-    known = await _from_swarm(transport, bootstraps, held) or held
+    answered = await _from_swarm(transport, bootstraps, held, asked_for=bool(settings.bootstraps))
+    known = answered or held
     sealed = known or await _found(wanted, identity)
     manifest = _admit(sealed)
     if wanted is not None:
@@ -54,7 +56,8 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     if known is not None:
         await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
     home.write_manifest(sealed)
-    _remember(home, bootstraps)
+    if answered is not None:
+        _remember(home, bootstraps)
     return Run(sealed, manifest, bootstraps, home.read_peers)
 
 
@@ -63,14 +66,15 @@ def _remember(home: Home, bootstraps: tuple[str, ...]) -> None:
 
 
 async def _from_swarm(
-    transport: Transport, bootstraps: tuple[str, ...], held: SignedManifest | None
+    transport: Transport, bootstraps: tuple[str, ...], held: SignedManifest | None, *, asked_for: bool
 ) -> SignedManifest | None:
     if not bootstraps:
         return None
     if held is None:
         return await fetch_manifest(transport, bootstraps, None)
     # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
-    with suppress(BootstrapError):
+    # Nor do those stop it that were of use once, and are of another run by now.
+    with suppress(BootstrapError, *(() if asked_for else (ManifestMismatchError,))):
         return await fetch_manifest(transport, bootstraps, held, attempts=1)
     return None
 

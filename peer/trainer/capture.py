@@ -13,7 +13,7 @@ from protocol.trainer import Captured, State
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """φ and m, flat fp32, with the progress that φ stands for."""
+    """φ and m, flat fp32 in the host's memory, with the progress that φ stands for."""
 
     phi: Tensor
     momentum: Tensor
@@ -45,8 +45,8 @@ def capture(replica: Replica) -> Snapshot:
     now, outer = replica.counters, replica.outer
     since = 0 if outer is None else min(map(replica.steps_since, replica.fragments))
     return Snapshot(
-        phi=replica.theta.clone() if outer is None else outer.phi.clone(),
-        momentum=torch.zeros_like(replica.theta) if outer is None else outer.momentum.clone(),
+        phi=(replica.theta if outer is None else outer.phi).to("cpu", copy=True),
+        momentum=torch.zeros(replica.theta.numel()) if outer is None else outer.momentum.to("cpu", copy=True),
         inner_step=now.inner_step - since,
         outer_step=now.outer_step,
         tokens=now.tokens - since * replica.tokens_per_step,

@@ -48,13 +48,12 @@ class Checkpoints:
             HomeError: the disk refused.
             TrainerError: the weights are not finite.
         """
-        begun = time.monotonic()
+        begun, inner_step = time.monotonic(), self._replica.counters.inner_step
         try:
             path = self._draft().complete()
         finally:
-            self._postpone(begun)
-        inner_step = self._replica.counters.inner_step
-        return Checkpointed(inner_step=inner_step, path=str(path), seconds=time.monotonic() - begun)
+            seconds = self._postpone(begun)
+        return Checkpointed(inner_step=inner_step, path=str(path), seconds=seconds)
 
     def begin(self) -> Callable[[], Checkpointed | CheckpointFailed]:
         """Write the tensors as they are now; what is returned makes a checkpoint of them, beside training.
@@ -72,7 +71,7 @@ class Checkpoints:
             failed = CheckpointFailed(inner_step=inner_step, reason=error.message)
             return lambda: failed
         self._next = math.inf
-        return partial(self._complete, draft, inner_step, begun)
+        return partial(self._complete, draft, inner_step, time.monotonic() - begun)
 
     def attempt(self) -> Checkpointed | CheckpointFailed:
         """Write one now, if the disk lets us.
@@ -86,16 +85,20 @@ class Checkpoints:
         return checkpoint.Draft(self._folder, self._run_id, self._replica.contents())
 
     def _complete(
-        self, draft: checkpoint.Draft, inner_step: int, begun: float
+        self, draft: checkpoint.Draft, inner_step: int, drafting: float
     ) -> Checkpointed | CheckpointFailed:
+        # Between the draft and this others' work may have come first: that is no part of writing.
+        begun = time.monotonic() - drafting
         try:
             path = draft.complete()
         except HomeError as error:
             return CheckpointFailed(inner_step=inner_step, reason=error.message)
         finally:
-            self._postpone(begun)
-        return Checkpointed(inner_step=inner_step, path=str(path), seconds=time.monotonic() - begun)
+            seconds = self._postpone(begun)
+        return Checkpointed(inner_step=inner_step, path=str(path), seconds=seconds)
 
-    def _postpone(self, begun: float) -> None:
+    def _postpone(self, begun: float) -> float:
+        """Say when the next is due, after one that was begun then; return the seconds that it took."""
         now = time.monotonic()
         self._next = now + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - begun))
+        return now - begun

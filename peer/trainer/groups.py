@@ -13,7 +13,7 @@ from peer.outer.step import OuterState
 from peer.trainer import reduction, spool
 from peer.trainer.shares import OpenShare, RefusalError
 from peer.trainer.shelf import Shelf
-from protocol.trainer import Assemble, Mixed, Parts, Reduce, Reduced, Split
+from protocol.trainer import Assemble, Blob, Mixed, Parts, Reduce, Reduced, Split
 
 
 class Groups:
@@ -38,11 +38,16 @@ class Groups:
             replica.rule, share, asked.parts, asked.codec, residual, together=asked.together
         )
         share.split = cut
+        parts: list[Blob] = []
         try:
-            parts = tuple(reduction.write_part(cut, part, self._fresh("part")) for part in cut.ranges)
-        except CodecError as error:
-            raise replica.diverged() from error
-        return Parts(share=asked.share, parts=parts)
+            parts.extend(reduction.write_part(cut, part, self._fresh("part")) for part in cut.ranges)
+        except (CodecError, OSError) as error:
+            for written in parts:
+                (self._shelf.folder / written.file).unlink()
+            if isinstance(error, CodecError):
+                raise replica.diverged() from error
+            raise
+        return Parts(share=asked.share, parts=tuple(parts))
 
     def reduce(self, asked: Reduce) -> Reduced:
         """Average one part over the members that sent it."""

@@ -30,6 +30,9 @@ from protocol.trainer import (
     ToTrainer,
 )
 
+ONE_THREAD = "mps"
+"""A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done beside."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -69,6 +72,8 @@ class Loop:
             try:
                 self._train()
                 self._wait_for_mixes()
+                # A partner may have mixed already what waits to be mixed here: both do, or neither.
+                self._catch_up()
             finally:
                 with self._turns.given():
                     self._beside.close()
@@ -105,11 +110,11 @@ class Loop:
                 self._published.result()
         boundary = self._replica.take_outer_step(fragment)
         if boundary is not None:
-            self._published = self._beside.submit(partial(self._publish, boundary))
+            self._published = self._do_beside(partial(self._publish, boundary))
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
-            self._beside.submit(partial(self._complete, self._checkpoints.begin()))
+            self._do_beside(partial(self._complete, self._checkpoints.begin()))
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
@@ -119,6 +124,12 @@ class Loop:
                 return
             self._answer(self._link.wait())
 
+    def _do_beside(self, job: Callable[[], None]) -> Future[None]:
+        submitted = self._beside.submit(job)
+        if self._replica.theta.device.type == ONE_THREAD:
+            self._catch_up()
+        return submitted
+
     def _catch_up(self) -> None:
         """Wait until everything beside training is done."""
         with self._turns.given():
@@ -126,13 +137,13 @@ class Loop:
 
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):
-            self._beside.submit(partial(self._reply, message))
+            self._do_beside(partial(self._reply, message))
         elif isinstance(message, NoMix):
-            self._beside.submit(partial(self._sharing.drop, message.share))
+            self._do_beside(partial(self._sharing.drop, message.share))
         elif isinstance(message, Keep):
-            self._beside.submit(partial(self._sharing.keep, message.share))
+            self._do_beside(partial(self._sharing.keep, message.share))
         elif isinstance(message, Capture):
-            self._beside.submit(partial(self._give, capture(self._replica)))
+            self._do_beside(partial(self._give, capture(self._replica)))
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 

@@ -112,10 +112,17 @@ class Shelf:
         """Open the share of a boundary; a third open share of its fragment displaces the oldest.
 
         Raises:
+            OSError: the disk refused: this outer step is a skip.
             TrainerError: the weights are not finite.
         """
         share = OpenShare.of(boundary, self.replica.rule.mixes)
-        message = self.offer(share, fresh=True)
+        try:
+            message = self.offer(share, fresh=True)
+        except OSError:
+            # Nobody else will say that its exchange has ended.
+            with self.turns.between_steps():
+                self.settle(share)
+            raise
         self._standing[share.fragment].boundary = message.share
         of_fragment = sorted(number for number, each in self._open.items() if each.fragment == share.fragment)
         for number in of_fragment[:-MAX_OPEN]:
@@ -131,6 +138,7 @@ class Shelf:
         """Open a share, and write what its partners need to see of it.
 
         Raises:
+            OSError: the disk refused.
             TrainerError: the weights are not finite.
         """
         self._number += 1

@@ -1,6 +1,7 @@
 """Turns between two threads, and jobs beside training."""
 
 import threading
+import time
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_nothing_lands_while_the_loop_works():
         thread.start()
         while thread.is_alive():
             inside.append("a step")
+            time.sleep(0)
             inside.pop()
             turns.give()
     assert overlaps == []

@@ -12,6 +12,7 @@ from peer.trainer import checkpoint, checkpoints, spool
 from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.link import Link
 from peer.trainer.loop import Loop
+from peer.trainer.pairs import Pairs
 from peer.trainer.shelf import Shelf
 from protocol.manifest import Manifest
 from protocol.trainer import (
@@ -325,17 +326,42 @@ def test_training_goes_on_while_a_checkpoint_is_completed(start, monkeypatch):
     assert saved.counters.inner_step == 300
 
 
+def test_what_a_partner_counts_on_is_mixed_though_training_ends(start, monkeypatch):
+    asked = threading.Event()
+    encode = Pairs.encode
+
+    def slow(pairs, question):
+        assert asked.wait(30)
+        return encode(pairs, question)
+
+    monkeypatch.setattr(Pairs, "encode", slow)
+    trainer = start(manifest(every=4, mixes=1))
+    share = trainer.daemon.hear_a(Share)
+    theirs = trainer.theirs(share, trainer.own(share) + 1e-3)
+    trainer.daemon.send(Encode(share=share.share, codec="fp32", bits=0, bounds=None))
+    trainer.daemon.send(theirs)
+    trainer.daemon.send(Finish())
+    while not trainer._loop._stopping:
+        pass
+    asked.set()
+    heard = trainer.daemon.hear_out()
+    assert [mixed.accepted for mixed in said(heard, Mixed)] == [True]
+    assert isinstance(heard[-1], Finished)
+
+
 def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_costs_a_share_and_a_newcomer_its_state_but_not_the_training(start, monkeypatch):
+@pytest.mark.parametrize("landing", ["add", "blend_by_delay"])
+def test_a_full_disk_costs_a_share_but_not_the_training(start, monkeypatch, landing):
     monkeypatch.setattr(spool, "_write", full)
-    trainer = start(manifest(every=4), stop_at=6)
+    run = manifest("gossip", every=4, landing=landing, overlap=False)
+    trainer = start(run, stop_at=6)
     failed = trainer.daemon.hear_a(ShareFailed)
     assert (failed.outer_step, failed.reason) == (1, "[Errno 28] No space left on device")
     trainer.daemon.hear_out()
-    alone = replica(manifest(every=4))
+    alone = replica(run)
     train(alone, 6)
     assert torch.equal(trainer.replica.theta, alone.theta)
 
