@@ -31,7 +31,7 @@ from protocol.trainer import (
 )
 
 ONE_THREAD = "mps"
-"""A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done beside."""
+"""A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done there."""
 
 _log = logging.getLogger(__name__)
 
