@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, init, inspect, start, swarm
+from peer.cli import doctor, init, inspect, pause, start, swarm
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -23,6 +23,9 @@ app.command()(start.start)
 app.command()(init.init)
 app.command("id")(inspect.show_id)
 app.command()(inspect.status)
+app.command()(pause.pause)
+app.command()(pause.resume)
+app.command()(pause.finish)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
 

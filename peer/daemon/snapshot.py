@@ -52,6 +52,7 @@ class Snapshots:
             distance=self._distance(),
             swarm=node.swarm.statistics(),
             joining=node.joining.statistics(),
+            pausing=node.pausing.statistics(),
         )
 
     def _training(self) -> TrainingStatistics | None:

@@ -21,7 +21,14 @@ from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
-from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
+from peer.telemetry.statistics import (
+    DistanceStatistics,
+    PausingStatistics,
+    PeerStatistics,
+    State,
+    TrainingStatistics,
+)
+from protocol.control import PauseKind
 
 PREFIX = "murmuration_"
 
@@ -83,6 +90,18 @@ def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
         "Increments when a trainer process that ended unasked is started again.",
         peer.trainer_restarts,
     )
+    yield from _pausing(peer.pausing)
+
+
+def _pausing(pausing: PausingStatistics) -> Iterator[Metric]:
+    paused = GaugeMetricFamily(
+        f"{PREFIX}paused", "1 for what the pause that lasts comes from, 0 for the rest.", labels=["reason"]
+    )
+    for kind in get_args(PauseKind):
+        paused.add_metric([kind], kind == pausing.kind)
+    yield paused
+    yield _counter("pauses", "Increments when a pause begins, by hand or the governor's.", pausing.count)
+    yield _counter("paused_seconds", "Seconds paused, the pause that lasts included.", pausing.seconds)
 
 
 def _training(training: TrainingStatistics) -> Iterator[Metric]:

@@ -6,8 +6,11 @@ from typing import Literal
 from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
+from protocol.control import PauseKind
 
-State = Literal["starting", "joining", "training", "restarting trainer", "finished", "stopping"]
+State = Literal[
+    "starting", "joining", "training", "paused", "restarting trainer", "finished", "finishing", "stopping"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,17 @@ class DistanceStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class PausingStatistics:
+    """Pauses since the daemon started."""
+
+    kind: PauseKind | None = None
+    """What the pause that lasts comes from; None where the peer trains."""
+    count: int = 0
+    seconds: float = 0.0
+    """Paused in all, the pause that lasts included."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """A snapshot of the whole daemon. None stands for what is not known yet."""
 
@@ -57,3 +71,4 @@ class PeerStatistics:
     distance: DistanceStatistics | None = None
     swarm: SwarmStatistics | None = None
     joining: JoiningStatistics | None = None
+    pausing: PausingStatistics = PausingStatistics()

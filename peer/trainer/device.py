@@ -37,6 +37,14 @@ def _is_here(device: torch.device) -> bool:
     return device.type == "cpu" and not device.index
 
 
+def give_back_cache(device: torch.device) -> None:
+    """Let other programs have the memory that torch keeps for its next step. Takes nothing from the state."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def upload(batch: Tensor, device: torch.device) -> Tensor:
     """Return `batch` on `device`; the copy to a GPU runs beside the host."""
     if device.type == "cuda":

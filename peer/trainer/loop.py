@@ -8,6 +8,7 @@ import torch
 
 from peer.errors import HomeError
 from peer.trainer import checkpoint, spool
+from peer.trainer.device import give_back_cache
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
@@ -24,7 +25,10 @@ from protocol.trainer import (
     Finished,
     Keep,
     NoMix,
+    Pause,
+    Paused,
     Progress,
+    Resume,
     State,
     ToTrainer,
 )
@@ -107,6 +111,7 @@ class Loop:
         self._sharing = Sharing(replica, spool_folder, manifest.codecs)
         self._meter = Meter(replica.theta.device)
         self._stopping = False
+        self._paused = False
 
     def run(self) -> None:
         """Train. At the end the last checkpoint is written and `Finished` has been sent.
@@ -124,6 +129,8 @@ class Loop:
                 self._cross_boundary(fragment)
             if self._meter.due:
                 self._report()
+            if self._paused:
+                self._rest()
         self._wait_for_mixes()
         for fragment in self._replica.fragments:
             self._replica.settle(fragment)
@@ -149,6 +156,18 @@ class Loop:
         while self._sharing.waiting and not self._stopping:
             self._answer(self._link.wait())
 
+    def _rest(self) -> None:
+        """Make no step until told to go on; the daemon is answered meanwhile."""
+        self._report()
+        self._link.send(Paused(inner_step=self._replica.counters.inner_step))
+        give_back_cache(self._replica.theta.device)
+        began = time.monotonic()
+        while self._paused and not self._stopping:
+            self._answer(self._link.wait())
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+            self._replica.was_away()
+        self._meter.restart()
+
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):
             for answer in self._sharing.answer(message):
@@ -159,6 +178,8 @@ class Loop:
             self._sharing.keep(message.share)
         elif isinstance(message, Capture):
             self._link.send(self._capture())
+        elif isinstance(message, Pause | Resume):
+            self._paused = isinstance(message, Pause)
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 
