@@ -1,5 +1,9 @@
 """What commands ask of a running daemon, over its local socket: `peer status`, `top`, `stop`, `swarm`."""
 
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
 from protocol.codec import Message
 
 MAX_CONTROL = 64 * 1024
@@ -18,7 +22,37 @@ class AskStop(Message, frozen=True, tag="ask_stop"):
     """Leave cleanly: goodbye to the peers, a checkpoint, exit 0."""
 
 
-ControlCall = AskStatus | AskDetail | AskStop
+class AskPause(Message, frozen=True, tag="ask_pause"):
+    """Make no inner steps until `AskResume`. The answer is `Status`."""
+
+    reason: Annotated[str, Meta(max_length=200)]
+    """In a person's words; empty where none was given."""
+
+
+class AskResume(Message, frozen=True, tag="ask_resume"):
+    """Take `AskPause` back. The answer is `Status`: the governor may have a pause of its own."""
+
+
+class AskFinish(Message, frozen=True, tag="ask_finish"):
+    """End the exchange under way, write a checkpoint whatever time it takes, and leave as for `AskStop`."""
+
+
+ControlCall = AskStatus | AskDetail | AskStop | AskPause | AskResume | AskFinish
+
+PauseKind = Literal[
+    "hand", "gpu", "keyboard", "battery", "hours", "temperature", "power", "data", "disk", "memory"
+]
+"""What a pause may come from."""
+
+
+class Pause(Message, frozen=True):
+    """Why a peer makes no inner steps."""
+
+    kind: PauseKind
+    reason: str
+    """In plain words: "GPU 0 is used by blender (pid 4242)"."""
+    since: float
+    """Seconds since 1970."""
 
 
 class Joining(Message, frozen=True):
@@ -43,7 +77,8 @@ class Status(Message, frozen=True, tag="status"):
     run_id: str
     run_name: str
     state: str
-    """`starting`, `joining`, `training`, `restarting trainer`, `finished`, or `stopping`."""
+    """`starting`, `joining`, `training`, `paused`, `restarting trainer`, `finishing` (what is under way ends
+    first), `finished`, or `stopping`."""
     pid: int
     trainer_pid: int | None
     """None while no trainer lives."""
@@ -83,10 +118,12 @@ class Status(Message, frozen=True, tag="status"):
     """Connections that a relay carries for us."""
     joining: Joining | None = None
     """None but while the state is being fetched."""
+    pause: Pause | None = None
+    """Why the state is `paused`; it may also be there while the peer leaves."""
 
 
 class Stopping(Message, frozen=True, tag="stopping"):
-    """The answer to `AskStop`: it has begun."""
+    """The answer to `AskStop` and `AskFinish`: it has begun."""
 
     pid: int
 

@@ -189,6 +189,14 @@ class Settled(Message, frozen=True, tag="settled"):
     """The others have all our votes: the trainer may end, as it has said that it would."""
 
 
+class Pause(Message, frozen=True, tag="pause"):
+    """Make no inner step after the one under way, and go on answering. The answer is `Paused`."""
+
+
+class Resume(Message, frozen=True, tag="resume"):
+    """Make inner steps again, as if nothing had been."""
+
+
 class Finish(Message, frozen=True, tag="finish"):
     """Write a checkpoint, say `Finished`, and exit."""
 
@@ -362,6 +370,12 @@ class CheckpointFailed(Message, frozen=True, tag="checkpoint_failed"):
     reason: str
 
 
+class Paused(Message, frozen=True, tag="paused"):
+    """The answer to `Pause`, unless `Resume` was quicker: no inner step is being made."""
+
+    inner_step: int
+
+
 class Finished(Message, frozen=True, tag="finished"):
     """The trainer has written its last checkpoint and exits."""
 
@@ -392,6 +406,8 @@ ToTrainer = (
     | Capture
     | Votes
     | Settled
+    | Pause
+    | Resume
     | Finish
 )
 FromTrainer = (
@@ -410,6 +426,7 @@ FromTrainer = (
     | Tallied
     | Checkpointed
     | CheckpointFailed
+    | Paused
     | Finished
     | Failed
 )

@@ -6,7 +6,21 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, evaluate, events, explain, export, init, inspect, plan, sample, start, swarm, top
+from peer.cli import (
+    doctor,
+    evaluate,
+    events,
+    explain,
+    export,
+    init,
+    inspect,
+    pause,
+    plan,
+    sample,
+    start,
+    swarm,
+    top,
+)
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -25,6 +39,9 @@ app.command("id")(inspect.show_id)
 app.command()(inspect.status)
 app.command()(top.top)
 app.command()(events.events)
+app.command()(pause.pause)
+app.command()(pause.resume)
+app.command()(pause.finish)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
 app.command()(plan.plan)

@@ -8,6 +8,7 @@ import msgspec
 
 from peer.daemon.home import write_atomically
 from peer.telemetry.log import LogFormat
+from protocol.control import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     bootstraps: tuple[str, ...] = ()
     """Whom it joined through, or was joining when it was stopped."""
     model_path: str | None = None
+    paused: Pause | None = None
+    """A pause that a person asked for and has not ended."""
 
 
 _FILE = "settings.json"

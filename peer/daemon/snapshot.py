@@ -52,6 +52,7 @@ class Snapshots:
             disk=node.disk(),
             checkpoints=told.checkpoints,
             refusals=told.refusals,
+            pausing=node.pausing.statistics(),
         )
 
     def _training(self) -> TrainingStatistics | None:

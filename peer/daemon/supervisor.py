@@ -10,7 +10,7 @@ from importlib.metadata import version
 import trio
 
 from peer.config.run_file import read_run_file
-from peer.daemon.control import ControlServer
+from peer.daemon.control import Commands, ControlServer
 from peer.daemon.detail import Details
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
@@ -151,9 +151,15 @@ def _print_joining_command(transport: Transport) -> None:
 
 
 async def _supervise(node: Node, settings: Settings, runtime: Runtime, log: Log) -> None:
-    control = ControlServer(
-        runtime.control, status=node.status, detail=Details(node, settings.home), stop=node.stop
+    commands = Commands(
+        status=node.status,
+        detail=Details(node, settings.home),
+        stop=node.stop,
+        finish=node.finish,
+        pause=node.pausing.by_hand,
+        resume=node.pausing.resume,
     )
+    control = ControlServer(runtime.control, commands)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
         nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)

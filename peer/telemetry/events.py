@@ -167,6 +167,31 @@ class TrainerDied(Event, frozen=True, kw_only=True):
         return f"trainer {how}; restart {self.restarts} follows"
 
 
+class Paused(Event, frozen=True, kw_only=True):
+    """No inner steps are being made, or the reason is another now."""
+
+    kind: str
+    """`hand`, or the governor's rule: a `protocol.control.PauseKind`."""
+    reason: str
+    inner_step: int | None
+    """None where the trainer has not begun."""
+
+    def _words(self) -> str:
+        where = "before the trainer began" if self.inner_step is None else f"at step {self.inner_step}"
+        return f"paused: {self.reason} ({where})"
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """Inner steps are made again."""
+
+    reason: str
+    """Of the pause that is over."""
+    seconds: float
+
+    def _words(self) -> str:
+        return f"resumed after {format_seconds(self.seconds)}; the pause was: {self.reason}"
+
+
 class Checkpointed(Event, frozen=True, kw_only=True):
     """A checkpoint is complete on disk."""
 
@@ -383,6 +408,8 @@ AnyEvent = (
     | ReachChanged
     | TrainerStarted
     | TrainerDied
+    | Paused
+    | Resumed
     | Checkpointed
     | CheckpointFailed
     | ShareFailed

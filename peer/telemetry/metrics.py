@@ -25,10 +25,12 @@ from peer.telemetry.refusals import Refusal
 from peer.telemetry.statistics import (
     DiskStatistics,
     DistanceStatistics,
+    PausingStatistics,
     PeerStatistics,
     State,
     TrainingStatistics,
 )
+from protocol.control import PauseKind
 
 PREFIX = "murmuration_"
 
@@ -99,6 +101,7 @@ def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
         "result",
         {"written": peer.checkpoints.written, "failed": peer.checkpoints.failed},
     )
+    yield from _pausing(peer.pausing)
 
 
 def _disk(disk: DiskStatistics) -> Iterator[Metric]:
@@ -106,6 +109,17 @@ def _disk(disk: DiskStatistics) -> Iterator[Metric]:
     yield _gauge(
         "disk_needed_bytes", "Bytes that must stay free there for checkpoints to be written.", disk.needed
     )
+
+
+def _pausing(pausing: PausingStatistics) -> Iterator[Metric]:
+    paused = GaugeMetricFamily(
+        f"{PREFIX}paused", "1 for what the pause that lasts comes from, 0 for the rest.", labels=["reason"]
+    )
+    for kind in get_args(PauseKind):
+        paused.add_metric([kind], kind == pausing.kind)
+    yield paused
+    yield _counter("pauses", "Increments when a pause begins, by hand or the governor's.", pausing.count)
+    yield _counter("paused_seconds", "Seconds paused, the pause that lasts included.", pausing.seconds)
 
 
 def _training(training: TrainingStatistics) -> Iterator[Metric]:

@@ -8,8 +8,11 @@ from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
 from peer.telemetry.refusals import Refusal
+from protocol.control import PauseKind
 
-State = Literal["starting", "joining", "training", "restarting trainer", "finished", "stopping"]
+State = Literal[
+    "starting", "joining", "training", "paused", "restarting trainer", "finished", "finishing", "stopping"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,17 @@ class CheckpointStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class PausingStatistics:
+    """Pauses since the daemon started."""
+
+    kind: PauseKind | None = None
+    """What the pause that lasts comes from; None where the peer trains."""
+    count: int = 0
+    seconds: float = 0.0
+    """Paused in all, the pause that lasts included."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """A snapshot of the whole daemon. None stands for what is not known yet."""
 
@@ -80,3 +94,4 @@ class PeerStatistics:
     checkpoints: CheckpointStatistics = CheckpointStatistics(written=0, failed=0)
     refusals: Mapping[Refusal, int] = field(default_factory=dict)
     """Shares that were not fit to mix, by what was wrong with them (`peer.telemetry.refusals`)."""
+    pausing: PausingStatistics = PausingStatistics()

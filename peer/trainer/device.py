@@ -38,6 +38,14 @@ def _is_here(device: torch.device) -> bool:
     return device.type == "cpu" and not device.index
 
 
+def give_back_cache(device: torch.device) -> None:
+    """Let other programs have the memory that torch keeps for its next step. Takes nothing from the state."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def upload(batch: Batch, device: torch.device) -> Batch:
     """Return `batch` on `device`; the copy to a GPU runs beside the host."""
     if isinstance(batch, tuple):

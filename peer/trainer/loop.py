@@ -1,6 +1,7 @@
 """The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from peer.trainer.beside import Beside
 from peer.trainer.capture import Snapshot, capture
 from peer.trainer.checkpoints import Checkpoints
+from peer.trainer.device import give_back_cache
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
@@ -25,7 +27,10 @@ from protocol.trainer import (
     Finished,
     Keep,
     NoMix,
+    Pause,
+    Paused,
     Progress,
+    Resume,
     ShareFailed,
     ToTrainer,
 )
@@ -60,6 +65,7 @@ class Loop:
         self._published: Future[None] | None = None
         self._meter = Meter(replica.theta.device)
         self._stopping = False
+        self._paused = False
 
     def run(self) -> None:
         """Train. At the end the last checkpoint is written and `Finished` has been sent.
@@ -91,6 +97,8 @@ class Loop:
                 self._cross_boundary(fragment)
             if self._meter.due:
                 self._report()
+            if self._paused:
+                self._rest()
 
     def _end(self) -> None:
         for fragment in self._replica.fragments:
@@ -135,6 +143,20 @@ class Loop:
         with self._turns.given():
             self._beside.finish()
 
+    def _rest(self) -> None:
+        """Make no step until told to go on; the daemon is answered meanwhile."""
+        self._report()
+        self._link.send(Paused(inner_step=self._replica.counters.inner_step))
+        give_back_cache(self._replica.theta.device)
+        began = time.monotonic()
+        while self._paused and not self._stopping:
+            with self._turns.given():
+                message = self._link.wait()
+            self._answer(message)
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+            self._replica.was_away()
+        self._meter.restart()
+
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):
             self._do_beside(partial(self._reply, message))
@@ -144,6 +166,8 @@ class Loop:
             self._do_beside(partial(self._sharing.keep, message.share))
         elif isinstance(message, Capture):
             self._do_beside(partial(self._give, capture(self._replica)))
+        elif isinstance(message, Pause | Resume):
+            self._paused = isinstance(message, Pause)
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 

@@ -150,7 +150,7 @@ class Replica:
         """Tokens at each fragment's last outer step."""
         self._unsettled: set[int] = set()
         self._came_at: int | None = None
-        """The inner step at which it came from elsewhere; None where it has the run's first weights."""
+        """The inner step at which it came from elsewhere, or back; None where it was there from the first."""
 
     @property
     def due(self) -> Fragment | None:
@@ -228,6 +228,10 @@ class Replica:
             return MAX_STANDING
         outer_steps = (self.counters.inner_step - self._came_at) // self._manifest.outer.every
         return MAX_STANDING * min(max(outer_steps - 1, 0), RAMP) // RAMP
+
+    def was_away(self) -> None:
+        """Say that the others have taken outer steps without us: our next shares count for less at first."""
+        self._came_at = self.counters.inner_step
 
     def settle(self, fragment: Fragment, delay: float | None = None) -> None:
         """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now.

@@ -15,8 +15,8 @@ from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
 COMMANDS = (
-    *("swarm", "start", "init", "id", "status", "top", "events", "stop", "doctor", "plan", "explain"),
-    *("export", "evaluate", "sample"),
+    *("swarm", "start", "init", "id", "status", "top", "events", "pause", "resume", "finish", "stop"),
+    *("doctor", "plan", "explain", "export", "evaluate", "sample"),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
-from peer.daemon.control import ControlServer
+from peer.daemon.control import Commands, ControlServer
 from protocol.control import Detail, Exchanged, Link, Status, Transfer
 
 STATUS = Status(
@@ -113,6 +113,23 @@ def status(**changes: Any) -> Status:
     return msgspec.structs.replace(STATUS, **changes)
 
 
+def commands(
+    tell: Callable[[], Status] = lambda: STATUS,
+    stop: Callable[[], None] = lambda: None,
+    asked: Callable[[str], None] = lambda _: None,
+    show: Callable[[], Detail] = lambda: DETAIL,
+) -> Commands:
+    """What a server may be asked for; `asked` hears the rest in words."""
+    return Commands(
+        status=tell,
+        detail=show,
+        stop=stop,
+        finish=lambda: asked("finish"),
+        pause=lambda reason: asked(f"pause {reason!r}"),
+        resume=lambda: asked("resume"),
+    )
+
+
 @contextmanager
 def socket_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket, as pytest's own may not be."""
@@ -126,13 +143,14 @@ def serving(
     tell: Callable[[], Status] = lambda: STATUS,
     stop: Callable[[], None] = lambda: None,
     show: Callable[[], Detail] = lambda: DETAIL,
+    asked: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Serve at `path` while it lasts, in a thread of its own as a daemon is in a process of its own."""
     listening, ended = threading.Event(), trio.Event()
     tokens: list[trio.lowlevel.TrioToken] = []
 
     async def serve() -> None:
-        server = ControlServer(path, status=tell, detail=show, stop=stop)
+        server = ControlServer(path, commands(tell, stop, asked, show))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
             await server.serving.wait()

@@ -18,9 +18,11 @@ from peer.telemetry.events import (
     MixRefused,
     NoDonor,
     NoLongerAlone,
+    Paused,
     PeerGone,
     PeerSeen,
     ReachChanged,
+    Resumed,
     ShareFailed,
     ShareReady,
     SinkFailed,
@@ -55,6 +57,18 @@ LINES = [
     (
         ManifestRefused(peer=PEER, fields=("inner.batch: 8 here, 16 there", "seed: 0 here, 1 there")),
         "12D3..aB3f is in another run: inner.batch: 8 here, 16 there; seed: 0 here, 1 there",
+    ),
+    (
+        Paused(kind="gpu", reason="GPU 0 is used by blender (pid 4242)", inner_step=120),
+        "paused: GPU 0 is used by blender (pid 4242) (at step 120)",
+    ),
+    (
+        Paused(kind="hand", reason="by hand", inner_step=None),
+        "paused: by hand (before the trainer began)",
+    ),
+    (
+        Resumed(reason="GPU 0 is used by blender (pid 4242)", seconds=125),
+        "resumed after 2 min 5 s; the pause was: GPU 0 is used by blender (pid 4242)",
     ),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),

@@ -28,6 +28,7 @@ from peer.telemetry.statistics import (
     CheckpointStatistics,
     DiskStatistics,
     DistanceStatistics,
+    PausingStatistics,
     PeerLabels,
     PeerStatistics,
     TrainingStatistics,
@@ -108,6 +109,7 @@ FULL = replace(
         learning_rate=0.004,
     ),
     distance=DistanceStatistics(absolute=0.001, relative=0.0125),
+    pausing=PausingStatistics(kind="gpu", count=3, seconds=90.5),
     swarm=SWARM,
     joining=JoiningStatistics(
         size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
@@ -136,6 +138,9 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_uptime_seconds",
         "murmuration_trainer_restarts",
         "murmuration_checkpoints",
+        "murmuration_paused",
+        "murmuration_pauses",
+        "murmuration_paused_seconds",
     }
 
 
@@ -144,7 +149,7 @@ def test_every_metric_has_the_prefix_and_says_what_it_is():
         assert family.name.startswith("murmuration_")
         assert family.documentation.endswith(".")
         if family.type == "counter":
-            assert family.documentation.startswith(("Increments when", "Bytes")), family.name
+            assert family.documentation.startswith(("Increments when", "Bytes", "Seconds")), family.name
 
 
 def test_exactly_one_state_is_on():
@@ -152,7 +157,7 @@ def test_exactly_one_state_is_on():
         family for family in text_string_to_metric_families(_text(FULL)) if family.name == "murmuration_state"
     )
     assert [sample.labels for sample in states.samples if sample.value] == [{"state": "training"}]
-    assert len(states.samples) == 6
+    assert len(states.samples) == 8
 
 
 def test_each_scrape_takes_one_fresh_snapshot():

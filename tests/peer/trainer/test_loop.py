@@ -28,7 +28,10 @@ from protocol.trainer import (
     NoMix,
     Open,
     Opened,
+    Pause,
+    Paused,
     Progress,
+    Resume,
     Share,
     ShareFailed,
     Theirs,
@@ -57,6 +60,10 @@ class Trainer:
             self._loop.run()
         finally:
             self._link.close()
+
+    @property
+    def meter(self):
+        return self._loop._meter
 
     def join(self) -> None:
         self._thread.join()
@@ -260,6 +267,67 @@ def test_finish_ends_training_wherever_it_stands(start):
     saved = checkpoint.newest(trainer.home, run_id(manifest(every=4)))
     assert saved is not None
     assert saved.counters.inner_step == last.inner_step
+
+
+def test_a_paused_trainer_answers_and_makes_no_step(start):
+    trainer = start(manifest(every=4, mixes=2, overlap=False), stop_at=8)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Pause(), trainer.theirs(share, trainer.own(share) + 1e-3))
+    refreshed = trainer.daemon.hear_a(Share)
+    assert trainer.daemon.hear_a(Paused).inner_step == 4
+    trainer.daemon.send(trainer.theirs(refreshed, trainer.own(refreshed) + 1e-3), Capture())
+    assert trainer.daemon.hear_a(Mixed).accepted
+    trainer.daemon.hear_a(Captured)
+    assert trainer.replica.counters.inner_step == 4
+    trainer.daemon.send(Resume())
+    trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
+
+
+def test_a_strict_wait_goes_on_though_the_trainer_is_to_pause(start):
+    trainer = start(manifest(every=4, overlap=False, mixes=1), stop_at=8)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Pause(), NoMix(share=share.share))
+    assert trainer.daemon.hear_a(Paused).inner_step == 4
+    trainer.daemon.send(Resume())
+    trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
+
+
+def test_finish_ends_a_pause(start):
+    trainer = start(manifest(every=4))
+    trainer.daemon.send(Pause())
+    at = trainer.daemon.hear_a(Paused).inner_step
+    trainer.daemon.send(Finish())
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=at, reached_stop=False)
+
+
+@pytest.mark.parametrize(("pace", "standing"), [(1e9, 64), (0.0, 0)], ids=["short", "long"])
+def test_who_paused_for_longer_than_an_outer_step_comes_back_as_a_newcomer(
+    start, monkeypatch, pace, standing
+):
+    """While it was away the others took outer steps without it."""
+    trainer = start(manifest(every=4, overlap=False, mixes=1), stop_at=8)
+    first = trainer.daemon.hear_a(Share)
+    assert first.standing == 64
+    trainer.daemon.send(Pause(), NoMix(share=first.share))
+    trainer.daemon.hear_a(Paused)
+    trainer.meter.pace = pace
+    trainer.daemon.send(Resume())
+    second = trainer.daemon.hear_a(Share)
+    assert second.standing == standing
+    trainer.daemon.send(NoMix(share=second.share))
+    trainer.daemon.hear_out()
+
+
+def test_a_pause_is_not_in_the_pace(start):
+    trainer = start(manifest("solo"))
+    trainer.daemon.send(Pause())
+    trainer.daemon.hear_a(Paused)
+    trainer.meter._since -= 1000.0
+    trainer.daemon.send(Resume())
+    assert trainer.daemon.hear_a(Progress).tokens_per_second > 64
+    trainer.daemon.send(Finish())
 
 
 def test_finish_ends_a_strict_wait(start):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,12 +29,16 @@ from protocol.trainer import (
     Finished,
     Mixed,
     NoMix,
+    Pause,
+    Paused,
     Ready,
+    Resume,
     Share,
     State,
     StateRefused,
     Theirs,
 )
+from tests.checkpoints import learned
 from tests.peer.trainer.daemon import Daemon
 from tests.peer.trainer.tiny import manifest, replica, run_id, train, work
 
@@ -148,6 +153,31 @@ def test_solo_in_a_process_is_solo_in_this_one(start):
     wanted, found = alone.contents(), process.saved(run)
     assert found.counters == wanted.counters
     assert all(torch.equal(found.weights[name], wanted.weights[name]) for name in wanted.weights)
+
+
+def test_fifty_pauses_change_no_byte_of_what_is_learned(start):
+    """Done-when 7 of the volunteer's pauses: each stops between two other steps, across boundaries too."""
+    run = manifest("solo", every=4)
+    undisturbed = start()
+    undisturbed.begin(run, stop_at=60)
+    undisturbed.daemon.hear_out()
+    assert undisturbed.ended()[0] == Exit.DONE
+    wanted = learned(undisturbed.home / "checkpoints" / "step-00000060")
+    shutil.rmtree(undisturbed.home / "checkpoints")
+
+    paused = start()
+    paused.begin(run, stop_at=60)
+    paused.daemon.send(Pause())
+    for _ in range(49):
+        paused.daemon.hear_a(Paused)
+        paused.daemon.send(Resume(), Pause())
+    paused.daemon.hear_a(Paused)
+    paused.daemon.send(Resume())
+    heard = paused.daemon.hear_out()
+    assert paused.ended()[0] == Exit.DONE
+    assert [said.inner_step for said in heard if isinstance(said, Paused)] == list(range(1, 51))
+    assert heard[-1] == Finished(inner_step=60, reached_stop=True)
+    assert learned(paused.home / "checkpoints" / "step-00000060") == wanted
 
 
 def test_a_newcomer_begins_with_a_donors_capture_and_keeps_it(start):
