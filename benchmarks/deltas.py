@@ -14,6 +14,7 @@ from peer.outer import mix
 from peer.outer.step import Shared, take_outer_step
 from peer.trainer import data
 from peer.trainer.replica import Replica
+from peer.trainer.work import plain
 from protocol.manifest import Inner, Manifest, Outer
 
 EVERY = 50
@@ -72,7 +73,7 @@ def train(outer_steps: int) -> list[Round]:
     )
     corpus = data.load(manifest, None, None)
     device = torch.device("cpu")
-    replicas = [Replica(manifest, corpus, shard, device) for shard in range(4)]
+    replicas = [Replica(manifest, plain(manifest, corpus, shard), device) for shard in range(4)]
     return [_round(replicas, PARTNERS[number % len(PARTNERS)]) for number in range(outer_steps)]
 
 

@@ -26,9 +26,15 @@ class Home:
     """One peer and what it says of itself."""
 
     def __init__(
-        self, folder: Path, *arguments: str, listen: str, nice: bool = False, module: str = "peer"
+        self,
+        folder: Path,
+        *arguments: str,
+        listen: str,
+        nice: bool = False,
+        core: int | None = None,
+        module: str = "peer",
     ) -> None:
-        """Start it; `nice` at the lowest priority, `module` with another program than `peer`."""
+        """Start it; `nice` at the lowest priority, on one `core` alone, `module` with another program."""
         self.folder = folder
         command = [
             sys.executable,
@@ -43,12 +49,17 @@ class Home:
         ]
         command += ["--listen", listen, "--no-upnp", *arguments]
         self._process = subprocess.Popen(
-            [*(["nice", "-n", "19"] if nice else []), *command],
+            [
+                *(["taskset", "-c", str(core)] if core is not None else []),
+                *(["nice", "-n", "19"] if nice else []),
+                *command,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
+        self._nice = nice
         self.running = RunningPeer(folder, psutil.Process(self._process.pid))
 
     def status(self) -> Status | None:
@@ -63,9 +74,34 @@ class Home:
         while time.monotonic() < until:
             status = self.status()
             if status is not None and status.state == what and (what != "training" or status.tokens):
+                if self._nice:
+                    self._yield_to_others()
                 return status
             time.sleep(0.05)
         raise SystemExit(f"{self.folder.name} was not {what} in {PATIENCE:g} s")
+
+    def spread(self, training: int, others: int) -> None:
+        """Give its training loop one core; another to its daemon, and to what is done beside training."""
+        for process in [self.running.process, self._trainer]:
+            for thread in process.threads():
+                loop = thread.id == self._trainer.pid
+                with suppress(OSError):
+                    os.sched_setaffinity(thread.id, {training if loop else others})
+
+    def seconds_queued(self) -> float:
+        """Return for how long its training loop could have run, and the kernel ran something else."""
+        return int(Path(f"/proc/{self._trainer.pid}/schedstat").read_text().split()[1]) / 1e9
+
+    @property
+    def _trainer(self) -> psutil.Process:
+        [trainer] = self.running.process.children()
+        return trainer
+
+    def _yield_to_others(self) -> None:
+        """Lower the trainer as well: it leads a session, and Linux shares a core among sessions alike."""
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(OSError):
+                Path(f"/proc/{process.pid}/autogroup").write_text("19")
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return what its log has of one kind."""

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import torch
 from msgspec.structs import replace
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.record import write_record
 from peer.trainer import data, sources
 from peer.trainer.evaluate import held_out_loss
-from peer.trainer.model import Transformer, build
+from peer.trainer.model import build
 from peer.trainer.onebyte.directions import add_directions, perturb
 from peer.trainer.onebyte.voter import Voter
 from peer.trainer.replica import Replica
+from peer.trainer.work import on_tokens, plain
 from protocol.codec import digest
 from protocol.manifest import Data, Inner, Manifest, OneByte, Outer
 from protocol.trainer import Log
@@ -84,21 +85,21 @@ def texts() -> Iterator[tuple[str, Tensor]]:
     yield from ((name, corpus(name).held_out) for name in ("shakespeare", "austen"))
 
 
-def loss(net: Transformer, tokens: Tensor) -> float:
+def loss(net: nn.Module, tokens: Tensor) -> float:
     """Return nats a token."""
     return held_out_loss(net, tokens, Manifest(founder=bytes(32)).model.context, WINDOWS)
 
 
-def trained() -> Transformer:
+def trained() -> nn.Module:
     """Return the default model after AdamW on the corpus that comes with the code."""
     solo = replace(Manifest(founder=bytes(32)), outer=Outer(preset="solo", group=1))
-    replica = Replica(solo, corpus("shakespeare"), 0, torch.device("cpu"))
+    replica = Replica(solo, plain(solo, corpus("shakespeare"), 0), torch.device("cpu"))
     for _ in range(BASE_STEPS):
         replica.take_inner_step()
     return replica.net
 
 
-def fine_tune(base: Transformer, voters: int, late: int, steps: int, rate: float) -> Number:
+def fine_tune(base: nn.Module, voters: int, late: int, steps: int, rate: float) -> Number:
     """Let voters vote, and give each other their news every `late` steps."""
     manifest = run(steps, rate)
     flock = [_voter(manifest, base, index) for index in range(voters)]
@@ -131,10 +132,12 @@ def _key(index: int) -> bytes:
     return bytes([index + 1] * 32)
 
 
-def _voter(manifest: Manifest, base: Transformer, index: int) -> Voter:
+def _voter(manifest: Manifest, base: nn.Module, index: int) -> Voter:
     net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
     net.load_state_dict(base.state_dict())
-    return Voter(manifest, corpus("austen"), index, _key(index), net, manifest.inner.batch)
+    return Voter(
+        manifest, on_tokens(manifest, net, corpus("austen"), index), _key(index), torch.device("cpu")
+    )
 
 
 def replay() -> Iterator[Number]:

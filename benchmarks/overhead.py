@@ -128,7 +128,7 @@ class RunningPeer:
 
     def __init__(self, home: Path, process: psutil.Process) -> None:
         self._home = home
-        self._daemon = process
+        self.process = process
 
     def turn(self, seconds: float) -> Turn:
         """Let it run for so long, and measure between two of its own reports."""
@@ -159,12 +159,12 @@ class RunningPeer:
             return status, time.monotonic()
 
     def _cpu(self) -> float:
-        times = self._daemon.cpu_times()
+        times = self.process.cpu_times()
         return times.user + times.system
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the daemon and to its trainer."""
-        for process in [self._daemon, *self._daemon.children(recursive=True)]:
+        for process in [self.process, *self.process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 

@@ -2,20 +2,26 @@
 
 The link has 100 Mbit/s each way and a round trip of 100 ms, by the shaper of the tests. Two pairs of peers,
 one of preset `gossip` and one of `solo`, take turns: while one runs the other is stopped. The partner of the
-peer that is measured, which in life has a machine of its own, runs at the lowest priority.
+peer that is measured and the link, which in life are elsewhere, keep to the last core with the peer's own
+daemon, the partner at the lowest priority; the training loop has the first core. Without that the kernel
+now and then takes the core from the loop, and it is the kernel that is measured. Where the peer is measured
+alone, something else keeps the last core busy: on many machines a busy neighbour alone slows a core down.
 
     python -m benchmarks.waiting --rounds 6 --seconds 40
 """
 
 import argparse
+import os
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,8 +55,32 @@ WARM = 5.0
 ALONE = 12.0
 """Seconds for which a peer is measured before each newcomer."""
 
+FIRST_CORE, LAST_CORE = 0, (os.cpu_count() or 1) - 1
+
 OTHER = "127.0.0.3"
 """Where those listen who call: nobody finds them there, so that everything goes through the shaper."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One turn.
+
+    Attributes:
+        tokens_per_second: of the peer.
+        daemon_share: CPU seconds of its daemon per second.
+        queued: seconds per second for which its loop could have run, and the kernel ran something else.
+        since: when it began, in seconds since 1970.
+    """
+
+    tokens_per_second: float
+    daemon_share: float
+    queued: float
+    since: float
+
+    @property
+    def undisturbed(self) -> float:
+        """Tokens per second that the loop had its core, or waited for something of ours."""
+        return self.tokens_per_second / (1 - self.queued)
 
 
 class Pair:
@@ -70,6 +100,7 @@ class Pair:
         )
         stack.callback(self.peer.end)
         self._link = stack.enter_context(Child(*python("tests.links", *link, str(first), str(bulk))))
+        self._link.keep_to(LAST_CORE)
         for _ in ports:
             self._link.hear()
         self.peer_id = self.peer.until("training").peer_id
@@ -79,7 +110,13 @@ class Pair:
     def call(self, name: str) -> Home:
         """Start one who joins through the link."""
         address = f"/ip4/{FAR}/tcp/{self._ports[0]}/p2p/{self.peer_id}"
-        caller = Home(self._folder / name, "--bootstrap", address, listen=f"/ip4/{OTHER}/tcp/0", nice=True)
+        caller = Home(
+            self._folder / name,
+            *("--bootstrap", address),
+            listen=f"/ip4/{OTHER}/tcp/0",
+            nice=True,
+            core=LAST_CORE,
+        )
         self._callers.append(caller)
         return caller
 
@@ -93,13 +130,15 @@ class Pair:
         for caller in self._callers:
             caller.end()
 
-    def turn(self, seconds: float) -> tuple[float, float, float]:
-        """Let the peer and its callers run; return tokens/s, the daemon's CPU share, and when it began."""
+    def turn(self, seconds: float) -> Measured:
+        """Let the peer and its callers run for so long, after some seconds to warm up."""
         with self._awake():
+            self.peer.spread(FIRST_CORE, LAST_CORE)
             time.sleep(WARM)
-            began = time.time()
-            measured = self.peer.running.turn(seconds)
-        return measured.tokens_per_second, measured.daemon_share, began
+            since, began, queued = time.time(), time.monotonic(), self.peer.seconds_queued()
+            turn = self.peer.running.turn(seconds)
+            queued = (self.peer.seconds_queued() - queued) / (time.monotonic() - began)
+        return Measured(turn.tokens_per_second, turn.daemon_share, queued, since)
 
     @contextmanager
     def _awake(self) -> Iterator[None]:
@@ -150,21 +189,22 @@ def _exchanging(
         pairs[preset] = Pair(stack, folder / preset, link, run, (14001 + 2 * number, 14002 + 2 * number))
         pairs[preset].call("caller").until("training")
         pairs[preset].turn(1.0)  # leaves it stopped
-    rates: dict[str, list[float]] = {preset: [] for preset in pairs}
-    shares: dict[str, list[float]] = {preset: [] for preset in pairs}
+    turns: dict[str, list[Measured]] = {preset: [] for preset in pairs}
     times: list[float] = []
     for index in range(wanted.rounds + 1):
         for preset, pair in pairs.items():
-            rate, share, since = pair.turn(wanted.seconds)
-            print(f"{index} {preset}: {rate:,.0f} tokens/s, daemon {share:.3f}", file=sys.stderr)
+            turn = pair.turn(wanted.seconds)
+            print(f"{index} {preset}: {turn}", file=sys.stderr)
             if index:
-                rates[preset].append(rate)
-                shares[preset].append(share)
+                turns[preset].append(turn)
             if preset == "gossip":
                 done = pair.peer.events("exchange_done")
-                times += [told["seconds"] for told in done if told["time"] >= since + told["seconds"]]
-    ratios = [mixing / alone for mixing, alone in zip(rates["gossip"], rates["solo"], strict=True)]
-    outer_step = wanted.every * 256 / statistics.median(rates["gossip"])
+                times += [told["seconds"] for told in done if told["time"] >= turn.since + told["seconds"]]
+    both = list(zip(turns["gossip"], turns["solo"], strict=True))
+    ratios = [mixing.tokens_per_second / alone.tokens_per_second for mixing, alone in both]
+    undisturbed = [mixing.undisturbed / alone.undisturbed for mixing, alone in both]
+    rate = statistics.median(turn.tokens_per_second for turn in turns["gossip"])
+    outer_step = wanted.every * 256 / rate
     return {
         "exchanging": {
             "codec": wanted.codec,
@@ -173,12 +213,20 @@ def _exchanging(
             "seconds_of_an_exchange": round(statistics.median(times), 2) if times else None,
             "exchanges": len(times),
             "exchange_over_outer_step": round(statistics.median(times) / outer_step, 3) if times else None,
-            "tokens_per_second": {preset: [round(rate) for rate in each] for preset, each in rates.items()},
+            "tokens_per_second": {
+                preset: [round(turn.tokens_per_second) for turn in each] for preset, each in turns.items()
+            },
+            "kernel_ran_something_else": {
+                preset: [round(turn.queued, 3) for turn in each] for preset, each in turns.items()
+            },
             "daemon_cpu_share": {
-                preset: round(statistics.median(each), 3) for preset, each in shares.items()
+                preset: round(statistics.median(turn.daemon_share for turn in each), 3)
+                for preset, each in turns.items()
             },
             "ratios": [round(ratio, 4) for ratio in ratios],
             "ratio_median": round(statistics.median(ratios), 4),
+            "ratios_undisturbed": [round(ratio, 4) for ratio in undisturbed],
+            "ratio_median_undisturbed": round(statistics.median(undisturbed), 4),
             "ratio_goal": 0.98,
         }
     }
@@ -196,9 +244,12 @@ def _feeding(
     )
     ratios, fetched = [], []
     for index in range(wanted.newcomers + 1):
-        alone = pair.peer.running.rate_until(partial(_past, time.monotonic() + ALONE))
+        pair.peer.spread(FIRST_CORE, LAST_CORE)
+        with _neighbour():
+            alone = pair.peer.running.rate_until(partial(_past, time.monotonic() + ALONE))
         newcomer = pair.call(f"newcomer{index}")
         newcomer.until("joining")
+        pair.peer.spread(FIRST_CORE, LAST_CORE)
         feeding = pair.peer.running.rate_until(partial(newcomer.events, "state_fetched"))
         [told] = newcomer.events("state_fetched")
         pair.hang_up(newcomer)
@@ -217,6 +268,17 @@ def _feeding(
             "ratio_goal": 0.95,
         }
     }
+
+
+@contextmanager
+def _neighbour() -> Iterator[None]:
+    """Keep the last core busy at the lowest priority, as a caller's trainer does."""
+    command = ["nice", "-n", "19", sys.executable, "-c", "while True: sum(range(100_000))"]
+    with subprocess.Popen(["taskset", "-c", str(LAST_CORE), *command]) as busy:
+        try:
+            yield
+        finally:
+            busy.kill()
 
 
 def _past(moment: float) -> bool:

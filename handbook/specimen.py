@@ -1,5 +1,6 @@
 """A made-up value of any frozen dataclass, with every part there: what a scrape can show is then shown."""
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from types import UnionType
@@ -27,6 +28,6 @@ def specimen(kind: Any) -> Any:
         return specimen(next(each for each in inside if each is not type(None)))
     if origin is tuple:
         return (specimen(inside[0]),)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return {specimen(inside[0]): specimen(inside[1])}
     raise TypeError(f"no specimen of {kind!r}")

@@ -27,6 +27,12 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    EXPORT_REFUSED = 75
+    REPLICAS_DIFFER = 76
+    MODEL_INVALID = 77
+    EXTRA_MISSING = 85
+    BASE_INVALID = 90
+    TASK_INVALID = 92
     NOTHING_MEASURED = 95
     INTERRUPTED = 130
 
@@ -144,3 +150,44 @@ class NothingMeasuredError(PeerError):
     """A plan was to be set beside a run that measured nothing."""
 
     code = Exit.NOTHING_MEASURED
+
+
+class ExportError(PeerError):
+    """The folder to export to is in use, or cannot be written; or the format cannot hold the model."""
+
+    code = Exit.EXPORT_REFUSED
+
+
+class ReplicasDifferError(PeerError):
+    """The replicas to average are of different runs."""
+
+    code = Exit.REPLICAS_DIFFER
+
+
+class ModelError(PeerError):
+    """The folder holds no exported model, or a damaged one."""
+
+    code = Exit.MODEL_INVALID
+
+
+class ExtraMissingError(PeerError):
+    """An optional part of the program is not installed."""
+
+    code = Exit.EXTRA_MISSING
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra `{extra}`", f"Install it: pip install 'murmuration-peer[{extra}]'"
+        )
+
+
+class BaseModelError(PeerError):
+    """The pretrained model is missing, cannot be used, or is not the one that the run's manifest names."""
+
+    code = Exit.BASE_INVALID
+
+
+class TaskError(PeerError):
+    """The run's task is not installed here, is of another version, or is wrong."""
+
+    code = Exit.TASK_INVALID

@@ -1,4 +1,8 @@
-"""What `peer status`, `peer stop` and `peer swarm` ask of a running daemon, over its local socket."""
+"""What commands ask of a running daemon, over its local socket: `peer status`, `top`, `stop`, `swarm`."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from protocol.codec import Message
 
@@ -10,11 +14,45 @@ class AskStatus(Message, frozen=True, tag="ask_status"):
     """Ask how the daemon is."""
 
 
+class AskDetail(Message, frozen=True, tag="ask_detail"):
+    """Ask for all that a person may want to watch."""
+
+
 class AskStop(Message, frozen=True, tag="ask_stop"):
     """Leave cleanly: goodbye to the peers, a checkpoint, exit 0."""
 
 
-ControlCall = AskStatus | AskStop
+class AskPause(Message, frozen=True, tag="ask_pause"):
+    """Make no inner steps until `AskResume`. The answer is `Status`."""
+
+    reason: Annotated[str, Meta(max_length=200)]
+    """In a person's words; empty where none was given."""
+
+
+class AskResume(Message, frozen=True, tag="ask_resume"):
+    """Take `AskPause` back. The answer is `Status`: the governor may have a pause of its own."""
+
+
+class AskFinish(Message, frozen=True, tag="ask_finish"):
+    """End the exchange under way, write a checkpoint whatever time it takes, and leave as for `AskStop`."""
+
+
+ControlCall = AskStatus | AskDetail | AskStop | AskPause | AskResume | AskFinish
+
+PauseKind = Literal[
+    "hand", "gpu", "keyboard", "battery", "hours", "temperature", "power", "data", "disk", "memory"
+]
+"""What a pause may come from."""
+
+
+class Pause(Message, frozen=True):
+    """Why a peer makes no inner steps."""
+
+    kind: PauseKind
+    reason: str
+    """In plain words: "GPU 0 is used by blender (pid 4242)"."""
+    since: float
+    """Seconds since 1970."""
 
 
 class Joining(Message, frozen=True):
@@ -39,7 +77,8 @@ class Status(Message, frozen=True, tag="status"):
     run_id: str
     run_name: str
     state: str
-    """`starting`, `joining`, `training`, `restarting trainer`, `finished`, or `stopping`."""
+    """`starting`, `joining`, `training`, `paused`, `restarting trainer`, `finishing` (what is under way ends
+    first), `finished`, or `stopping`."""
     pid: int
     trainer_pid: int | None
     """None while no trainer lives."""
@@ -79,12 +118,102 @@ class Status(Message, frozen=True, tag="status"):
     """Connections that a relay carries for us."""
     joining: Joining | None = None
     """None but while the state is being fetched."""
+    pause: Pause | None = None
+    """Why the state is `paused`; it may also be there while the peer leaves."""
 
 
 class Stopping(Message, frozen=True, tag="stopping"):
-    """The answer to `AskStop`: it has begun."""
+    """The answer to `AskStop` and `AskFinish`: it has begun."""
 
     pid: int
 
 
-ControlAnswer = Status | Stopping
+MOST_EXCHANGES = 16
+MOST_LINKS = 64
+MOST_TRANSFERS = 32
+"""Of each, as many as an answer holds."""
+
+LONGEST_REASON = 120
+"""Characters of an exchange's reason in an answer: a terminal shows no more."""
+
+
+class Exchanged(Message, frozen=True):
+    """One exchange that has ended."""
+
+    time: float
+    """Seconds since 1970, by this host's clock, at its end."""
+    partner: str
+    result: str
+    """`done`, `refused` (by our check), `failed`, or `void` where the fault was ours."""
+    reason: str
+    """Why it was not done."""
+    seconds: float
+    bytes_in: int
+    bytes_out: int
+    relative_distance: float | None
+    """Root mean square of theirs minus ours, over that of ours; None where nothing was mixed."""
+    outer_step: int
+    fragment: int
+
+
+class Link(Message, frozen=True):
+    """How a peer in view is connected to this one."""
+
+    peer: str
+    way: str
+    """`direct`, `relayed`, or `none` while no connection is open."""
+    lanes: int
+    """Connections beside it, for bulk."""
+    rate_in: float | None
+    rate_out: float | None
+    """Bytes a second of what it gave us, and of what we gave it, lately; None where nothing passed."""
+    round_trip: float | None
+    """Seconds."""
+    avoided: float
+    """Seconds for which nothing is exchanged with it, as the last exchange failed."""
+
+
+class Transfer(Message, frozen=True):
+    """An object on its way."""
+
+    peer: str
+    outward: bool
+    """It takes it of us."""
+    size: int
+    moved: int
+    seconds: float
+    """Since it began."""
+
+
+class Detail(Message, frozen=True, tag="detail"):
+    """The answer to `AskDetail`; also the object that `peer top --json` prints."""
+
+    status: Status
+    time: float
+    """Seconds since 1970, by this host's clock."""
+    uptime: float
+    """Seconds since the daemon started."""
+    every: int
+    """H, the inner steps between two outer steps."""
+    next_boundary: float | None
+    """Seconds to the next outer step, at the present pace; None while nothing trains."""
+    seconds_per_step: float | None
+    learning_rate: float | None
+    losses: tuple[tuple[int, float], ...]
+    """Inner step and mean training loss up to it, in nats a token, over the whole run; 256 at the most."""
+    recent: tuple[Exchanged, ...]
+    """The last exchanges, the newest last."""
+    failed: int
+    refused: int
+    """Exchanges that broke off, and that came whole but were not fit to mix, since the daemon started."""
+    links: tuple[Link, ...]
+    transfers: tuple[Transfer, ...]
+    disk_free: int
+    """Bytes, where the home is."""
+    splits: int
+    """How often another half of the run was found."""
+    torn: bool
+    """Many peers fell silent lately: a partition, or this host's line."""
+
+
+ControlAnswer = Status | Detail | Stopping

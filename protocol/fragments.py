@@ -1,12 +1,13 @@
 """Fragments: which parameters take their outer step together, and when (Streaming DiLoCo, arXiv 2501.18512).
 
-Layers are dealt out in strides, so that each fragment spans the depth of the model. The embedding, which is
-also the output projection, goes with the first fragment, the last norm with the last; a layer's norms go with
-it. Parameters lie in the order of the flat weights: embedding, layers, last norm.
+Layers are dealt out in strides, so that each fragment spans the depth of the model. What lies before the
+layers goes with the first fragment, what lies after them with the last. In the built-in model these are the
+embedding, which is also the output projection, and the last norm; a layer's norms go with it.
 """
 
 from dataclasses import dataclass
 
+from protocol.layout import Layout
 from protocol.manifest import Manifest, Model
 
 
@@ -35,6 +36,17 @@ def layer_size(model: Model) -> int:
     return 4 * model.width**2 + 3 * model.width * model.hidden + 2 * model.width
 
 
+def layout(manifest: Manifest) -> Layout:
+    """Return where the trainable parameters of the manifest's model lie."""
+    if manifest.task:
+        return manifest.task.layout
+    if manifest.model.pretrained:
+        return manifest.model.pretrained.layout
+    model = manifest.model
+    embedding = manifest.tokenizer.vocabulary * model.width
+    return Layout(first=embedding, layer=layer_size(model), layers=model.layers, last=model.width)
+
+
 def fragments(manifest: Manifest) -> tuple[Fragment, ...]:
     """Return the fragments of the manifest's model in the order of their offsets; the last one's is 0."""
     count, every = manifest.outer.fragments, manifest.outer.every
@@ -50,15 +62,14 @@ def due(parts: tuple[Fragment, ...], every: int, inner_step: int) -> Fragment | 
 
 
 def _ranges(manifest: Manifest, index: int) -> tuple[tuple[int, int], ...]:
-    model, count = manifest.model, manifest.outer.fragments
-    size, first = layer_size(model), manifest.tokenizer.vocabulary * model.width
-    norm = first + model.layers * size
-    starts = range(first + index * size, norm, count * size)
-    pieces = [(start, start + size) for start in starts]
-    if index == 0:
-        pieces.insert(0, (0, first))
-    if index == count - 1:
-        pieces.append((norm, norm + model.width))
+    where, count = layout(manifest), manifest.outer.fragments
+    end = where.parameters - where.last
+    starts = range(where.first + index * where.layer, end, count * where.layer)
+    pieces = [(start, start + where.layer) for start in starts]
+    if index == 0 and where.first:
+        pieces.insert(0, (0, where.first))
+    if index == count - 1 and where.last:
+        pieces.append((end, end + where.last))
     return _joined(pieces)
 
 

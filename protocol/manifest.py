@@ -6,11 +6,12 @@ Bounds that one field can show alone stand in its type; those between fields sta
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from protocol import identity
 from protocol.codec import Message, decode, digest, encode
 from protocol.errors import ProtocolError
+from protocol.foreign import Digest, Pretrained, Task
 from protocol.identity import Identity
 from protocol.limits import MAX_GROUP, MAX_MANIFEST
 
@@ -19,7 +20,6 @@ PROTOCOL_VERSION = 1
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
-Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 CodecName = Literal["fp32", "bf16", "int8", "ecsq", "e3m0", "topk", "modulo", "auto"]
 
 
@@ -34,6 +34,9 @@ class Model(Message, frozen=True):
     rope_base: Annotated[float, Meta(gt=1.0, le=1e9)] = 10000.0
     sha256: Digest | None = None
     """Hash of the safetensors file that holds the first weights; None where they come from the seed."""
+    pretrained: Pretrained | UnsetType = UNSET
+    """A model of `transformers` in its place: of the fields above only `context` counts then. Where it is not
+    given it leaves no trace in the encoding, so that manifests from before it keep their ids."""
 
 
 class Tokenizer(Message, frozen=True):
@@ -144,6 +147,8 @@ class Manifest(Message, frozen=True, kw_only=True):
     between partners, and mixing drives them apart."""
     founder: Annotated[bytes, Meta(min_length=32, max_length=32)]
     """The founder's Ed25519 public key."""
+    task: Task | UnsetType = UNSET
+    """A task of a plug-in in place of model, tokenizer and data."""
 
 
 class SignedManifest(Message, frozen=True):
@@ -197,8 +202,14 @@ def _differences(path: str, ours: msgspec.Struct, theirs: msgspec.Struct) -> lis
 
 
 def _show(value: object) -> str:
+    if value is UNSET:
+        return "none"
     if isinstance(value, bytes):
         return value.hex()[:12]
+    if isinstance(value, Pretrained):
+        return f"{value.source} ({_show(value.weights)})"
+    if isinstance(value, Task):
+        return f"{value.package} {value.version}"
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
     return str(value)

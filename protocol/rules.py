@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.errors import ProtocolError
+from protocol.fragments import layout
+from protocol.layout import MOST_PARAMETERS
 from protocol.limits import MAX_VOTES
 from protocol.manifest import (
     PROTOCOL_VERSION,
@@ -76,12 +78,18 @@ def violations(manifest: Manifest) -> list[Violation]:
     return [
         *_protocol(manifest),
         *draft_violations(manifest),
+        *_foreign(manifest),
         *_hashes(manifest.data, manifest.tokenizer),
     ]
 
 
-def draft_violations(manifest: Manifest) -> list[Violation]:
-    """Return what is wrong with a manifest whose files have not been hashed yet, as `run.toml` gives it."""
+def draft_violations(manifest: Manifest, *, foreign: bool = False) -> list[Violation]:
+    """Return what is wrong with a manifest whose files have not been hashed yet, as `run.toml` gives it.
+
+    Args:
+        manifest: as far as it goes.
+        foreign: its model is not the built-in one, and has not been looked at yet.
+    """
     return [
         *_heads(manifest.model),
         *_vocabulary(manifest.tokenizer),
@@ -90,7 +98,7 @@ def draft_violations(manifest: Manifest) -> list[Violation]:
         *_group(manifest.outer),
         *_seeks(manifest.outer),
         *_warming(manifest.outer),
-        *_fragments(manifest),
+        *_fragments(manifest, layers=None if foreign else layout(manifest).layers),
         *_codecs(manifest),
         *_votes(manifest),
     ]
@@ -167,14 +175,31 @@ def _warming(outer: Outer) -> Iterator[Violation]:
         yield Violation(("outer", "warming"), outer.warming, allowed)
 
 
-def _fragments(manifest: Manifest) -> Iterator[Violation]:
+def _fragments(manifest: Manifest, layers: int | None) -> Iterator[Violation]:
     outer, path = manifest.outer, ("outer", "fragments")
-    if outer.fragments > manifest.model.layers:
-        allowed = f"at most model.layers, which is {manifest.model.layers}: a fragment is of whole layers"
+    if layers is not None and outer.fragments > layers:
+        allowed = f"at most the model's layers, which are {layers}: a fragment is of whole layers"
         yield Violation(path, outer.fragments, allowed)
     elif outer.fragments > outer.every:
         allowed = f"at most outer.every, which is {outer.every}: each fragment has an inner step of its own"
         yield Violation(path, outer.fragments, allowed)
+
+
+def _foreign(manifest: Manifest) -> Iterator[Violation]:
+    """Hold a model from elsewhere to what only its own size and hashes may say."""
+    model, foreign = manifest.model, manifest.model.pretrained or manifest.task
+    if not foreign:
+        return
+    if foreign.layout.parameters > MOST_PARAMETERS:
+        path = ("task", "layout") if manifest.task else ("model", "pretrained")
+        yield Violation(path, foreign.layout.parameters, f"of at most {MOST_PARAMETERS} parameters")
+    if model.sha256 is not None:
+        allowed = "absent: the first weights come with the model itself"
+        yield Violation(("model", "sha256"), model.sha256.hex()[:12], allowed)
+    if manifest.task and model.pretrained:
+        yield Violation(("task",), manifest.task.name, "absent where the model is a pretrained one")
+    if model.pretrained and model.pretrained.lora and not model.pretrained.lora.targets:
+        yield Violation(("model", "pretrained"), "a LoRA", "one that names its targets")
 
 
 def _codecs(manifest: Manifest) -> Iterator[Violation]:

@@ -1,6 +1,6 @@
 """Sizes that follow from the manifest alone, so that what a stranger announces is bounded beforehand."""
 
-from protocol.fragments import layer_size
+from protocol.fragments import layer_size, layout
 from protocol.manifest import Manifest, Model
 
 FP32_BYTES = 4
@@ -13,11 +13,11 @@ SLACK = 4096
 
 def parameters(manifest: Manifest) -> int:
     """Return the number of trainable parameters of the manifest's model."""
-    return model_parameters(manifest.model, manifest.tokenizer.vocabulary)
+    return layout(manifest).parameters
 
 
 def model_parameters(model: Model, vocabulary: int) -> int:
-    """Return the number of trainable parameters: embedding (tied), then the layers, then the last norm."""
+    """Return the parameters of a built-in model: embedding (tied), then the layers, then the last norm."""
     return vocabulary * model.width + model.layers * layer_size(model) + model.width
 
 

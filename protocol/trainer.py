@@ -61,6 +61,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """A donor's state; None to resume from the last checkpoint, or to start from the seed."""
     votes: FileName | None = None
     """`onebyte`: the whole ledger, a file of `Logs`. Votes that it lacks are withdrawn."""
+    model_path: str | None = None
+    """The base model on this host: a folder, or a name on the Hub."""
 
 
 class Encode(Message, frozen=True, tag="encode"):
@@ -187,6 +189,14 @@ class Settled(Message, frozen=True, tag="settled"):
     """The others have all our votes: the trainer may end, as it has said that it would."""
 
 
+class Pause(Message, frozen=True, tag="pause"):
+    """Make no inner step after the one under way, and go on answering. The answer is `Paused`."""
+
+
+class Resume(Message, frozen=True, tag="resume"):
+    """Make inner steps again, as if nothing had been."""
+
+
 class Finish(Message, frozen=True, tag="finish"):
     """Write a checkpoint, say `Finished`, and exit."""
 
@@ -251,6 +261,13 @@ class Share(Message, frozen=True, tag="share"):
     """How far we expect a partner to be, block by block, for a partner that encodes for us; None at first."""
     reference: Annotated[bytes, Meta(min_length=32, max_length=32)] | None
     """Hash of the slow weights and the momentum that the outer step began from; None where pairs mix."""
+
+
+class ShareFailed(Message, frozen=True, tag="share_failed"):
+    """The spool folder's disk refused a share. Training goes on: this outer step is a skip."""
+
+    outer_step: int
+    reason: str
 
 
 class Encoded(Message, frozen=True, tag="encoded"):
@@ -331,9 +348,10 @@ class Mixed(Message, frozen=True, tag="mixed"):
 class Captured(Message, frozen=True, tag="captured"):
     """The answer to `Capture`."""
 
-    state: State
-    size: int
-    hashes: bytes
+    state: State | None
+    """None where the spool folder's disk refused it."""
+    size: int = 0
+    hashes: bytes = b""
     """SHA-256 of each chunk (`protocol.state_index`), one after the other."""
 
 
@@ -350,6 +368,12 @@ class CheckpointFailed(Message, frozen=True, tag="checkpoint_failed"):
 
     inner_step: int
     reason: str
+
+
+class Paused(Message, frozen=True, tag="paused"):
+    """The answer to `Pause`, unless `Resume` was quicker: no inner step is being made."""
+
+    inner_step: int
 
 
 class Finished(Message, frozen=True, tag="finished"):
@@ -382,6 +406,8 @@ ToTrainer = (
     | Capture
     | Votes
     | Settled
+    | Pause
+    | Resume
     | Finish
 )
 FromTrainer = (
@@ -389,6 +415,7 @@ FromTrainer = (
     | StateRefused
     | Progress
     | Share
+    | ShareFailed
     | Encoded
     | Opened
     | Parts
@@ -399,6 +426,7 @@ FromTrainer = (
     | Tallied
     | Checkpointed
     | CheckpointFailed
+    | Paused
     | Finished
     | Failed
 )

@@ -31,12 +31,14 @@ FORBIDDEN = {
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
     "peer/explain": {"protocol", "peer", *ALL},
     "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
+    "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},
+    "peer/models": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.daemon", "peer.cli", "peer.local"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
 }
 FREE = "peer.codec.formats"
 """What each codec's bytes look like from outside, without torch: whoever bounds them may know it."""
 LIBP2P_ROOM = "peer/swarm/libp2p_host"
-KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local")
+KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local", "peer/watch")
 
 
 def _imports(path: Path) -> set[str]:
@@ -87,10 +89,12 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
     import subprocess
 
     for module, absent in [
-        ("peer.daemon.supervisor", ("torch", "numpy")),
+        ("peer.daemon.supervisor", ("torch", "numpy", "transformers", "datasets", "huggingface_hub")),
         ("peer.trainer.__main__", ("trio", "libp2p")),
         ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
         ("peer.plan.choose", ("torch", "trio", "libp2p")),
+        ("peer.models.export, peer.models.report, peer.models.generate", ("trio", "libp2p", "transformers")),
+        ("peer.cli.main", ("torch", "libp2p")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(

@@ -60,6 +60,10 @@ class Child:
         family = [self._measured, *self._measured.children(recursive=True)]
         return sum(sum(each.cpu_times()[:2]) for each in family)
 
+    def keep_to(self, core: int) -> None:
+        """Let it run on one core alone."""
+        self._measured.cpu_affinity([core])
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._measured.send_signal(number)

@@ -4,6 +4,7 @@ import sys
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from peer.cli.options import DEFAULT_HOME, AsJson, Home
@@ -57,7 +58,7 @@ def _table(told: Status) -> Table:
     rows = {
         "peer": told.peer_id,
         "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",
-        "state": told.state,
+        "state": state_of(told),
         **_joining(told),
         "device": told.device,
         "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} tokens)",
@@ -74,6 +75,11 @@ def _table(told: Status) -> Table:
     for name, value in rows.items():
         drawn.add_row(name, value)
     return drawn
+
+
+def state_of(told: Status) -> str:
+    """Say how a daemon is, and why where it is paused."""
+    return told.state if told.pause is None else f"{told.state}: {escape(told.pause.reason)}"
 
 
 def _reached(told: Status) -> str:

@@ -6,7 +6,21 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, explain, init, inspect, plan, start, swarm
+from peer.cli import (
+    doctor,
+    evaluate,
+    events,
+    explain,
+    export,
+    init,
+    inspect,
+    pause,
+    plan,
+    sample,
+    start,
+    swarm,
+    top,
+)
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -23,10 +37,18 @@ app.command()(start.start)
 app.command()(init.init)
 app.command("id")(inspect.show_id)
 app.command()(inspect.status)
+app.command()(top.top)
+app.command()(events.events)
+app.command()(pause.pause)
+app.command()(pause.resume)
+app.command()(pause.finish)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
 app.command()(plan.plan)
 app.command()(explain.explain)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.command()(sample.sample)
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,7 +69,8 @@ def _options(
 def run() -> None:
     """Run the command line; the process ends with a number from the catalogue in `peer.errors`."""
     try:
-        app()
+        # By this name, however it was started: completion finds its variable by it.
+        app(prog_name="peer")
     except BaseException as error:
         if find(error, KeyboardInterrupt):
             sys.exit(Exit.INTERRUPTED)

@@ -31,4 +31,10 @@ Home = Annotated[
         help="The peer's folder: identity, manifest, checkpoints, events.",
     ),
 ]
+RunDevice = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="Where to run the model, beside what trains: cpu, cuda or mps."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]

@@ -94,15 +94,35 @@ def start(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's first weights.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The run's base model: its folder on this host, or its name on the Hugging Face Hub.",
+        ),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
     ] = None,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to serve /metrics: 0.0.0.0 lets other machines read them, with no password.",
+        ),
+    ] = "127.0.0.1",
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            min=0, max=65535, help="Port of /metrics on loopback; default 9464, or any where it is taken."
-        ),
+        typer.Option(min=0, max=65535, help="Port of /metrics; default 9464, or any where it is taken."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the run's numbers there, for TensorBoard (an extra)."),
+    ] = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(metavar="PROJECT", help="Log the run's numbers to Weights & Biases (an extra)."),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How the log reads.")] = LogFormat.TEXT,
     stop_on_eof: Annotated[
@@ -133,8 +153,12 @@ def start(
         data_path=data,
         tokenizer_path=tokenizer,
         weights_path=weights,
+        model=model,
         batch=batch,
+        metrics_host=metrics_host,
         metrics_port=metrics_port,
+        tensorboard=tensorboard,
+        wandb=wandb,
         log_format=log_format.value,
         stop_on_eof=stop_on_eof,
     )

@@ -9,6 +9,9 @@ import msgspec
 from peer.config.describe import describe, shown
 from peer.config.schema import COMPUTED, KEYS, SECTIONS, Path, names_in
 
+BUILT_IN = ("layers", "width", "heads", "hidden", "rope_base", "path")
+"""Keys of the built-in model."""
+
 Values = dict[Path, object]
 """The keys that the file gives, each of its type."""
 
@@ -48,6 +51,22 @@ def check_files(values: Values) -> Iterator[Mistake]:
     size = ("tokenizer", "vocabulary")
     if kind == "file" and size not in values:
         yield Mistake(size, f"{why} needs tokenizer.vocabulary: {describe(KEYS[size].kind)}")
+
+
+def check_model(values: Values) -> Iterator[Mistake]:
+    """Yield what a model of another kind asks for, and the keys that nothing would read beside it."""
+    kind = _value(values, "model", "kind")
+    why = f"model.kind = {shown(kind)}"
+    source = ("model", "source")
+    if kind == "hf" and source not in values:
+        yield Mistake(source, f"{why} needs model.source: a folder, or a name on the Hugging Face Hub")
+    unread = BUILT_IN if kind == "hf" else ("source", "revision", "lora")
+    for name in unread:
+        path = ("model", name)
+        if path in values and values[path] != KEYS[path].default:
+            yield _never_read(path, values[path], why)
+    if ("task",) in values and kind == "hf":
+        yield _never_read(source, values.get(source), f"task = {shown(values['task',])}")
 
 
 def must_be(path: Path, value: object, allowed: str) -> Mistake:
@@ -92,4 +111,8 @@ def _path(values: Values, key: Path, why: str, *, needed: bool) -> Iterator[Mist
     if needed and key not in values:
         yield Mistake(key, f"{why} needs {name}: a file, relative to this one's folder")
     elif not needed and key in values:
-        yield Mistake(key, f"{name} = {shown(values[key])} would never be read, as {why}: leave it out")
+        yield _never_read(key, values[key], why)
+
+
+def _never_read(key: Path, value: object, why: str) -> Mistake:
+    return Mistake(key, f"{'.'.join(key)} = {shown(value)} would never be read, as {why}: leave it out")

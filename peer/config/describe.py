@@ -25,7 +25,9 @@ def _describe(kind: inspect.Type) -> str:
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(json.dumps(value) for value in values)
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
-            return f"a list of {low} to {high}, each {_describe(item)}"
+            return f"a list of {low or 0} to {high}, each {_describe(item)}"
+        case inspect.StructType(fields=fields):
+            return "a table of " + ", ".join(f"{each.name} ({_describe(each.type)})" for each in fields)
         case inspect.StrType():
             return f"text{_length(kind)}"
     raise TypeError(f"no words for {kind!r}")

@@ -1,7 +1,10 @@
 """What each key and section of `run.toml` means; what a key may hold comes from its type."""
 
 SECTION_MEANINGS: dict[str, str] = {
-    "model": "The model: a decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding).",
+    "model": (
+        "The model: a decoder-only transformer (RMSNorm, RoPE, SwiGLU, tied embedding), or one of "
+        "transformers."
+    ),
     "tokenizer": "How text becomes tokens.",
     "data": 'The training text. `data = "python"` above the first section is short for such a [data].',
     "inner": "The inner optimiser, which trains on this host alone: with warm-up, cosine and clipping.",
@@ -16,6 +19,23 @@ KEY_MEANINGS: dict[str, str] = {
         'How tensors may be written in an exchange, the preferred first. "auto" alone chooses for each link.'
     ),
     "modulo_bits": 'Bits a value that the codec "modulo" sends. With fewer than 3, mixes drive peers apart.',
+    "task": (
+        "A task of an installed plug-in, by its name in the entry points `murmuration.tasks`: it brings its "
+        "own model, data, loss and evaluation, and every peer needs the same plug-in."
+    ),
+    "model.kind": (
+        '"builtin": made of the numbers below. "hf": a causal language model of transformers, from '
+        "model.source; of the numbers below only context counts, and its own tokenizer is used."
+    ),
+    "model.source": (
+        "The base model: a folder, relative to this file's, or its name on the Hugging Face Hub. Safetensors "
+        "only. Every peer brings its own copy; peers compare its hashes."
+    ),
+    "model.revision": "Branch, tag or commit on the Hub; the manifest pins the commit.",
+    "model.lora": (
+        "Train low-rank adapters (arXiv 2106.09685) in place of all weights: only they are shared and kept. "
+        "Left out, all weights are trained. Without targets, every matrix but the output projection gets one."
+    ),
     "model.layers": "Transformer blocks.",
     "model.width": "Channels of the residual stream; an even multiple of heads.",
     "model.heads": "Attention heads of a block.",

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
-from peer.config.check import Mistake, Values, check_files, check_keys, must_be
+from peer.config.check import Mistake, Values, check_files, check_keys, check_model, must_be
 from peer.config.locate import Lines, line_of, locate
-from peer.config.schema import BY_PRESET, KEYS, LOCAL
+from peer.config.schema import ASKED, BY_PRESET, KEYS, LOCAL
 from peer.errors import RunFileError
+from protocol.describe import Described
+from protocol.foreign import Lora
 from protocol.manifest import Manifest
 from protocol.presets import PRESETS
 from protocol.rules import draft_violations
@@ -23,6 +26,21 @@ NO_FOUNDER = bytes(32)
 """Stands in a draft where the founder's key will."""
 
 _REMEDY = "Correct the file and try again; `peer init` writes one in which every key is explained"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A model of `transformers`, as the file asks for it.
+
+    Attributes:
+        source: a folder of this host, absolute, or a name on the Hub.
+        revision: on the Hub.
+        lora: the adapters; None where all weights are trained.
+    """
+
+    source: str
+    revision: str | None
+    lora: Lora | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,8 @@ class RunFile:
         data_path: the training text or tokens; None where the corpus comes with the code or with Python.
         tokenizer_path: the tokenizer file; None for bytes.
         weights_path: the first weights; None where they come from the seed.
+        base: the model in place of the built-in one.
+        task: the task in place of model, tokenizer and data.
     """
 
     path: Path
@@ -42,6 +62,8 @@ class RunFile:
     data_path: Path | None
     tokenizer_path: Path | None
     weights_path: Path | None
+    base: BaseModel | None = None
+    task: str | None = None
 
     def manifest(
         self,
@@ -50,15 +72,26 @@ class RunFile:
         data_sha256: bytes | None = None,
         tokenizer_sha256: bytes | None = None,
         weights_sha256: bytes | None = None,
+        described: Described | None = None,
     ) -> Manifest:
-        """Return the whole manifest: the draft, its founder's public key, and the hashes of its files."""
+        """Return the whole manifest: the draft, its founder's public key, and what was found in its files."""
+        found = described or Described()
+        tokenizer = msgspec.structs.replace(self.draft.tokenizer, sha256=tokenizer_sha256)
         return msgspec.structs.replace(
             self.draft,
             founder=founder,
-            model=msgspec.structs.replace(self.draft.model, sha256=weights_sha256),
+            model=msgspec.structs.replace(
+                self.draft.model, sha256=weights_sha256, pretrained=found.pretrained or UNSET
+            ),
             data=msgspec.structs.replace(self.draft.data, sha256=data_sha256),
-            tokenizer=msgspec.structs.replace(self.draft.tokenizer, sha256=tokenizer_sha256),
+            tokenizer=found.tokenizer if self.own_tokenizer and found.tokenizer else tokenizer,
+            task=found.task or UNSET,
         )
+
+    @property
+    def own_tokenizer(self) -> bool:
+        """Whether the tokenizer is the base model's own."""
+        return self.base is not None and self.draft.tokenizer.kind == "bytes"
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -72,10 +105,13 @@ def read_run_file(path: Path) -> RunFile:
     lines = locate(text)
     values, mistakes = check_keys(table)
     _refuse(path, lines, mistakes)
-    _refuse(path, lines, check_files(values))
-    draft = _draft(values)
-    _refuse(path, lines, (must_be(each.path, each.value, each.allowed) for each in draft_violations(draft)))
-    return RunFile(path, draft, *(_resolve(path, values.get(key)) for key in LOCAL))
+    _refuse(path, lines, [*check_files(values), *check_model(values)])
+    draft, base = _draft(values), _base(path, values)
+    task = None if (name := values.get(("task",))) is None else str(name)
+    broken = draft_violations(draft, foreign=bool(base or task))
+    _refuse(path, lines, (must_be(each.path, each.value, each.allowed) for each in broken))
+    data, tokenizer, weights = (_resolve(path, values.get(key)) for key in LOCAL)
+    return RunFile(path, draft, data, tokenizer, weights, base, task)
 
 
 def _read(path: Path) -> str:
@@ -113,11 +149,23 @@ def _draft(values: Values) -> Manifest:
         "outer": {name: preset.value(name, layers) for _, name in BY_PRESET}
     }
     for path, value in values.items():
-        if path in LOCAL:
+        if path in LOCAL or path in ASKED:
             continue
         fields = sections.setdefault(path[0], {}) if len(path) > 1 else top
         fields[path[-1]] = value
     return msgspec.convert(top | sections, Manifest)
+
+
+def _base(run_file: Path, values: Values) -> BaseModel | None:
+    if _given(values, "model", "kind") != "hf":
+        return None
+    source, revision, lora = (values.get(("model", name)) for name in ("source", "revision", "lora"))
+    folder = run_file.parent / Path(str(source)).expanduser()
+    return BaseModel(
+        str(folder.absolute()) if folder.is_dir() else str(source),
+        None if revision is None else str(revision),
+        lora if isinstance(lora, Lora) else None,
+    )
 
 
 def _given(values: Values, *path: str) -> object:

@@ -1,11 +1,12 @@
 """The keys of `run.toml`: the manifest's own fields, less those that are computed, plus local paths."""
 
 from dataclasses import dataclass
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, Meta
 
+from protocol.foreign import Lora, Revision, TaskName
 from protocol.manifest import Manifest
 
 Path = tuple[str, ...]
@@ -15,10 +16,22 @@ COMPUTED: dict[Path, str] = {
     ("protocol",): "it is the version of this program",
     ("founder",): "it is the key of the peer that makes the manifest",
     ("model", "sha256"): "it is computed from the file that model.path names",
+    ("model", "pretrained"): "it is computed from the model that model.source names",
     ("data", "sha256"): "it is computed from the file that data.path names",
     ("tokenizer", "sha256"): "it is computed from the file that tokenizer.path names",
 }
 """Fields of the manifest that nobody sets by hand, and why."""
+
+FilePath = Annotated[str, Meta(min_length=1)]
+
+ASKED: dict[Path, object] = {
+    ("task",): TaskName,
+    ("model", "kind"): Literal["builtin", "hf"],
+    ("model", "source"): FilePath,
+    ("model", "revision"): Revision,
+    ("model", "lora"): Lora,
+}
+"""Keys that are no fields: a process that can load the model looks at what they name, for the manifest."""
 
 LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"), ("model", "path"))
 """Keys that stay on this host and never enter the manifest."""
@@ -40,12 +53,10 @@ BY_PRESET: tuple[Path, ...] = tuple(
 )
 """Keys that follow the preset where they are left out."""
 
-FilePath = Annotated[str, Meta(min_length=1)]
-
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its type, and its default, which is None for a local path."""
+    """One key: its type, and its default, which is None where there is none."""
 
     path: Path
     kind: object
@@ -64,11 +75,14 @@ def _keys_of(struct: type[msgspec.Struct], prefix: Path) -> dict[Path, Key]:
         path, kind = (*prefix, field.name), hints[field.name]
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             keys |= _keys_of(kind, path)
-        elif path not in COMPUTED and field.default is not NODEFAULT:
+        elif path not in COMPUTED and path not in ASKED and field.default is not NODEFAULT:
             keys[path] = Key(path, kind, field.default)
     for path in LOCAL:
         if path[:-1] == prefix:
             keys[path] = Key(path, FilePath, None)
+    for path, kind in ASKED.items():
+        if path[:-1] == prefix:
+            keys[path] = Key(path, kind, "builtin" if path == ("model", "kind") else None)
     return keys
 
 

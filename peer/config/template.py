@@ -4,11 +4,17 @@ import textwrap
 
 from peer.config.describe import describe, toml
 from peer.config.meanings import KEY_MEANINGS, SECTION_MEANINGS
-from peer.config.schema import KEYS, LOCAL, SECTIONS, Key, Path
+from peer.config.schema import KEYS, SECTIONS, Key, Path
 from protocol.manifest import Model
 from protocol.presets import PRESETS
 
 _WIDTH = 100
+
+EXAMPLES: dict[Path, object] = {
+    ("model", "revision"): "main",
+    ("model", "lora"): {"rank": 8, "alpha": 16, "targets": ["q_proj", "v_proj"]},
+}
+"""What keys without a default might hold."""
 
 _HEADER = """\
 # A Murmuration run: what every peer of it trains, and how. The signed manifest is made from this file, and
@@ -32,13 +38,14 @@ def _entries(section: Path) -> list[str]:
 def _entry(key: Key) -> str:
     allowed = describe(key.kind)
     text = f"{KEY_MEANINGS['.'.join(key.path)]} {allowed[0].upper()}{allowed[1:]}."
-    line = f"{key.path[-1]} = {toml('...' if key.path in LOCAL else key.default)}\n"
+    shown = EXAMPLES.get(key.path, "...") if key.default is None else key.default
+    line = f"{key.path[-1]} = {toml(shown)}\n"
     if key.by_preset:
         # Written out, the default would stay when the preset beside it is changed.
         layers = Model().layers
         own = (f"{name} {toml(row.value(key.path[-1], layers))}" for name, row in PRESETS.items())
         text += f" Left out, it follows the preset: {', '.join(own)}."
-    optional = key.by_preset or key.path in LOCAL
+    optional = key.by_preset or key.default is None
     return f"{_comment(text)}\n{'# ' if optional else ''}{line}"
 
 

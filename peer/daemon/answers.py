@@ -107,7 +107,7 @@ def _key(answer: Answer) -> Key:
 def _files(answer: Answer) -> list[str]:
     match answer:
         case ipc.Captured():
-            return [answer.state.file]
+            return [] if answer.state is None else [answer.state.file]
         case ipc.Encoded() | ipc.Reduced():
             blobs = (answer.body,)
         case ipc.Opened():

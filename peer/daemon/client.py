@@ -7,7 +7,20 @@ from typing import Self, TypeVar
 
 from peer.errors import NotRunningError
 from protocol.codec import decode, encode
-from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.control import (
+    MAX_CONTROL,
+    AskDetail,
+    AskFinish,
+    AskPause,
+    AskResume,
+    AskStatus,
+    AskStop,
+    ControlAnswer,
+    ControlCall,
+    Detail,
+    Status,
+    Stopping,
+)
 from protocol.errors import ProtocolError
 from protocol.frames import FrameDecoder, frame
 
@@ -21,12 +34,12 @@ LEAVING = 10.0
 
 
 class ControlClient:
-    """One connection to a running daemon."""
+    """One connection to a running daemon. `patience` bounds each answer, in seconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(patience)
         self._decoder = FrameDecoder(MAX_CONTROL)
 
     def __enter__(self) -> Self:
@@ -44,24 +57,44 @@ class ControlClient:
         """Ask how the daemon is."""
         return self._ask(AskStatus(), Status)
 
+    def detail(self) -> Detail:
+        """Ask for all that a person may want to watch."""
+        return self._ask(AskDetail(), Detail)
+
     def stop(self) -> int:
         """Ask it to leave; return its process id."""
         return self._ask(AskStop(), Stopping).pid
 
-    def wait_until_gone(self) -> None:
-        """Wait until the daemon that was asked to stop hangs up, which is the end of its process.
+    def finish(self) -> int:
+        """Ask it to end what is under way and leave; return its process id."""
+        return self._ask(AskFinish(), Stopping).pid
+
+    def pause(self, reason: str) -> Status:
+        """Ask it to make no inner steps."""
+        return self._ask(AskPause(reason=reason), Status)
+
+    def resume(self) -> Status:
+        """Take that back."""
+        return self._ask(AskResume(), Status)
+
+    def wait_until_gone(self, patience: float | None = None) -> None:
+        """Wait until the daemon that was asked to leave hangs up, which is the end of its process.
+
+        Args:
+            patience: seconds; None for `LEAVING`, which is enough for `stop`.
 
         Raises:
-            NotRunningError: it is still there after `LEAVING`.
+            NotRunningError: it is still there after that.
         """
-        self._socket.settimeout(LEAVING)
+        patience = LEAVING if patience is None else patience
+        self._socket.settimeout(patience)
         try:
             with suppress(ConnectionError):
                 while self._socket.recv(1):
                     pass
         except TimeoutError as error:
             raise NotRunningError(
-                f"The daemon has not ended after {LEAVING:g} s", "Look at its log; end it by its pid"
+                f"The daemon has not ended after {patience:g} s", "Look at its log; end it by its pid"
             ) from error
 
     def _ask(self, call: ControlCall, kind: type[A]) -> A:

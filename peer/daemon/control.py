@@ -1,13 +1,27 @@
-"""The daemon's local socket: `peer status`, `peer stop` and `peer swarm` talk to it."""
+"""The daemon's local socket: `peer status`, `peer stop`, `peer pause` and others talk to it."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from protocol.codec import decode, encode
-from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, ControlCall, Status, Stopping
+from protocol.control import (
+    MAX_CONTROL,
+    AskDetail,
+    AskFinish,
+    AskPause,
+    AskResume,
+    AskStatus,
+    AskStop,
+    ControlAnswer,
+    ControlCall,
+    Detail,
+    Status,
+    Stopping,
+)
 from protocol.errors import ProtocolError
 from protocol.frames import FrameDecoder, frame
 
@@ -20,13 +34,25 @@ IDLE = 60.0
 READ_SIZE = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What callers may ask for."""
+
+    status: Callable[[], Status]
+    detail: Callable[[], Detail]
+    stop: Callable[[], None]
+    finish: Callable[[], None]
+    pause: Callable[[str], None]
+    """Takes the reason."""
+    resume: Callable[[], None]
+
+
 class ControlServer:
     """Answers local callers."""
 
-    def __init__(self, path: Path, *, status: Callable[[], Status], stop: Callable[[], None]) -> None:
+    def __init__(self, path: Path, commands: Commands) -> None:
         self._path = path
-        self._status = status
-        self._stop = stop
+        self._commands = commands
         self._limit = trio.CapacityLimiter(CONNECTIONS)
         self.serving = trio.Event()
         """Set once callers are heard."""
@@ -56,16 +82,27 @@ class ControlServer:
                 for body in decoder.feed(data):
                     call: ControlCall = decode(body, ControlCall, MAX_CONTROL)  # type: ignore[arg-type]
                     await stream.send_all(frame(encode(self._answer(call)), MAX_CONTROL))
-                    if isinstance(call, AskStop):
+                    if isinstance(call, AskStop | AskFinish):
                         # The caller waits for the end of our process, when the kernel closes this copy.
                         os.dup(stream.socket.fileno())
             if silence.cancelled_caught or not data:
                 return
 
     def _answer(self, call: ControlCall) -> ControlAnswer:
+        commands = self._commands
         match call:
-            case AskStatus():
-                return self._status()
+            case AskDetail():
+                return commands.detail()
             case AskStop():
-                self._stop()
-                return Stopping(pid=self._status().pid)
+                commands.stop()
+                return Stopping(pid=commands.status().pid)
+            case AskFinish():
+                commands.finish()
+                return Stopping(pid=commands.status().pid)
+            case AskPause():
+                commands.pause(call.reason)
+            case AskResume():
+                commands.resume()
+            case AskStatus():
+                pass
+        return commands.status()

@@ -5,23 +5,35 @@ from contextlib import suppress
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
+from peer.daemon.describing import check_base, describe
 from peer.daemon.home import Home
-from peer.daemon.settings import Settings
-from peer.errors import BootstrapError, DataError, ManifestInvalidError, ManifestMismatchError
+from peer.daemon.settings import Settings, recall, remember
+from peer.errors import (
+    BootstrapError,
+    DataError,
+    ManifestInvalidError,
+    ManifestMismatchError,
+    RunFileError,
+)
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
 from peer.swarm.transport import Transport
 from peer.trainer.sources import content_hash
+from protocol.describe import Described
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.manifest import Manifest, SignedManifest, differences, sign
-from protocol.rules import admit
+from protocol.rules import admit, violations
 
 
 async def settle(home: Home, identity: Identity, transport: Transport, settings: Settings) -> Run:
     """Return the run, and write its manifest to the home.
+
+    Whom a new home joins through is remembered before they are asked: who is stopped while joining goes on
+    joining. Others are remembered once they have shown this home's run.
 
     Raises:
         PeerError: the run file is wrong, the bootstraps do not answer, or manifests differ that should not.
@@ -30,26 +42,40 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     held = home.read_manifest()
     if held is not None:
         _admit(held)
-    sealed = await _from_swarm(transport, settings, held) or held
-    if sealed is None:
-        sealed = await _found(wanted, identity)
+    bootstraps = settings.bootstraps
+    if not bootstraps and (held is not None or wanted is None):
+        bootstraps = recall(home.path).bootstraps
+    if held is None:
+        _remember(home, bootstraps)
+    answered = await _from_swarm(transport, bootstraps, held, asked_for=bool(settings.bootstraps))
+    known = answered or held
+    sealed = known or await _found(wanted, identity)
     manifest = _admit(sealed)
     if wanted is not None:
         _compare(wanted, manifest)
+    if known is not None:
+        await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
     home.write_manifest(sealed)
-    return Run(sealed, manifest, settings.bootstraps, home.read_peers)
+    if answered is not None:
+        _remember(home, bootstraps)
+    return Run(sealed, manifest, bootstraps, home.read_peers)
+
+
+def _remember(home: Home, bootstraps: tuple[str, ...]) -> None:
+    remember(home.path, replace(recall(home.path), bootstraps=bootstraps))
 
 
 async def _from_swarm(
-    transport: Transport, settings: Settings, held: SignedManifest | None
+    transport: Transport, bootstraps: tuple[str, ...], held: SignedManifest | None, *, asked_for: bool
 ) -> SignedManifest | None:
-    if not settings.bootstraps:
+    if not bootstraps:
         return None
     if held is None:
-        return await fetch_manifest(transport, settings.bootstraps, None)
+        return await fetch_manifest(transport, bootstraps, None)
     # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
-    with suppress(BootstrapError):
-        return await fetch_manifest(transport, settings.bootstraps, held, attempts=1)
+    # Nor do those stop it that were of use once, and are of another run by now.
+    with suppress(BootstrapError, *(() if asked_for else (ManifestMismatchError,))):
+        return await fetch_manifest(transport, bootstraps, held, attempts=1)
     return None
 
 
@@ -68,7 +94,10 @@ async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
         data_sha256=data_hash,
         tokenizer_sha256=_file_hash(wanted.tokenizer_path, "tokenizer.path"),
         weights_sha256=_file_hash(wanted.weights_path, "model.path"),
+        described=await describe(wanted),
     )
+    if broken := violations(manifest):
+        raise RunFileError(f"{wanted.path}: {'; '.join(map(str, broken))}", "Correct the file and try again")
     return sign(manifest, identity)
 
 
@@ -98,6 +127,7 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
         data_sha256=manifest.data.sha256,
         tokenizer_sha256=manifest.tokenizer.sha256,
         weights_sha256=manifest.model.sha256,
+        described=_as_described(wanted, manifest),
     )
     fields = differences(expected, manifest)
     if fields:
@@ -105,6 +135,21 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
             f"{wanted.path} is not the run that this peer belongs to. It differs in {'; '.join(fields)}",
             "Leave out --run, or use another --home to found that run",
         )
+
+
+def _as_described(wanted: RunFile, manifest: Manifest) -> Described:
+    """Take from the manifest what only a look at the model finds, but for what the run file says itself."""
+    pretrained = manifest.model.pretrained or None
+    if wanted.base is None:
+        pretrained = None
+    elif pretrained is not None:
+        lora, theirs = wanted.base.lora, pretrained.lora
+        if lora is not None and theirs is not None and not lora.targets:
+            lora = replace(lora, targets=theirs.targets)
+        pretrained = replace(pretrained, lora=lora)
+    task = manifest.task or None
+    same_task = task is not None and task.name == wanted.task
+    return Described(pretrained=pretrained, tokenizer=manifest.tokenizer, task=task if same_task else None)
 
 
 def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[Path | None, Path | None]:
@@ -115,3 +160,12 @@ def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[Path | None
     data = settings.data_path or (wanted.data_path if wanted else None)
     tokenizer = settings.tokenizer_path or (wanted.tokenizer_path if wanted else None)
     return data and data.absolute(), tokenizer and tokenizer.absolute()
+
+
+def base_model(settings: Settings, wanted: RunFile | None) -> str | None:
+    """Return where this host has the base model, in the same order: an absolute folder, or a Hub name."""
+    named = settings.model or (wanted.base.source if wanted and wanted.base else None)
+    if named is None:
+        return None
+    folder = Path(named).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else named

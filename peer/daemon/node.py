@@ -6,14 +6,18 @@ import msgspec
 import trio
 
 from peer.config.run_file import read_run_file
-from peer.daemon.founding import local_paths
+from peer.daemon import disk
+from peer.daemon.founding import base_model, local_paths
+from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
 from peer.daemon.last_status import write_last_status
+from peer.daemon.pausing import Pausing
 from peer.daemon.reporter import Reporter
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall, remember
 from peer.daemon.trainer_link import TrainerLink
+from peer.daemon.trainer_process import END_DEADLINE
 from peer.daemon.voting import Voting
 from peer.swarm.engagement import OwnShare
 from peer.swarm.line import Line
@@ -23,6 +27,7 @@ from peer.swarm.transport import Transport
 from peer.swarm.upnp import RouterPort
 from peer.telemetry import events
 from peer.telemetry.log import Log
+from peer.telemetry.statistics import DiskStatistics
 from protocol import trainer as ipc
 from protocol.control import Status
 from protocol.identity import Identity
@@ -33,6 +38,12 @@ HOUSEKEEPING = 5.0
 
 ALONE_PATIENCE = 15.0
 """Seconds alone before it is said aloud: a peer that has just started finds the others sooner."""
+
+DRAIN = 300.0
+"""Seconds for the exchange under way to end when the peer is to finish."""
+
+LAST_CHECKPOINT = 600.0
+"""Seconds for the last checkpoint of a peer that finishes, which nobody hurries."""
 
 
 class Node:
@@ -59,9 +70,13 @@ class Node:
         self._state = "starting"
         self._stopping: str | None = None
         self._stop = trio.Event()
+        self._finish = trio.Event()
+        self._patience = END_DEADLINE
         self._left = trio.Event()
         self._metrics: str | None = None
         self.reporter = Reporter(log)
+        if home.has_checkpoint():
+            read_history(home.path, self.reporter.losses)
         self.link = TrainerLink(
             begin=self._begin,
             on_message=self._heard,
@@ -74,6 +89,7 @@ class Node:
         self.swarm = Swarm(
             transport, identity, run, self.link, store, self.reporter, ladder=ladder, line=line
         )
+        self.pausing = Pausing(home, self.link, self.swarm, log)
         self.joining = Joining(run, transport, self.swarm, home, runtime, log)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
@@ -86,6 +102,7 @@ class Node:
             data_path=str(data) if data else None,
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
+            model_path=base_model(settings, wanted),
         )
 
     def stop(self, reason: str = "asked to") -> None:
@@ -96,12 +113,18 @@ class Node:
             self.swarm.pairing.withdraw()
             self._stop.set()
 
+    def finish(self) -> None:
+        """Begin nothing new, and leave as `stop` does once the exchange under way has ended."""
+        self._finish.set()
+
     async def run(self) -> None:
         """Train and line up until the trainer has made its steps or `stop` is called."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.swarm.run)
             nursery.start_soon(self._housekeeping)
-            nursery.start_soon(self._finish_when_told)
+            nursery.start_soon(self.pausing.run)
+            nursery.start_soon(self._drain_when_told)
+            nursery.start_soon(self._leave_when_told)
             if self._voting is not None:
                 nursery.start_soon(self._voting.run)
             finished = await self.link.run()
@@ -117,12 +140,20 @@ class Node:
             write_last_status(self._home.path, self.status())
             nursery.cancel_scope.cancel()
 
-    async def _finish_when_told(self) -> None:
+    async def _drain_when_told(self) -> None:
+        await self._finish.wait()
+        self.swarm.pairing.rest()
+        with trio.move_on_after(DRAIN):
+            await self.swarm.pairing.wait_idle()
+        self._patience = LAST_CHECKPOINT
+        self.stop("told to finish")
+
+    async def _leave_when_told(self) -> None:
         await self._stop.wait()
         async with trio.open_nursery() as nursery:
             # The trainer's end lets `run` go on, so the goodbye must not wait for it, nor it for the goodbye.
             nursery.start_soon(self.swarm.leave)
-            nursery.start_soon(self.link.finish)
+            nursery.start_soon(self.link.finish, self._patience)
             if self._voting is not None:
                 nursery.start_soon(self._voting.leave)
         self._left.set()
@@ -130,6 +161,7 @@ class Node:
     # ---- what the trainer starts from
 
     async def _begin(self) -> ipc.Begin:
+        await self.pausing.wait_over()
         state = None
         if self._voting is not None:
             await self._voting.join()
@@ -151,6 +183,7 @@ class Node:
             data_path=remembered.data_path,
             tokenizer_path=remembered.tokenizer_path,
             weights_path=remembered.weights_path,
+            model_path=remembered.model_path,
             batch=self._settings.batch,
             state=state,
         )
@@ -179,6 +212,7 @@ class Node:
 
     def _heard(self, message: ipc.FromTrainer) -> None:
         self.reporter.heard(message)
+        self.pausing.heard(message)
         if self._voting is not None:
             self._voting.heard(message)
         if isinstance(message, ipc.Share):
@@ -187,7 +221,9 @@ class Node:
             self.joining.refused(message.reason)
         elif isinstance(message, ipc.Ready):
             self.joining.done()
-        elif isinstance(message, ipc.Progress):
+        elif isinstance(message, ipc.Checkpointed):
+            write_history(self._home.path, self.reporter.losses)
+        elif isinstance(message, ipc.Progress) and self.pausing.now is None:
             self.swarm.pairing.next_boundary = message.next_boundary
 
     def _share(self, message: ipc.Share) -> None:
@@ -238,6 +274,10 @@ class Node:
         if live := self.swarm.view.live():
             self._home.write_peers(live)
 
+    def disk(self) -> DiskStatistics | None:
+        """Say how full the home's disk is."""
+        return disk.look(self._home.path, self.run_.manifest)
+
     def status(self) -> Status:
         """Say how this peer is."""
         told, manifest = self.reporter, self.run_.manifest
@@ -247,7 +287,7 @@ class Node:
             peer_id=self._peer_id,
             run_id=self.run_.run_id.hex(),
             run_name=manifest.name,
-            state=self._state,
+            state=self._shown_state,
             pid=os.getpid(),
             trainer_pid=link.pid,
             device=told.ready.device if told.ready else "",
@@ -275,7 +315,16 @@ class Node:
             relayed=swarm.transport.relayed_connections,
             swarm_size=swarm.horizon.size,
             joining=self.joining.status(),
+            pause=self.pausing.now,
         )
+
+    @property
+    def _shown_state(self) -> str:
+        if self._state in ("stopping", "finished"):
+            return self._state
+        if self._finish.is_set():
+            return "finishing"
+        return "paused" if self.pausing.now is not None else self._state
 
 
 def _ref(blob: ipc.Blob | None) -> ObjectRef | None:

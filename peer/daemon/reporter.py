@@ -1,5 +1,8 @@
 """Turns what the swarm side and the trainer tell into events and into the numbers that metrics show."""
 
+import time
+from collections import Counter, deque
+
 import trio
 
 from peer.swarm.exchange import Outcome
@@ -7,8 +10,12 @@ from peer.swarm.horizon import Split
 from peer.swarm.reachability import ReachStatistics
 from peer.telemetry import events
 from peer.telemetry.histogram import Histogram
+from peer.telemetry.history import History
 from peer.telemetry.log import Log
+from peer.telemetry.refusals import Refusal, kind_of
+from peer.telemetry.statistics import CheckpointStatistics
 from protocol import trainer as ipc
+from protocol.control import LONGEST_REASON, MOST_EXCHANGES, Exchanged
 
 
 class Reporter:
@@ -31,11 +38,23 @@ class Reporter:
         """Whose share was mixed last."""
         self.codec = ""
         self.exchange_seconds = Histogram()
+        self.losses = History()
+        """The training loss over the whole run."""
+        self.recent: deque[Exchanged] = deque(maxlen=MOST_EXCHANGES)
+        """The last exchanges, the newest last."""
+        self.tokens_per_step: float | None = None
+        """Tokens of one inner step; None before the first."""
+        self._loss_since, self._steps_since = 0.0, 0
+        self._progress_at = 0.0
+        self.refusals: Counter[Refusal] = Counter()
+        """Partners' shares that were not fit to mix."""
+        self._written = self._unwritten = 0
 
     # ---- from the swarm side
 
     def exchange_ended(self, outcome: Outcome) -> None:
         """See `Observer`."""
+        self.recent.append(_exchanged(outcome))
         if outcome.mixed is not None:
             self.last_mix = outcome.mixed
         if outcome.result == "done" and outcome.mixed is not None:
@@ -58,6 +77,8 @@ class Reporter:
             )
         else:
             kind = events.MixRefused if outcome.result == "refused" else events.ExchangeFailed
+            if outcome.result == "refused":
+                self.refusals[kind_of(outcome.reason)] += 1
             self._log(kind(partner=outcome.partner, outer_step=outcome.outer_step, reason=outcome.reason))
 
     def skipped(self, outer_step: int, reason: str) -> None:
@@ -111,6 +132,7 @@ class Reporter:
         match message:
             case ipc.Ready():
                 self.ready = self._stands_at = message
+                self.losses.go_back(message.inner_step)
                 self._log(
                     events.TrainerStarted(
                         device=message.device,
@@ -120,7 +142,9 @@ class Reporter:
                     )
                 )
             case ipc.Progress():
+                self._note(message)
                 self.progress = self._stands_at = message
+                self._progress_at = time.monotonic()
             case ipc.Share():
                 self.codec = message.codec
                 if message.fresh:
@@ -134,20 +158,37 @@ class Reporter:
                         )
                     )
             case ipc.Checkpointed():
+                self._written += 1
                 self._log(
                     events.Checkpointed(
                         inner_step=message.inner_step, path=message.path, seconds=message.seconds
                     )
                 )
             case ipc.CheckpointFailed():
+                self._unwritten += 1
                 self._log(events.CheckpointFailed(inner_step=message.inner_step, reason=message.reason))
+            case ipc.ShareFailed():
+                self._log(events.ShareFailed(outer_step=message.outer_step, reason=message.reason))
             case _:
                 pass
+
+    def _note(self, message: ipc.Progress) -> None:
+        steps, tokens = message.inner_step - self.inner_step, message.tokens - self.tokens
+        self.losses.note(message.inner_step, message.loss, max(steps, 1))
+        self._loss_since += message.loss * max(steps, 1)
+        self._steps_since += max(steps, 1)
+        if steps > 0:
+            self.tokens_per_step = tokens / steps
 
     def trainer_died(self, code: int, restarts: int) -> None:
         """Say that the trainer ended unasked."""
         self.ready = self.progress = None
         self._log(events.TrainerDied(code=code, restarts=restarts))
+
+    @property
+    def checkpoints(self) -> CheckpointStatistics:
+        """Checkpoints that the trainer wrote, and could not write, since the daemon started."""
+        return CheckpointStatistics(written=self._written, failed=self._unwritten)
 
     # ---- where training stands
 
@@ -155,6 +196,19 @@ class Reporter:
     def inner_step(self) -> int:
         """The last inner step that is known; a dead trainer's, until the next goes back to its checkpoint."""
         return self._stands_at.inner_step if self._stands_at else 0
+
+    def take_loss(self) -> float | None:
+        """Return the mean loss of the inner steps since the last time; None where there were none."""
+        total, steps = self._loss_since, self._steps_since
+        self._loss_since, self._steps_since = 0.0, 0
+        return total / steps if steps else None
+
+    @property
+    def next_boundary(self) -> float | None:
+        """Seconds to the next outer step at the pace that the trainer told last; None before it told one."""
+        if self.progress is None:
+            return None
+        return max(self.progress.next_boundary - (time.monotonic() - self._progress_at), 0.0)
 
     @property
     def outer_step(self) -> int:
@@ -165,3 +219,18 @@ class Reporter:
     def tokens(self) -> int:
         """Tokens trained, as far as is known."""
         return self._stands_at.tokens if self._stands_at else 0
+
+
+def _exchanged(outcome: Outcome) -> Exchanged:
+    return Exchanged(
+        time=time.time(),
+        partner=outcome.partner,
+        result=outcome.result,
+        reason=outcome.reason[:LONGEST_REASON],
+        seconds=outcome.seconds,
+        bytes_in=outcome.bytes_in,
+        bytes_out=outcome.bytes_out,
+        relative_distance=outcome.mixed.relative_distance if outcome.mixed else None,
+        outer_step=outcome.outer_step,
+        fragment=outcome.fragment,
+    )

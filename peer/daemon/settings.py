@@ -8,6 +8,7 @@ import msgspec
 
 from peer.daemon.home import write_atomically
 from peer.telemetry.log import LogFormat
+from protocol.control import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,18 @@ class Settings:
     tokenizer_path: Path | None = None
     weights_path: Path | None = None
     """First weights, where the manifest names a file."""
+    model: str | None = None
+    """The base model, where the manifest names one: a folder, or a name on the Hub."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
+    metrics_host: str = "127.0.0.1"
+    """Metrics name the partners of this host: others see them only where its owner says so."""
     metrics_port: int | None = None
     """None: the usual port, or any free one where it is taken."""
+    tensorboard: Path | None = None
+    """Folder for TensorBoard's event files."""
+    wandb: str | None = None
+    """Project of Weights & Biases."""
     log_format: LogFormat = "text"
     stop_on_eof: bool = False
     """Leave when standard input ends: whoever started us is gone."""
@@ -57,6 +66,11 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     data_path: str | None = None
     tokenizer_path: str | None = None
     weights_path: str | None = None
+    bootstraps: tuple[str, ...] = ()
+    """Whom it joined through, or was joining when it was stopped."""
+    model_path: str | None = None
+    paused: Pause | None = None
+    """A pause that a person asked for and has not ended."""
 
 
 _FILE = "settings.json"

@@ -18,9 +18,6 @@ from peer.telemetry.statistics import (
     TrainingStatistics,
 )
 
-HOST = "127.0.0.1"
-"""Metrics name the partners of this host: others see them only where its owner forwards them."""
-
 USUAL_PORT = 9464
 """Prometheus' list of exporters keeps it for OpenTelemetry, which this machine seldom serves as well."""
 
@@ -52,6 +49,10 @@ class Snapshots:
             distance=self._distance(),
             swarm=node.swarm.statistics(),
             joining=node.joining.statistics(),
+            disk=node.disk(),
+            checkpoints=told.checkpoints,
+            refusals=told.refusals,
+            pausing=node.pausing.statistics(),
         )
 
     def _training(self) -> TrainingStatistics | None:
@@ -79,11 +80,12 @@ class Snapshots:
         return None
 
 
-async def serve_metrics(node: Node, port: int | None) -> None:
-    """Serve `/metrics` and `/healthz` on loopback until cancelled.
+async def serve_metrics(node: Node, host: str, port: int | None) -> None:
+    """Serve `/metrics` and `/healthz` until cancelled.
 
     Args:
         node: whose numbers to show.
+        host: the address of this machine at which to serve them; 0.0.0.0 for all.
         port: None for the usual port, or any free one where it is taken; 0 for any free one.
 
     Raises:
@@ -93,9 +95,16 @@ async def serve_metrics(node: Node, port: int | None) -> None:
     server = HttpServer(make_routes(make_registry(snapshots), snapshots.complaint))
     async with trio.open_nursery() as nursery:
         try:
-            bound = await nursery.start(server.serve, HOST, USUAL_PORT if port is None else port)
+            bound = await nursery.start(server.serve, host, USUAL_PORT if port is None else port)
         except ListenError:
             if port is not None:
                 raise
-            bound = await nursery.start(server.serve, HOST, 0)
-        node.serves_metrics(f"http://{HOST}:{bound}/metrics")
+            bound = await nursery.start(server.serve, host, 0)
+        node.serves_metrics(f"http://{_called(host)}:{bound}/metrics")
+
+
+def _called(host: str) -> str:
+    """Return what to write into a URL that this machine opens."""
+    if host == "0.0.0.0":  # noqa: S104 - nothing is bound here
+        return "127.0.0.1"
+    return f"[{'::1' if host == '::' else host}]" if ":" in host else host

@@ -10,10 +10,12 @@ from importlib.metadata import version
 import trio
 
 from peer.config.run_file import read_run_file
-from peer.daemon.control import ControlServer
+from peer.daemon.control import Commands, ControlServer
+from peer.daemon.detail import Details
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
 from peer.daemon.node import Node
+from peer.daemon.recorder import Recorder, check_extras, open_sinks
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
@@ -38,6 +40,7 @@ async def run_daemon(settings: Settings) -> None:
     if settings.run_file is not None:
         # A mistake in it is told before anything is made or announced.
         read_run_file(settings.run_file)
+    check_extras(settings)
     async with trio.open_nursery() as nursery:
         leaving = Leaving(nursery.cancel_scope)
         nursery.start_soon(_watch_signals, leaving)
@@ -85,7 +88,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node
                 _print_joining_command(transport)
-                await _supervise(node, settings, runtime)
+                await _supervise(node, settings, runtime, log)
 
 
 def _open_events(home: Home) -> EventFile:
@@ -147,12 +150,23 @@ def _print_joining_command(transport: Transport) -> None:
         print(f"peer: no address that others could dial is known; {hint}", file=sys.stderr)
 
 
-async def _supervise(node: Node, settings: Settings, runtime: Runtime) -> None:
-    control = ControlServer(runtime.control, status=node.status, stop=node.stop)
+async def _supervise(node: Node, settings: Settings, runtime: Runtime, log: Log) -> None:
+    commands = Commands(
+        status=node.status,
+        detail=Details(node, settings.home),
+        stop=node.stop,
+        finish=node.finish,
+        pause=node.pausing.by_hand,
+        resume=node.pausing.resume,
+    )
+    control = ControlServer(runtime.control, commands)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
-        nursery.start_soon(serve_metrics, node, settings.metrics_port)
+        nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)
+        recorder = Recorder(node, open_sinks(settings, node, settings.home), log)
+        nursery.start_soon(recorder.run)
         await node.run()
+        await recorder.finish()
         nursery.cancel_scope.cancel()
 
 

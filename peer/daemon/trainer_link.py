@@ -260,8 +260,8 @@ class TrainerLink:
         assemble = ipc.Assemble(share=share, parts=tuple(parts), weight=weight)
         return await self._ask(assemble, ipc.Mixed, share, files=parts)
 
-    async def finish(self) -> None:
-        """Let the trainer write its checkpoint and end, within `END_DEADLINE`; then end it.
+    async def finish(self, patience: float = END_DEADLINE) -> None:
+        """Let the trainer write its checkpoint and end, within `patience` seconds; then end it.
 
         One that has not begun, or waits to be started again, has nothing to write.
         """
@@ -269,7 +269,7 @@ class TrainerLink:
         self._beginning.cancel()
         if self._trainer is None:
             return
-        with trio.move_on_after(END_DEADLINE):
+        with trio.move_on_after(patience):
             with suppress(LearnerGoneError):
                 await self._send(ipc.Finish())
             await self._trainer.wait()

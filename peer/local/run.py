@@ -163,7 +163,7 @@ def _report(swarm: LocalSwarm, run: RunFile, seconds: float) -> Report:
 def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[str]]:
     # Only here does this process need torch, which takes seconds to load.
     from peer.trainer.checkpoint import paths
-    from peer.trainer.evaluate import evaluate_replicas, held_out_tokens
+    from peer.trainer.work import Places, evaluate
 
     checkpoints = [found[0] for peer in swarm.peers if (found := paths(peer.home / "checkpoints"))]
     if not checkpoints:
@@ -173,8 +173,8 @@ def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[
     if sealed is None:
         raise swarm.failure(swarm.peers[0])
     manifest = open_manifest(sealed)
-    tokens = held_out_tokens(manifest, run.data_path, run.tokenizer_path)
-    losses = evaluate_replicas(checkpoints, manifest, tokens, first_weights=run.weights_path)
+    places = Places(run.data_path, run.tokenizer_path, run.base.source if run.base else None)
+    losses = evaluate(checkpoints, manifest, places, run.weights_path)
     held_out = HeldOut(
         start=losses.start,
         replicas=list(losses.replicas),

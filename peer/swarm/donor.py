@@ -133,6 +133,8 @@ class Donor:
 
     async def _capture(self) -> _Held:
         captured = await self._learner.capture()
+        if captured.state is None:
+            raise LearnerGoneError
         index = StateIndex(
             run_id=self._run_id,
             peer_id=self._identity.peer_id,

@@ -12,7 +12,7 @@ from peer.swarm.engagement import OwnShare
 from peer.swarm.gathering import UNKNOWN, Gathering
 from peer.swarm.group import Group, open_group
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.matchmaker import MatchStatistics, SkipObserver, Started
+from peer.swarm.matchmaker import PAUSED, MatchStatistics, SkipObserver, Started
 from peer.swarm.reducer import Reducer
 from peer.swarm.service import Reply, Service
 from peer.swarm.transport import Contact, Transport, TransportError
@@ -71,6 +71,9 @@ class Gatherer:
         self._invitations = self._busy_answers = 0
         self._skips: Counter[str] = Counter()
         self._nursery: trio.Nursery
+        self._left = trio.Event()
+        self.resting = False
+        """Nothing is shared until `wake`."""
 
     # ---- what the trainer says
 
@@ -78,11 +81,28 @@ class Gatherer:
         """Seek a group for a share made at a boundary; one that a mix has refreshed is of no use here."""
         if share.fresh:
             self._gatherings[share.fragment].new_share(share)
+        if self.resting:
+            self._gatherings[share.fragment].rest()
 
     def withdraw(self) -> None:
         """Seek no more groups for the shares that there are."""
         for gathering in self._gatherings:
             gathering.withdraw()
+
+    def rest(self) -> None:
+        """See `Pairing.rest`."""
+        self.resting = True
+        for gathering in self._gatherings:
+            gathering.rest()
+
+    def wake(self) -> None:
+        """See `Pairing.wake`."""
+        self.resting = False
+
+    async def wait_idle(self) -> None:
+        """Wait until we are in no group."""
+        while any(gathering.group is not None for gathering in self._gatherings):
+            await self._left.wait()
 
     def forget(self) -> None:
         """Seek no more: the trainer is gone, and will repeat its outer steps."""
@@ -143,6 +163,8 @@ class Gatherer:
             outcome = await self._reducer.run(group, share)
             self._nursery.start_soon(self._reducer.linger, group)
             gathering.leave_group()
+            left, self._left = self._left, trio.Event()
+            left.set()
             if outcome.mixed is not None:
                 if outcome.result != "done":
                     break
@@ -153,6 +175,7 @@ class Gatherer:
         await self._skip(share, reason)
 
     async def _skip(self, share: OwnShare, reason: str) -> None:
+        reason = PAUSED if self.resting else reason
         self._skips[reason] += 1
         self._on_skip(share.outer_step, reason)
         with suppress(LearnerGoneError):

@@ -109,6 +109,14 @@ class Gathering:
         self._since_when = trio.current_time()
         self.notify()
 
+    def rest(self) -> None:
+        """Share nothing until the next boundary, which nobody should wait for; what waits goes without."""
+        self.share = None
+        self._spans.clear()
+        self._since_when = trio.current_time()
+        self.next_boundary = UNKNOWN
+        self.notify()
+
     def begin(self) -> None:
         """Let the share wait for a group from now on."""
         self.open, self._since = True, trio.current_time()

@@ -31,6 +31,10 @@ class Goodput:
         """Return the bytes a second to expect on the way to a partner, or None where nothing is known."""
         return self._sent.get(partner) or self._received.get(partner) or self._overall
 
+    def of(self, partner: str) -> tuple[float | None, float | None]:
+        """Return the bytes a second of a partner's last transfers, in and out; None where there were none."""
+        return self._received.get(partner), self._sent.get(partner)
+
     def _note(self, rates: OrderedDict[str, float], partner: str, size: int, seconds: float) -> None:
         if size < SMALLEST or seconds <= 0.0:
             return

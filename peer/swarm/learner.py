@@ -34,7 +34,7 @@ class Learner(Protocol):
         """
 
     async def capture(self) -> Captured:
-        """Ask for slow weights, momentum and progress, for a newcomer."""
+        """Ask for slow weights, momentum and progress, for a newcomer; a full disk gives none."""
 
     # ---- an exchange in which each side encodes for the other
 

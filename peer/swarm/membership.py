@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-from peer.swarm.calls import RefusedError, ask
+from peer.swarm.calls import RefusedError, ask, conversation
 from peer.swarm.horizon import Horizon, Split
 from peer.swarm.service import Reply
 from peer.swarm.transport import Contact, Transport, TransportError, bare
@@ -122,7 +122,10 @@ class Membership:
 
     async def _exchange_records(self, contact: Contact) -> Split | None:
         call = AskPeers(mine=self.record(), sketch=self.horizon.sketch())
-        answer = await ask(self._transport, contact, self._run_id, call, PeersAre)
+        async with conversation(self._transport, contact, self._run_id) as talk:
+            asked = trio.current_time()
+            answer = await talk.ask(call, PeersAre)
+            self._view.timed(contact.peer_id, trio.current_time() - asked)
         if not answer.records:
             raise ProtocolError("a peer answers without its own record")
         self._learn_from(contact.peer_id, answer.records[0])

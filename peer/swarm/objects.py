@@ -88,6 +88,11 @@ class ObjectStore:
         with held.path.open("rb") as file:
             return os.pread(file.fileno(), min(length, held.size - offset), offset)
 
+    def size(self, sha256: bytes) -> int:
+        """Return the bytes of an object; 0 where it is not here."""
+        held = self._held.get(sha256)
+        return held.size if held else 0
+
     def digest(self, sha256: bytes, offset: int, data: bytes) -> bytes:
         """Return the SHA-256 of what was just read; a chunk that several peers pull is hashed once."""
         held = self._held.get(sha256)

@@ -73,6 +73,8 @@ class Pairing:
         self._changed = trio.Event()
         self._boundaries: deque[float] = deque(maxlen=9)
         self.engagement: Engagement | None = None
+        self.resting = False
+        """Nothing is shared until `wake`."""
         self.next_boundary = 1.0
         """Seconds to our next outer step, for the answer `Busy`."""
 
@@ -87,7 +89,8 @@ class Pairing:
 
         An exchange whose share the trainer closes with this one is given up: the partner must not mix alone.
         """
-        self._shares[share.fragment] = share
+        if not self.resting:
+            self._shares[share.fragment] = share
         self._kept[share.fragment].append(share.share)
         if share.mixed < self._seeks:
             self._waiting.append(share)
@@ -101,6 +104,24 @@ class Pairing:
         """Share nothing: the shares have had their time."""
         self._shares.clear()
         self._notify()
+
+    def rest(self) -> None:
+        """Share nothing until `wake`, as we make no inner steps: what we have grows old.
+
+        An exchange that is agreed on goes on to its end. The others are sent to somebody else, and what waits
+        for a partner goes without.
+        """
+        self.resting = True
+        self.withdraw()
+
+    def wake(self) -> None:
+        """Share again, from the next boundary on."""
+        self.resting = False
+
+    async def wait_idle(self) -> None:
+        """Wait until no exchange is under way, and no offer that may become one."""
+        while self.engagement is not None or self._offering is not None:
+            await self.wait_change()
 
     def forget(self) -> None:
         """Share nothing, and forget what was mixed: the trainer is gone, and will repeat its outer steps."""
@@ -210,7 +231,8 @@ class Pairing:
             return Busy(seconds=MOMENT, crossed=True), None
         mine = self._shares.get(offer.fragment)
         if mine is None:
-            return Busy(seconds=min(max(self.next_boundary, MOMENT), LONGEST_BUSY)), None
+            seconds = LONGEST_BUSY if self.resting else min(max(self.next_boundary, MOMENT), LONGEST_BUSY)
+            return Busy(seconds=seconds), None
         if mine.ref is not None and mine.codec not in offer.decodes:
             return Refused(reason=f"my share is in {mine.codec}, which you do not decode"), None
         accepted = Accepted(

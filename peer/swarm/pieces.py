@@ -11,6 +11,7 @@ from peer.swarm.goodput import Goodput
 from peer.swarm.objects import CHUNK, ObjectStore
 from peer.swarm.rate import RateLimit
 from peer.swarm.service import PieceOf, Reply
+from peer.swarm.transfers import Transfers
 from peer.swarm.transport import TransportError
 from protocol.messages import Got, Piece, Pull, Refused
 
@@ -28,8 +29,11 @@ class _Timed:
 class PieceServer:
     """Answers `Pull` from the object store, and counts what went out and how fast."""
 
-    def __init__(self, store: ObjectStore, upload: RateLimit | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, upload: RateLimit | None = None, transfers: Transfers | None = None
+    ) -> None:
         self._store = store
+        self._transfers = transfers or Transfers()
         self._upload = upload or RateLimit()
         self._watched: tuple[str, trio.CancelScope, float] | None = None
         self._last_moved = ("", float("-inf"))
@@ -70,6 +74,7 @@ class PieceServer:
 
     async def serve_got(self, peer_id: str, call: Got) -> Reply:
         """Take note that a peer has all that it asked for."""
+        self._transfers.has(peer_id, call.sha256)
         timed = self._timed
         if timed is not None and (timed.peer_id, timed.sha256) == (peer_id, call.sha256):
             self.goodput.sent(peer_id, timed.size, trio.current_time() - timed.began)
@@ -79,6 +84,7 @@ class PieceServer:
     async def _may_send(self, peer_id: str, sha256: bytes, size: int) -> None:
         await self._upload.take(size, peer_id)
         self.bytes_out += size
+        self._transfers.gave(peer_id, sha256, self._store.size(sha256), size)
         self._last_moved = (peer_id, trio.current_time())
         if self._timed is not None and (self._timed.peer_id, self._timed.sha256) == (peer_id, sha256):
             self._timed.size += size

@@ -13,6 +13,7 @@ from peer.swarm.calls import Conversation, conversation
 from peer.swarm.objects import CHUNK, Chunk, Incoming
 from peer.swarm.rate import RateLimit
 from peer.swarm.together import together
+from peer.swarm.transfers import Transfers
 from peer.swarm.transport import Contact, Transport, TransportError
 from protocol.errors import ProtocolError
 from protocol.messages import Got, ObjectRef, Piece, Pull
@@ -201,11 +202,13 @@ class Puller:
         *,
         lanes: Lanes | None = None,
         download: RateLimit | None = None,
+        transfers: Transfers | None = None,
     ) -> None:
         self._transport = transport
         self._run_id = run_id
         self._lanes = lanes
         self._download = download or RateLimit()
+        self._transfers = transfers or Transfers()
         self._tally = _Tally()
 
     async def pull(self, contact: Contact, ref: ObjectRef, incoming: Incoming) -> None:
@@ -215,14 +218,15 @@ class Puller:
     async def through(self, talk: Conversation, ref: ObjectRef, incoming: Incoming) -> None:
         """Fetch the same with the help of a stream that is open. If it breaks, go on as `pull` does."""
         wanted = _Whole(talk.peer_id, ref, incoming, self._tally)
-        before = wanted.received
-        try:
-            await self._through(talk, wanted)
-        except TransportError:
-            if wanted.received == before:
-                raise
-            self._tally.resumed += 1
-            await self.fetch(talk.contact, wanted)
+        with self._transfers.coming(talk.peer_id, wanted):
+            before = wanted.received
+            try:
+                await self._through(talk, wanted)
+            except TransportError:
+                if wanted.received == before:
+                    raise
+                self._tally.resumed += 1
+                await self._fetch(talk.contact, wanted)
 
     async def fetch(self, contact: Contact, wanted: Wanted) -> None:
         """Fetch of a peer what is wanted of it, until nothing is left to take.
@@ -230,6 +234,10 @@ class Puller:
         A transfer that breaks is taken up again over a new stream, for as long as each attempt brings
         something. Raises as `Conversation.ask`, and `OSError`; what came is kept.
         """
+        with self._transfers.coming(contact.peer_id, wanted):
+            await self._fetch(contact, wanted)
+
+    async def _fetch(self, contact: Contact, wanted: Wanted) -> None:
         if await self._over_open_lanes(contact.peer_id, wanted):
             return
         while True:

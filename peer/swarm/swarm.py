@@ -21,6 +21,7 @@ from peer.swarm.gatherer import Gatherer
 from peer.swarm.horizon import HorizonStatistics, Split
 from peer.swarm.learner import Learner
 from peer.swarm.line import Line
+from peer.swarm.links import LinkStatistics, links
 from peer.swarm.matchmaker import Matchmaker, MatchStatistics
 from peer.swarm.measuring import MeasureServer
 from peer.swarm.membership import Membership
@@ -36,6 +37,7 @@ from peer.swarm.reducer import Reducer
 from peer.swarm.reduction import Tools
 from peer.swarm.service import Reply, Service, ServiceStatistics
 from peer.swarm.share_sizes import ShareSizes
+from peer.swarm.transfers import Transfers
 from peer.swarm.transport import Contact, Transport, TransportStatistics
 from peer.swarm.view import View, ViewStatistics
 from peer.swarm.writer import Writer
@@ -173,8 +175,16 @@ class Swarm:
             on_change=self._reach_changed,
         )
         self._line = line or Line()
-        self._pieces = PieceServer(store, self._line.upload)
-        self.puller = Puller(transport, run_id, lanes=self._line.bulk, download=self._line.download)
+        self.transfers = Transfers()
+        """What is on its way now."""
+        self._pieces = PieceServer(store, self._line.upload, self.transfers)
+        self.puller = Puller(
+            transport,
+            run_id,
+            lanes=self._line.bulk,
+            download=self._line.download,
+            transfers=self.transfers,
+        )
         """Fetches objects from peers."""
         if run.manifest.outer.group > PAIR:
             self._gather()
@@ -319,6 +329,10 @@ class Swarm:
         for kind in (messages.AskPeers, messages.AskState, messages.Offer, Ready, Invite):
             self.service.serve(kind, _refuse_leaving)
         await self.membership.say_goodbye()
+
+    def links(self, most: int) -> tuple[LinkStatistics, ...]:
+        """Say how `most` of the peers in view are connected to us, at this moment."""
+        return links(self.view, self._transport, self._pieces.goodput, self._line.bulk, most)
 
     def statistics(self) -> SwarmStatistics:
         """Everything that the parts count."""

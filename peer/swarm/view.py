@@ -21,6 +21,9 @@ AVOIDED_LONGEST = 600.0
 TORN_FOR = 600.0
 """Seconds for which a peer that fell silent counts as a sign of a partition."""
 
+NEWEST = 0.3
+"""What the newest answer counts for in a peer's round trip: a busy moment should not stand out."""
+
 MOST_PEERS = 1024
 """Peers kept; the DHT finds others when they are needed."""
 
@@ -34,6 +37,7 @@ class _Entry:
     answered: bool
     """It has answered us, or called us: word of mouth alone proves no life."""
     missed: int = 0
+    round_trip: float | None = None
     busy_until: float = 0.0
     failures: int = 0
     """Exchanges with it that failed since the last one that did not."""
@@ -135,6 +139,17 @@ class View:
             entry.answered = True
             self._silent.pop(peer_id, None)
             self._tell(peer_id, "seen")
+
+    def timed(self, peer_id: str, seconds: float) -> None:
+        """Note how long a peer took to answer what needs no thought."""
+        if entry := self._entries.get(peer_id):
+            known = entry.round_trip
+            entry.round_trip = seconds if known is None else known + NEWEST * (seconds - known)
+
+    def round_trip(self, peer_id: str) -> float | None:
+        """Return how many seconds a peer's last answers took, or None where none was timed."""
+        entry = self._entries.get(peer_id)
+        return entry.round_trip if entry else None
 
     def missed(self, peer_id: str) -> None:
         """Note a missed answer; the third in a row drops the peer."""

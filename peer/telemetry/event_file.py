@@ -19,6 +19,9 @@ MAX_SIZE = 64 * 1024 * 1024
 MAX_LINE = 64 * 1024
 """Bytes of a line that is worth decoding: ten times the longest event."""
 
+TAIL = 64 * 1024
+"""Bytes at the end of a log with which who follows it begins: some hundred events."""
+
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
@@ -114,13 +117,80 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
             continue
 
 
+class Follower:
+    """Reads a log while it grows, into its next file too. The first `read` returns its last events.
+
+    Args:
+        path: the log; it may not exist yet.
+        tail: bytes at its end with which to begin.
+    """
+
+    def __init__(self, path: Path, *, tail: int = TAIL) -> None:
+        self._path = path
+        self._tail = tail
+        self._file: BinaryIO | None = None
+
+    def read(self) -> list[AnyEvent]:
+        """Return the events that came since the last time, the oldest first."""
+        found: list[AnyEvent] = []
+        while True:
+            if self._file is not None:
+                found += _complete(self._file)
+            if not self._open_next():
+                return found
+
+    def _open_next(self) -> bool:
+        """Open the log if it is not the file that is being read; say whether there was another."""
+        try:
+            file = self._path.open("rb")
+        except OSError:
+            return False
+        if self._file is not None:
+            if os.path.sameopenfile(self._file.fileno(), file.fileno()):
+                file.close()
+                return False
+            self._file.close()
+        elif (size := os.fstat(file.fileno()).st_size) > self._tail:
+            file.seek(size - self._tail)
+            file.readline()  # the rest of a line whose beginning is not read
+        self._file = file
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _complete(file: BinaryIO) -> Iterator[AnyEvent]:
+    """Yield the events of the lines that are whole, and stand before the one that is not yet."""
+    while True:
+        start = file.tell()
+        line = file.readline(MAX_LINE)
+        if not line.endswith(b"\n") and len(line) < MAX_LINE:
+            file.seek(start)
+            return
+        yield from _decoded(line)
+
+
 def _events(file: BinaryIO) -> Iterator[AnyEvent]:
     while line := file.readline(MAX_LINE):
-        if line.endswith(b"\n"):
-            try:
-                yield _decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
+        yield from _decoded(line)
+
+
+def _decoded(line: bytes) -> Iterator[AnyEvent]:
+    """Yield the event of a line; nothing where it is damaged or of a newer version."""
+    if line.endswith(b"\n"):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            yield _decoder.decode(line)
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -84,7 +84,8 @@ class PeerGone(Event, frozen=True, kw_only=True):
     reason: str
 
     def _words(self) -> str:
-        return f"peer {short_peer(self.peer)} is gone ({self.reason})"
+        why = {"goodbye": "it said goodbye", "silent": "it no longer answers"}.get(self.reason, self.reason)
+        return f"peer {short_peer(self.peer)} is gone: {why}"
 
 
 class Alone(Event, frozen=True, kw_only=True):
@@ -166,6 +167,31 @@ class TrainerDied(Event, frozen=True, kw_only=True):
         return f"trainer {how}; restart {self.restarts} follows"
 
 
+class Paused(Event, frozen=True, kw_only=True):
+    """No inner steps are being made, or the reason is another now."""
+
+    kind: str
+    """`hand`, or the governor's rule: a `protocol.control.PauseKind`."""
+    reason: str
+    inner_step: int | None
+    """None where the trainer has not begun."""
+
+    def _words(self) -> str:
+        where = "before the trainer began" if self.inner_step is None else f"at step {self.inner_step}"
+        return f"paused: {self.reason} ({where})"
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """Inner steps are made again."""
+
+    reason: str
+    """Of the pause that is over."""
+    seconds: float
+
+    def _words(self) -> str:
+        return f"resumed after {format_seconds(self.seconds)}; the pause was: {self.reason}"
+
+
 class Checkpointed(Event, frozen=True, kw_only=True):
     """A checkpoint is complete on disk."""
 
@@ -185,6 +211,16 @@ class CheckpointFailed(Event, frozen=True, kw_only=True):
 
     def _words(self) -> str:
         return f"NO CHECKPOINT of step {self.inner_step}: {self.reason}"
+
+
+class ShareFailed(Event, frozen=True, kw_only=True):
+    """The spool folder's disk refused a share; training goes on, and this outer step is a skip."""
+
+    outer_step: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"NOTHING TO SHARE of outer step {self.outer_step}: {self.reason}"
 
 
 class ShareReady(Event, frozen=True, kw_only=True):
@@ -339,6 +375,16 @@ class LaneFailed(Event, frozen=True, kw_only=True):
         return f"no fast lane to {short_peer(self.peer)}, its shares come through libp2p: {self.reason}"
 
 
+class SinkFailed(Event, frozen=True, kw_only=True):
+    """What was to take the numbers of the run takes no more; training goes on."""
+
+    sink: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"nothing more goes to {self.sink}: {self.reason}"
+
+
 class Stopped(Event, frozen=True, kw_only=True):
     """The daemon ends; the last event of its life, unless it was killed."""
 
@@ -362,8 +408,11 @@ AnyEvent = (
     | ReachChanged
     | TrainerStarted
     | TrainerDied
+    | Paused
+    | Resumed
     | Checkpointed
     | CheckpointFailed
+    | ShareFailed
     | ShareReady
     | ExchangeDone
     | ExchangeFailed
@@ -376,6 +425,7 @@ AnyEvent = (
     | NoDonor
     | VotesEqual
     | LaneFailed
+    | SinkFailed
     | Stopped
 )
 """What a line of the log may hold."""

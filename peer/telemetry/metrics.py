@@ -21,7 +21,16 @@ from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
-from peer.telemetry.statistics import DistanceStatistics, PeerStatistics, State, TrainingStatistics
+from peer.telemetry.refusals import Refusal
+from peer.telemetry.statistics import (
+    DiskStatistics,
+    DistanceStatistics,
+    PausingStatistics,
+    PeerStatistics,
+    State,
+    TrainingStatistics,
+)
+from protocol.control import PauseKind
 
 PREFIX = "murmuration_"
 
@@ -38,11 +47,14 @@ class PeerCollector:
         """Yield every metric of one moment."""
         peer = self._snapshot()
         yield from _daemon(peer)
+        if peer.disk is not None:
+            yield from _disk(peer.disk)
         if peer.training is not None:
             yield from _training(peer.training)
         if peer.swarm is not None:
             yield from _swarm(peer.swarm)
             yield _histogram(peer)
+            yield _refusals(peer)
         if peer.distance is not None:
             yield from _distance(peer.distance)
         if peer.joining is not None:
@@ -83,6 +95,31 @@ def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
         "Increments when a trainer process that ended unasked is started again.",
         peer.trainer_restarts,
     )
+    yield _labelled(
+        "checkpoints",
+        "Increments when a checkpoint is complete on the disk (written), or the disk refuses it (failed).",
+        "result",
+        {"written": peer.checkpoints.written, "failed": peer.checkpoints.failed},
+    )
+    yield from _pausing(peer.pausing)
+
+
+def _disk(disk: DiskStatistics) -> Iterator[Metric]:
+    yield _gauge("disk_free_bytes", "Bytes free on the disk of the peer's home.", disk.free)
+    yield _gauge(
+        "disk_needed_bytes", "Bytes that must stay free there for checkpoints to be written.", disk.needed
+    )
+
+
+def _pausing(pausing: PausingStatistics) -> Iterator[Metric]:
+    paused = GaugeMetricFamily(
+        f"{PREFIX}paused", "1 for what the pause that lasts comes from, 0 for the rest.", labels=["reason"]
+    )
+    for kind in get_args(PauseKind):
+        paused.add_metric([kind], kind == pausing.kind)
+    yield paused
+    yield _counter("pauses", "Increments when a pause begins, by hand or the governor's.", pausing.count)
+    yield _counter("paused_seconds", "Seconds paused, the pause that lasts included.", pausing.seconds)
 
 
 def _training(training: TrainingStatistics) -> Iterator[Metric]:
@@ -271,6 +308,15 @@ def _histogram(peer: PeerStatistics) -> Metric:
     )
     metric.add_metric([], buckets=seconds.cumulated(), sum_value=seconds.total)
     return metric
+
+
+def _refusals(peer: PeerStatistics) -> Metric:
+    return _labelled(
+        "refusals",
+        "Increments when a partner's share is not fit to mix, by what is wrong with it.",
+        "reason",
+        {kind: peer.refusals.get(kind, 0) for kind in get_args(Refusal)},
+    )
 
 
 def _transport(transport: TransportStatistics) -> Iterator[Metric]:

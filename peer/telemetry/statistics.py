@@ -1,13 +1,18 @@
 """What one peer's daemon knows of itself at one moment: the source of its metrics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
+from peer.telemetry.refusals import Refusal
+from protocol.control import PauseKind
 
-State = Literal["starting", "joining", "training", "restarting trainer", "finished", "stopping"]
+State = Literal[
+    "starting", "joining", "training", "paused", "restarting trainer", "finished", "finishing", "stopping"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,34 @@ class DistanceStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskStatistics:
+    """The disk on which a home lies, in bytes."""
+
+    free: int
+    needed: int
+    """What must stay free for checkpoints to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatistics:
+    """Checkpoints since the start."""
+
+    written: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PausingStatistics:
+    """Pauses since the daemon started."""
+
+    kind: PauseKind | None = None
+    """What the pause that lasts comes from; None where the peer trains."""
+    count: int = 0
+    seconds: float = 0.0
+    """Paused in all, the pause that lasts included."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatistics:
     """A snapshot of the whole daemon. None stands for what is not known yet."""
 
@@ -57,3 +90,8 @@ class PeerStatistics:
     distance: DistanceStatistics | None = None
     swarm: SwarmStatistics | None = None
     joining: JoiningStatistics | None = None
+    disk: DiskStatistics | None = None
+    checkpoints: CheckpointStatistics = CheckpointStatistics(written=0, failed=0)
+    refusals: Mapping[Refusal, int] = field(default_factory=dict)
+    """Shares that were not fit to mix, by what was wrong with them (`peer.telemetry.refusals`)."""
+    pausing: PausingStatistics = PausingStatistics()

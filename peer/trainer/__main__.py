@@ -10,12 +10,15 @@ from pathlib import Path
 import torch
 
 from peer.errors import PeerError
-from peer.trainer import checkpoint, data
+from peer.trainer import checkpoint
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.device import choose
+from peer.trainer.inner import held_in
 from peer.trainer.link import Closed, Link
-from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.loop import Loop
 from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
+from peer.trainer.work import Places, load
 from protocol.codec import digest, encode
 from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused
 
@@ -32,8 +35,8 @@ def train(link: Link, begin: Begin) -> None:
         return
     manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
     device = choose(begin.device)
-    corpus = data.load(manifest, _path(begin.data_path), _path(begin.tokenizer_path))
-    replica = Replica(manifest, corpus, begin.shard, device, begin.batch)
+    frozen = held_in(manifest.inner, device)
+    replica = Replica(manifest, load(manifest, Places.of(begin), begin.shard, frozen), device, begin.batch)
     folder, run_id = home / "checkpoints", digest(encode(manifest))
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None

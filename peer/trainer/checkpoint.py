@@ -4,8 +4,11 @@ import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -14,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from peer.errors import CheckpointError, HomeError
+from peer.trainer.flat import trainable
 from peer.trainer.order import Position
 
 FORMAT = 1
@@ -21,6 +25,8 @@ KEEP = 3
 WEIGHTS = "model.safetensors"
 STATE = "state.safetensors"
 INDEX = "checkpoint.json"
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +63,78 @@ class Contents:
     state: dict[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint on disk whose weights are whole.
+
+    Attributes:
+        path: its folder.
+        run: the run id, in hex.
+    """
+
+    path: Path
+    run: str
+    counters: Counters
+
+
 class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     run: str
     counters: Counters
     sha256: dict[str, str]
+
+
+class Draft:
+    """The tensors of a checkpoint, written as they were; `complete` makes a checkpoint of them.
+
+    Completing it takes as long again, and needs no weights: training may go on meanwhile.
+    """
+
+    def __init__(self, folder: Path, run_id: bytes, contents: Contents) -> None:
+        """Write the tensors.
+
+        Raises:
+            HomeError: the disk refused.
+        """
+        self._folder, self._run_id, self._counters = folder, run_id, contents.counters
+        self._target = folder / f"step-{contents.counters.inner_step:08d}"
+        self._fresh = folder / f".new-{self._target.name}"
+        with self._no_litter():
+            for left_over in folder.glob(".*-step-*"):
+                shutil.rmtree(left_over)
+            self._fresh.mkdir(parents=True)
+            save_file(contents.weights, self._fresh / WEIGHTS)
+            save_file(contents.state, self._fresh / STATE)
+
+    def complete(self) -> Path:
+        """Make it `folder/step-<inner step>`, drop all but the newest three, and return its path.
+
+        Raises:
+            HomeError: the disk refused.
+        """
+        target, old = self._target, self._folder / f".old-{self._target.name}"
+        with self._no_litter():
+            _write_index(self._fresh, self._run_id, self._counters)
+            if target.exists():
+                target.rename(old)
+            self._fresh.rename(target)
+            sync(self._folder)
+            shutil.rmtree(old, ignore_errors=True)
+            for outdated in paths(self._folder)[KEEP:]:
+                shutil.rmtree(outdated)
+        return target
+
+    @contextmanager
+    def _no_litter(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            # Training goes on, and needs the space for its shares.
+            shutil.rmtree(self._fresh, ignore_errors=True)
+            raise HomeError(
+                f"the checkpoint {self._target} cannot be written: {error}",
+                "Free some space, or check the folder's permissions.",
+            ) from error
 
 
 def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
@@ -70,28 +143,7 @@ def save(folder: Path, run_id: bytes, contents: Contents) -> Path:
     Raises:
         HomeError: the disk refused.
     """
-    target = folder / f"step-{contents.counters.inner_step:08d}"
-    fresh, old = folder / f".new-{target.name}", folder / f".old-{target.name}"
-    try:
-        for left_over in folder.glob(".*-step-*"):
-            shutil.rmtree(left_over)
-        fresh.mkdir(parents=True)
-        _write(fresh, run_id, contents)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        _sync(folder)
-        shutil.rmtree(old, ignore_errors=True)
-        for outdated in paths(folder)[KEEP:]:
-            shutil.rmtree(outdated)
-    except (OSError, SafetensorError) as error:
-        # Training goes on, and needs the space for its shares.
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise HomeError(
-            f"the checkpoint {target} cannot be written: {error}",
-            "Free some space, or check the folder's permissions.",
-        ) from error
-    return target
+    return Draft(folder, run_id, contents).complete()
 
 
 def paths(folder: Path) -> list[Path]:
@@ -105,10 +157,82 @@ def newest(folder: Path, run_id: bytes) -> Contents | None:
     Raises:
         CheckpointError: all are damaged, or one is of another run.
     """
+    return _first_whole(folder, lambda path: _read(path, run_id))
+
+
+def examine(path: Path) -> Saved:
+    """Return what the checkpoint at `path` says of itself, once its weights have been held to their hash.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return _examine(path)
+    except _DamageError as damage:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
+        ) from damage
+
+
+def newest_weights(folder: Path) -> Saved | None:
+    """Return the newest checkpoint whose weights are whole, of whatever run; as `newest`, but loads nothing.
+
+    Raises:
+        CheckpointError: all are damaged.
+    """
+    return _first_whole(folder, _examine)
+
+
+@torch.no_grad()
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Copy the fast weights of the checkpoint at `path` into `module`.
+
+    Raises:
+        CheckpointError: it is damaged, or of another model.
+    """
+    weights, parameters = read_weights(path), trainable(module)
+    if {name: tensor.shape for name, tensor in weights.items()} != {
+        name: parameter.shape for name, parameter in parameters.items()
+    }:
+        raise CheckpointError(f"the checkpoint {path} is of another model", "Choose one of this run.")
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the fast weights of the checkpoint at `path`, by name.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return _load_tensors(path / WEIGHTS)
+    except _DamageError as damage:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
+        ) from damage
+
+
+class _DamageError(Exception):
+    """Why a checkpoint cannot be used."""
+
+
+def _write_index(folder: Path, run_id: bytes, counters: Counters) -> None:
+    hashes: dict[str, str] = {}
+    for name in (WEIGHTS, STATE):
+        hashes[name] = _hash(folder / name)
+        sync(folder / name)
+    index = _Index(format=FORMAT, run=run_id.hex(), counters=counters, sha256=hashes)
+    (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
+    sync(folder / INDEX)
+    sync(folder)
+
+
+def _first_whole(folder: Path, read: Callable[[Path], T]) -> T | None:
     candidates = paths(folder)
     for candidate in candidates:
         try:
-            return _read(candidate, run_id)
+            return read(candidate)
         except _DamageError as damage:
             _log.warning("checkpoint %s is damaged (%s); trying the one before", candidate, damage)
     if candidates:
@@ -119,60 +243,37 @@ def newest(folder: Path, run_id: bytes) -> Contents | None:
     return None
 
 
-@torch.no_grad()
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Copy the fast weights of the checkpoint at `path` into `module`.
-
-    Raises:
-        CheckpointError: it is damaged, or of another model.
-    """
-    try:
-        weights = _load_tensors(path / WEIGHTS)
-    except _DamageError as damage:
-        raise CheckpointError(
-            f"the checkpoint {path} is damaged: {damage}", "Choose another one."
-        ) from damage
-    parameters = dict(module.named_parameters())
-    if {name: tensor.shape for name, tensor in weights.items()} != {
-        name: parameter.shape for name, parameter in parameters.items()
-    }:
-        raise CheckpointError(f"the checkpoint {path} is of another model", "Choose one of this run.")
-    for name, parameter in parameters.items():
-        parameter.copy_(weights[name])
-
-
-class _DamageError(Exception):
-    """Why a checkpoint cannot be used."""
-
-
-def _write(folder: Path, run_id: bytes, contents: Contents) -> None:
-    hashes: dict[str, str] = {}
-    for name, tensors in ((WEIGHTS, contents.weights), (STATE, contents.state)):
-        save_file(tensors, folder / name)
-        hashes[name] = _hash(folder / name)
-        _sync(folder / name)
-    index = _Index(format=FORMAT, run=run_id.hex(), counters=contents.counters, sha256=hashes)
-    (folder / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index)))
-    _sync(folder / INDEX)
-    _sync(folder)
+def _examine(path: Path) -> Saved:
+    index = _read_index(path)
+    _compare(path, index, WEIGHTS)
+    return Saved(path, index.run, index.counters)
 
 
 def _read(path: Path, run_id: bytes) -> Contents:
-    try:
-        index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise _DamageError(error) from error
+    index = _read_index(path)
     if index.run != run_id.hex():
         raise CheckpointError(
             f"the checkpoint {path} is of the run {index.run[:12]}, not of {run_id.hex()[:12]}",
             "Use another home folder for this run.",
         )
+    for name in (WEIGHTS, STATE):
+        _compare(path, index, name)
+    return Contents(index.counters, _load_tensors(path / WEIGHTS), _load_tensors(path / STATE))
+
+
+def _read_index(path: Path) -> _Index:
+    try:
+        index = msgspec.json.decode((path / INDEX).read_bytes(), type=_Index)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _DamageError(error) from error
     if index.format != FORMAT:
         raise _DamageError(f"its format is {index.format}, this version reads {FORMAT}")
-    for name in (WEIGHTS, STATE):
-        if index.sha256.get(name) != _hash(path / name):
-            raise _DamageError(f"{name} differs from its hash")
-    return Contents(index.counters, _load_tensors(path / WEIGHTS), _load_tensors(path / STATE))
+    return index
+
+
+def _compare(path: Path, index: _Index, name: str) -> None:
+    if index.sha256.get(name) != _hash(path / name):
+        raise _DamageError(f"{name} differs from its hash")
 
 
 def _load_tensors(file: Path) -> dict[str, Tensor]:
@@ -190,7 +291,8 @@ def _hash(file: Path) -> str:
         raise _DamageError(f"{file.name}: {error}") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make what is at `path`, a file or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

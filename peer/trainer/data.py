@@ -64,7 +64,7 @@ def _split_text(text: bytes, encoder: tokenizer.Tokenizer, share: float) -> Corp
     size = min(SEGMENT, int(len(text) * share))
     if size < 1:
         raise _too_short(f"{len(text)} bytes")
-    segments = _cut(text, size)
+    segments = cut(text, size)
     count = max(1, round(len(segments) * share))
     held = {(2 * i + 1) * len(segments) // (2 * count) for i in range(count)}
     tokens = encoder.encode(segments)
@@ -74,7 +74,7 @@ def _split_text(text: bytes, encoder: tokenizer.Tokenizer, share: float) -> Corp
     )
 
 
-def _cut(text: bytes, size: int) -> list[bytes]:
+def cut(text: bytes, size: int) -> list[bytes]:
     """Cut UTF-8 `text` every `size` bytes, or right after the character that stands there."""
     segments: list[bytes] = []
     start = 0

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from peer.errors import DeviceError
+from peer.trainer.feed import Batch
 
 
 def choose(name: str) -> torch.device:
@@ -37,8 +38,24 @@ def _is_here(device: torch.device) -> bool:
     return device.type == "cpu" and not device.index
 
 
-def upload(batch: Tensor, device: torch.device) -> Tensor:
+def give_back_cache(device: torch.device) -> None:
+    """Let other programs have the memory that torch keeps for its next step. Takes nothing from the state."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def upload(batch: Batch, device: torch.device) -> Batch:
     """Return `batch` on `device`; the copy to a GPU runs beside the host."""
+    if isinstance(batch, tuple):
+        return tuple(_upload(part, device) for part in batch)
+    if isinstance(batch, dict):
+        return {name: _upload(part, device) for name, part in batch.items()}
+    return _upload(batch, device)
+
+
+def _upload(batch: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)

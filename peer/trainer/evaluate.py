@@ -1,16 +1,16 @@
 """Loss on text that nobody trains on: of one set of weights, of several peers, and of their mean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from peer.trainer import checkpoint, data, sources, tokenizer
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten
-from peer.trainer.model import Transformer, build
+from peer.trainer.model import build
 from protocol.manifest import Manifest
 
 WINDOWS = 64
@@ -35,12 +35,12 @@ class Losses:
 
 
 @torch.no_grad()
-def held_out_loss(net: Transformer, tokens: Tensor, context: int, windows: int = WINDOWS) -> float:
+def held_out_loss(net: nn.Module, tokens: Tensor, context: int, windows: int = WINDOWS) -> float:
     """Return the mean loss, nats a token, over `windows` evenly spaced windows of 1-D `tokens`, in fp32."""
     available = data.window_count(tokens, context)
     count = min(windows, available)
     chosen = [(2 * i + 1) * available // (2 * count) for i in range(count)]
-    device = net.embed_tokens.weight.device
+    device = next(net.parameters()).device
     total = 0.0
     for start in range(0, count, BATCH):
         part = chosen[start : start + BATCH]
@@ -67,19 +67,33 @@ def evaluate_replicas(
     Raises:
         CheckpointError: one is damaged, or of another model.
     """
-    context = manifest.model.context
     net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
     load_first_weights(manifest.model, first_weights, net)
+    return compare(checkpoints, net, lambda: held_out_loss(net, tokens, manifest.model.context, windows))
+
+
+@torch.no_grad()
+def compare(checkpoints: Sequence[Path], net: nn.Module, loss: Callable[[], float]) -> Losses:
+    """Evaluate a net as it is, with each checkpoint's weights, and with their mean, in which it is left.
+
+    Args:
+        checkpoints: at least one.
+        net: of their model.
+        loss: evaluates it.
+
+    Raises:
+        CheckpointError: one is damaged, or of another model.
+    """
     flat = flatten(net)
-    first = held_out_loss(net, tokens, context, windows)
+    first = loss()
     mean = torch.zeros_like(flat)
     losses: list[float] = []
     for folder in checkpoints:
         checkpoint.load_weights(folder, net)
-        losses.append(held_out_loss(net, tokens, context, windows))
+        losses.append(loss())
         mean.add_(flat, alpha=1 / len(checkpoints))
     flat.copy_(mean)
-    return Losses(start=first, replicas=tuple(losses), average=held_out_loss(net, tokens, context, windows))
+    return Losses(start=first, replicas=tuple(losses), average=loss())
 
 
 def held_out_tokens(manifest: Manifest, path: Path | None, tokenizer_path: Path | None) -> Tensor:

@@ -13,7 +13,7 @@ from peer.outer.step import OuterState
 from peer.trainer import reduction, spool
 from peer.trainer.shares import OpenShare, RefusalError
 from peer.trainer.shelf import Shelf
-from protocol.trainer import Assemble, Mixed, Parts, Reduce, Reduced, Split
+from protocol.trainer import Assemble, Blob, Mixed, Parts, Reduce, Reduced, Split
 
 
 class Groups:
@@ -38,11 +38,16 @@ class Groups:
             replica.rule, share, asked.parts, asked.codec, residual, together=asked.together
         )
         share.split = cut
+        parts: list[Blob] = []
         try:
-            parts = tuple(reduction.write_part(cut, part, self._fresh("part")) for part in cut.ranges)
-        except CodecError as error:
-            raise replica.diverged() from error
-        return Parts(share=asked.share, parts=parts)
+            parts.extend(reduction.write_part(cut, part, self._fresh("part")) for part in cut.ranges)
+        except (CodecError, OSError) as error:
+            for written in parts:
+                (self._shelf.folder / written.file).unlink()
+            if isinstance(error, CodecError):
+                raise replica.diverged() from error
+            raise
+        return Parts(share=asked.share, parts=tuple(parts))
 
     def reduce(self, asked: Reduce) -> Reduced:
         """Average one part over the members that sent it."""
@@ -64,19 +69,21 @@ class Groups:
             raise RefusalError("our share was not split", ours=True)
         files = [shelf.folder / name for name in asked.parts]
         agreed, mean = reduction.assemble(replica.rule, share, cut, files)
-        shelf.settle(share)
-        redo.replace(shelf.landing(share), outer, replica.theta, self._own_step(share), agreed, share.where)
-        if replica.residual is not None and cut.residual is not None:
-            _scatter(cut.residual, replica.residual, share)
         apart = distance(cut.mine[0], mean)
         # Our own share is in the mean: without it, the others' is further away.
         stretch = 1 / (1 - asked.weight) if asked.weight < 1 else 0.0
-        return shelf.close(asked.share, share, apart.rms * stretch, apart.relative * stretch)
+        with shelf.turns.between_steps():
+            shelf.settle(share)
+            own = self._own_step(share)
+            redo.replace(shelf.landing(share), outer, replica.theta, own, agreed, share.where)
+            if replica.residual is not None and cut.residual is not None:
+                _scatter(cut.residual, replica.residual, share)
+            return shelf.close(asked.share, share, apart.rms * stretch, apart.relative * stretch)
 
     def _own_step(self, share: OpenShare) -> OuterState:
         """Return φ and m as our own outer step made them, to the bit where nothing was mixed since."""
-        standing, outer = self._shelf.of(share), self._shelf.outer
-        if standing.untouched and share.outer_step == standing.outer_step:
+        last, outer = self._shelf.replica.last_steps[share.fragment], self._shelf.outer
+        if last.untouched and share.outer_step == last.outer_step:
             return OuterState(gather(outer.phi, share.where), gather(outer.momentum, share.where))
         return reduction.own_step(self._shelf.replica.rule, share)
 

@@ -8,6 +8,7 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
+from peer.trainer.flat import trainable
 from peer.trainer.muon import Muon
 from protocol.manifest import Inner
 
@@ -61,7 +62,7 @@ def _decaying(parameters: Parameters, inner: Inner) -> list[dict[str, object]]:
 def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
     """Return the matrices that are no embedding: those that Muon's orthogonal updates are made for."""
     embeddings = {part.weight for part in module.modules() if isinstance(part, nn.Embedding)}
-    return [each for each in module.parameters() if each.ndim > 1 and each not in embeddings]
+    return [each for each in trainable(module).values() if each.ndim > 1 and each not in embeddings]
 
 
 class InnerOptimiser:
@@ -74,7 +75,7 @@ class InnerOptimiser:
 
     def __init__(self, module: nn.Module, flat: Tensor, inner: Inner) -> None:
         self._inner = inner
-        self._parameters = list(module.parameters())
+        self._parameters = list(trainable(module).values())
         hidden = hidden_matrices(module) if inner.kind == "muon" else []
         apart = set(hidden)
         rest = [parameter for parameter in self._parameters if parameter not in apart]
@@ -132,11 +133,18 @@ def _views(parameters: Parameters, flat: Tensor) -> dict[nn.Parameter, Tensor]:
 
 
 def precision(inner: Inner, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which losses are computed on `device`; weights stay fp32.
-
-    `auto` is bf16 only where the device's arithmetic units know it: elsewhere it is slower, not faster.
-    """
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if inner.precision == "bf16" or (inner.precision == "auto" and native):
+    """Return the context in which losses are computed on `device`; trained weights stay fp32."""
+    if _in_bf16(inner, device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def held_in(inner: Inner, device: torch.device) -> torch.dtype:
+    """Return in which type weights are held that are not trained: the one in which is computed."""
+    return torch.bfloat16 if _in_bf16(inner, device) else torch.float32
+
+
+def _in_bf16(inner: Inner, device: torch.device) -> bool:
+    """`auto` is bf16 only where the device's arithmetic units know it: elsewhere it is slower, not faster."""
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return inner.precision == "bf16" or (inner.precision == "auto" and native)

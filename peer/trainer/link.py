@@ -26,18 +26,20 @@ class Closed:
 
 
 class Link:
-    """Messages to and from the daemon. `poll` and `wait` are for one thread, the training loop."""
+    """Messages to and from the daemon. Any thread may send; `poll` and `wait` are for the training loop."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._inbox: queue.SimpleQueue[ToTrainer | Closed] = queue.SimpleQueue()
         self._noticed = threading.Event()
+        self._sending = threading.Lock()
         threading.Thread(target=self._read, name="link", daemon=True).start()
 
     def send(self, message: FromTrainer) -> None:
         """Send a message. Where the daemon is gone it is lost; `Closed` then says so."""
         try:
-            self._socket.sendall(frame(codec.encode(message), MAX_IPC))
+            with self._sending:
+                self._socket.sendall(frame(codec.encode(message), MAX_IPC))
         except OSError as error:
             _log.info("the daemon does not take messages any more: %s", error)
 

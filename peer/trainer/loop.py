@@ -1,17 +1,20 @@
 """The training loop: inner steps, outer steps, and whatever the daemon has to say in between."""
 
+import logging
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-import torch
-
-from peer.errors import HomeError
-from peer.trainer import checkpoint, spool
+from peer.trainer.beside import Beside
+from peer.trainer.capture import Snapshot, capture
+from peer.trainer.checkpoints import Checkpoints
+from peer.trainer.device import give_back_cache
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
-from peer.trainer.replica import Replica
+from peer.trainer.replica import Boundary, Replica
 from peer.trainer.sharing import Question, Sharing
 from protocol.fragments import Fragment
 from protocol.manifest import Manifest
@@ -24,66 +27,18 @@ from protocol.trainer import (
     Finished,
     Keep,
     NoMix,
+    Pause,
+    Paused,
     Progress,
-    State,
+    Resume,
+    ShareFailed,
     ToTrainer,
 )
 
-CHECKPOINT_SECONDS = 60.0
-"""Age of the last checkpoint at which a boundary writes the next."""
+ONE_THREAD = "mps"
+"""A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done there."""
 
-CHECKPOINT_SHARE = 20.0
-"""Where writing is slow, checkpoints are at least so many times further apart than one takes."""
-
-
-class Saveable(Protocol):
-    """What has checkpoints: a replica, or a voter of `onebyte`."""
-
-    counters: checkpoint.Counters
-
-    def contents(self) -> checkpoint.Contents:
-        """Return what a checkpoint holds."""
-
-
-class Checkpoints:
-    """Writes a replica's checkpoints to `folder` when the last one is old, or when told to."""
-
-    def __init__(self, replica: Saveable, folder: Path, run_id: bytes) -> None:
-        self._replica = replica
-        self._folder = folder
-        self._run_id = run_id
-        self._next = time.monotonic() + CHECKPOINT_SECONDS
-
-    @property
-    def due(self) -> bool:
-        """Whether the next boundary should write one."""
-        return time.monotonic() >= self._next
-
-    def write(self) -> Checkpointed:
-        """Write one now.
-
-        Raises:
-            HomeError: the disk refused.
-            TrainerError: the weights are not finite.
-        """
-        begun = time.monotonic()
-        try:
-            path = checkpoint.save(self._folder, self._run_id, self._replica.contents())
-        finally:
-            seconds = time.monotonic() - begun
-            self._next = begun + seconds + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * seconds)
-        return Checkpointed(inner_step=self._replica.counters.inner_step, path=str(path), seconds=seconds)
-
-    def attempt(self) -> Checkpointed | CheckpointFailed:
-        """Write one now if the disk lets us: the weights in memory are worth more than a checkpoint.
-
-        Raises:
-            TrainerError: the weights are not finite.
-        """
-        try:
-            return self.write()
-        except HomeError as error:
-            return CheckpointFailed(inner_step=self._replica.counters.inner_step, reason=error.message)
+_log = logging.getLogger(__name__)
 
 
 class Loop:
@@ -105,8 +60,12 @@ class Loop:
         self._spool = spool_folder
         self._stop_at = stop_at
         self._sharing = Sharing(replica, spool_folder, manifest.codecs)
+        self._turns = self._sharing.turns
+        self._beside = Beside()
+        self._published: Future[None] | None = None
         self._meter = Meter(replica.theta.device)
         self._stopping = False
+        self._paused = False
 
     def run(self) -> None:
         """Train. At the end the last checkpoint is written and `Finished` has been sent.
@@ -115,16 +74,33 @@ class Loop:
             HomeError: the disk refused the last checkpoint.
             TrainerError: the weights are not finite.
         """
+        with self._turns.training():
+            try:
+                self._train()
+                self._wait_for_mixes()
+                # A partner may have mixed already what waits to be mixed here: both do, or neither.
+                self._catch_up()
+            finally:
+                with self._turns.given():
+                    self._beside.close()
+            self._end()
+
+    def _train(self) -> None:
         while not self._stopping and not self._reached_stop():
             self._meter.count(self._replica.take_inner_step())
             # Before the boundary, which closes a share that nobody has said to keep.
             while (message := self._link.poll()) is not None:
                 self._answer(message)
+            self._turns.give()
+            self._beside.check()
             if (fragment := self._replica.due) is not None:
                 self._cross_boundary(fragment)
             if self._meter.due:
                 self._report()
-        self._wait_for_mixes()
+            if self._paused:
+                self._rest()
+
+    def _end(self) -> None:
         for fragment in self._replica.fragments:
             self._replica.settle(fragment)
         self._report()
@@ -136,50 +112,87 @@ class Loop:
         return self._stop_at is not None and self._replica.counters.inner_step >= self._stop_at
 
     def _cross_boundary(self, fragment: Fragment) -> None:
+        if self._published is not None:
+            # A share that is not written yet holds a copy of the weights: there is never more than one.
+            with self._turns.given():
+                self._published.result()
         boundary = self._replica.take_outer_step(fragment)
         if boundary is not None:
-            self._link.send(self._sharing.publish(boundary))
+            self._published = self._do_beside(partial(self._publish, boundary))
             if not self._replica.rule.overlap:
                 self._wait_for_mixes()
         if self._checkpoints.due:
-            self._link.send(self._checkpoints.attempt())
+            self._do_beside(partial(self._complete, self._checkpoints.begin()))
 
     def _wait_for_mixes(self) -> None:
         """Wait until no share is open: the daemon closes each within its deadline, with or without a mix."""
-        while self._sharing.waiting and not self._stopping:
+        while not self._stopping:
+            self._catch_up()
+            if not self._sharing.waiting:
+                return
             self._answer(self._link.wait())
+
+    def _do_beside(self, job: Callable[[], None]) -> Future[None]:
+        submitted = self._beside.submit(job)
+        if self._replica.theta.device.type == ONE_THREAD:
+            self._catch_up()
+        return submitted
+
+    def _catch_up(self) -> None:
+        """Wait until everything beside training is done."""
+        with self._turns.given():
+            self._beside.finish()
+
+    def _rest(self) -> None:
+        """Make no step until told to go on; the daemon is answered meanwhile."""
+        self._report()
+        self._link.send(Paused(inner_step=self._replica.counters.inner_step))
+        give_back_cache(self._replica.theta.device)
+        began = time.monotonic()
+        while self._paused and not self._stopping:
+            with self._turns.given():
+                message = self._link.wait()
+            self._answer(message)
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+            self._replica.was_away()
+        self._meter.restart()
 
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):
-            for answer in self._sharing.answer(message):
-                self._link.send(answer)
+            self._do_beside(partial(self._reply, message))
         elif isinstance(message, NoMix):
-            self._sharing.drop(message.share)
+            self._do_beside(partial(self._sharing.drop, message.share))
         elif isinstance(message, Keep):
-            self._sharing.keep(message.share)
+            self._do_beside(partial(self._sharing.keep, message.share))
         elif isinstance(message, Capture):
-            self._link.send(self._capture())
+            self._do_beside(partial(self._give, capture(self._replica)))
+        elif isinstance(message, Pause | Resume):
+            self._paused = isinstance(message, Pause)
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 
-    def _capture(self) -> Captured:
-        """Write φ and m, with the progress that φ stands for: that of the last boundary of any fragment.
+    def _publish(self, boundary: Boundary) -> None:
+        try:
+            share = self._sharing.publish(boundary)
+        except OSError as error:
+            self._link.send(ShareFailed(outer_step=boundary.outer_step, reason=str(error)))
+        else:
+            self._link.send(share)
 
-        The other fragments of φ are as old as their own last boundaries: up to H inner steps older.
-        """
-        replica, now = self._replica, self._replica.counters
-        phi = replica.theta if replica.outer is None else replica.outer.phi
-        momentum = torch.zeros_like(phi) if replica.outer is None else replica.outer.momentum
-        since = 0 if replica.outer is None else min(map(replica.steps_since, replica.fragments))
-        target = spool.fresh(self._spool, "state")
-        size, hashes = spool.write_state(target, (phi, momentum))
-        state = State(
-            file=target.name,
-            inner_step=now.inner_step - since,
-            outer_step=now.outer_step,
-            tokens=now.tokens - since * replica.batch * self._manifest.model.context,
-        )
-        return Captured(state=state, size=size, hashes=hashes)
+    def _reply(self, question: Question) -> None:
+        for answer in self._sharing.answer(question):
+            self._link.send(answer)
+
+    def _complete(self, checkpoint: Callable[[], Checkpointed | CheckpointFailed]) -> None:
+        self._link.send(checkpoint())
+
+    def _give(self, snapshot: Snapshot) -> None:
+        try:
+            captured = snapshot.write(self._spool)
+        except OSError as error:
+            _log.warning("no state for a newcomer: %s", error)
+            captured = Captured(state=None)
+        self._link.send(captured)
 
     def _report(self) -> None:
         reading = self._meter.read()
@@ -188,14 +201,13 @@ class Loop:
         now, manifest = self._replica.counters, self._manifest
         every = manifest.outer.every
         to_boundary = min(every - self._replica.steps_since(part) for part in self._replica.fragments)
-        tokens_per_step = self._replica.batch * manifest.model.context
         self._link.send(
             Progress(
                 inner_step=now.inner_step,
                 outer_step=now.outer_step,
                 tokens=now.tokens,
                 loss=reading.loss,
-                tokens_per_second=tokens_per_step / reading.seconds_per_step,
+                tokens_per_second=self._replica.tokens_per_step / reading.seconds_per_step,
                 learning_rate=learning_rate(manifest.inner, now.inner_step - 1, now.own_steps - 1),
                 next_boundary=to_boundary * reading.seconds_per_step,
             )

@@ -1,5 +1,6 @@
 """Loss and pace between two progress messages, read from the device only when one is due."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Meter:
         self._sum = torch.zeros((), device=device)
         self._steps = 0
         self._since = clock()
+        self.pace = math.inf
+        """Seconds from one inner step to the next, at the last reading; infinite before the first."""
 
     def count(self, loss: Tensor) -> None:
         """Take in the loss of one inner step, a scalar on the device."""
@@ -49,7 +52,11 @@ class Meter:
             return None
         loss = float(self._sum) / self._steps
         now = self._clock()
-        reading = Reading(loss, (now - self._since) / self._steps)
+        self.pace = (now - self._since) / self._steps
         self._sum.zero_()
         self._steps, self._since = 0, now
-        return reading
+        return Reading(loss, self.pace)
+
+    def restart(self) -> None:
+        """Leave out the time since the last reading, in which no step was wanted."""
+        self._since = self._clock()

@@ -1,5 +1,7 @@
 """What the daemon asks of our shares where two peers mix."""
 
+import logging
+
 from peer.codec.bounds import DECAY
 from peer.outer import mix
 from peer.outer.gate import check, distance
@@ -12,6 +14,8 @@ from protocol.trainer import Encode, EncodeAgain, Encoded, Mixed, Open, OpenAgai
 MOST_TOKENS = 9
 """Times our own tokens that a partner's claim counts for in a refreshed share, as in its weight, 0.9 at most.
 One liar's claim would else be every later partner's."""
+
+_log = logging.getLogger(__name__)
 
 
 class Pairs:
@@ -77,21 +81,25 @@ class Pairs:
         apart = distance(share.values[0], values[0])
         weight = recode.weight(rule, share, theirs)
         correction = mix.correction(mine, values, weight)
-        shelf.settle(share)
-        mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
+        with shelf.turns.between_steps():
+            shelf.settle(share)
+            mix.apply(shelf.landing(share), outer, shelf.replica.theta, correction, share.where)
+            mixed = shelf.close(theirs.share, share, apart.rms, apart.relative)
         standing = shelf.of(share)
         if shelf.per_receiver:
             # Partners are fresh from their boundary, or have mixed already and are half as far: bounds shrink
             # with the outer steps, not with each exchange.
             fresh = share.mixes_left == rule.mixes
             standing.bounds = recode.new_bounds(share, values, standing.bounds, DECAY if fresh else 1.0)
-        mixed = shelf.close(theirs.share, share, apart.rms, apart.relative)
         if theirs.share != standing.newest or share.mixes_left <= 1:
             return mixed, None
         mix.refresh(share.values, correction)
-        return mixed, shelf.offer(
-            share.refreshed(min(theirs.tokens, MOST_TOKENS * share.tokens), theirs.standing), fresh=False
-        )
+        refreshed = share.refreshed(min(theirs.tokens, MOST_TOKENS * share.tokens), theirs.standing)
+        try:
+            return mixed, shelf.offer(refreshed, fresh=False)
+        except OSError as error:
+            _log.warning("share %d was mixed, and cannot be offered again: %s", theirs.share, error)
+            return mixed, None
 
     def _values(self, theirs: Theirs, share: OpenShare) -> Shared:
         if theirs.file is not None:

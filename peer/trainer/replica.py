@@ -1,6 +1,5 @@
 """One peer's copy of the model, with everything that its training goes on from."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +14,13 @@ from peer.outer.gate import norm
 from peer.outer.ranges import Ranges, gather
 from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
-from peer.trainer import data, spool
+from peer.trainer import spool
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
-from peer.trainer.evaluate import held_out_loss
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
 from peer.trainer.inner import InnerOptimiser, for_batch, precision
-from peer.trainer.model import build
-from peer.trainer.order import Order
+from peer.trainer.work import Work
 from protocol.fragments import Fragment, due, fragments
 from protocol.limits import MAX_STANDING
 from protocol.manifest import Manifest, Outer
@@ -79,6 +76,8 @@ class Boundary:
 
     Attributes:
         fragment: whose step it was.
+        inner_step: at the boundary.
+        outer_step: the number of this outer step.
         where: its place in the flat weights; None where it is the whole model.
         shared: what the rule shares with a partner; empty where a group mixes.
         before: slow weights and momentum before the step; None where pairs mix.
@@ -88,12 +87,27 @@ class Boundary:
     """
 
     fragment: Fragment
+    inner_step: int
+    outer_step: int
     where: Ranges | None
     shared: Shared
     before: OuterState | None
     theta: Tensor | None
     tokens: int
     standing: int
+
+
+@dataclass(slots=True)
+class LastStep:
+    """The last outer step of one fragment.
+
+    Attributes:
+        outer_step: its number; 0 before the first.
+        untouched: nothing was mixed since, so that the slow weights are those that the step made.
+    """
+
+    outer_step: int = 0
+    untouched: bool = True
 
 
 class Replica:
@@ -108,42 +122,45 @@ class Replica:
         outer: slow weights and outer momentum, flat fp32; None where the rule has no outer optimiser.
         residual: what lossy shares have left out so far, flat fp32; None without error feedback.
         counters: how far it has come.
+        last_steps: of each fragment, since this process began.
     """
 
     def __init__(
         self,
         manifest: Manifest,
-        corpus: data.Corpus,
-        shard: int,
+        work: Work,
         device: torch.device,
         batch: int | None = None,
     ) -> None:
         self._manifest = manifest
-        self._training = corpus.training
-        self._held_out = corpus.held_out
+        self._work = work
         self._precision = precision(manifest.inner, device)
         self._device = device
-        windows = data.window_count(corpus.training, manifest.model.context)
-        self._order = Order(windows, manifest.data.shards, shard, manifest.seed)
         self.rule = rule_of(manifest.outer)
         self.fragments = fragments(manifest)
         self.batch = batch or manifest.inner.batch
-        self.net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed).to(device)
+        self.net = work.net.to(device)
         self.theta = flatten(self.net)
         self._inner = InnerOptimiser(self.net, self.theta, for_batch(manifest.inner, self.batch))
         self.outer = None if self.rule.optimiser == "none" else OuterState.create(self.theta)
         self.residual = torch.zeros_like(self.theta) if manifest.codecs[0] == FEEDBACK_CODEC else None
         self.counters = Counters()
+        self.last_steps = [LastStep() for _ in self.fragments]
         self._stepped_at = [0] * len(self.fragments)
         """Tokens at each fragment's last outer step."""
         self._unsettled: set[int] = set()
         self._came_at: int | None = None
-        """The inner step at which it came from elsewhere; None where it has the run's first weights."""
+        """The inner step at which it came from elsewhere, or back; None where it was there from the first."""
 
     @property
     def due(self) -> Fragment | None:
         """The fragment whose outer step follows the last inner step, if any."""
         return due(self.fragments, self._manifest.outer.every, self.counters.inner_step)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one inner step."""
+        return self.batch * self._work.tokens
 
     def steps_since(self, fragment: Fragment) -> int:
         """Return the inner steps since the fragment's outer step was due last."""
@@ -155,17 +172,17 @@ class Replica:
 
     def take_inner_step(self) -> Tensor:
         """Train on the next batch and return its loss, nats a token, an fp32 scalar on the device."""
-        now, context = self.counters, self._manifest.model.context
-        windows, position = self._order.take(now.position, self.batch)
-        tokens = upload(data.batch(self._training, windows, context), self._device)
+        now = self.counters
+        examples, position = self._work.feed.take(now.position, self.batch)
+        batch = upload(examples, self._device)
         with self._precision:
-            loss: Tensor = self.net(tokens)
+            loss: Tensor = self.net(batch)
         torch.autograd.backward(loss)
         self._inner.step(now.inner_step, now.own_steps)
         self.counters = Counters(
             inner_step=now.inner_step + 1,
             outer_step=now.outer_step,
-            tokens=now.tokens + len(windows) * context,
+            tokens=now.tokens + self.tokens_per_step,
             own_steps=now.own_steps + 1,
             position=position,
         )
@@ -188,8 +205,17 @@ class Replica:
         self._stepped_at[fragment.index] = now.tokens
         if self.rule.keep is not None:
             self._unsettled.add(fragment.index)
+        self.last_steps[fragment.index] = LastStep(self.counters.outer_step)
         return Boundary(
-            fragment, where, () if before else shared, before, theta, tokens, self._standing_now()
+            fragment,
+            self.counters.inner_step,
+            self.counters.outer_step,
+            where,
+            () if before else shared,
+            before,
+            theta,
+            tokens,
+            self._standing_now(),
         )
 
     def _standing_now(self) -> int:
@@ -202,6 +228,10 @@ class Replica:
             return MAX_STANDING
         outer_steps = (self.counters.inner_step - self._came_at) // self._manifest.outer.every
         return MAX_STANDING * min(max(outer_steps - 1, 0), RAMP) // RAMP
+
+    def was_away(self) -> None:
+        """Say that the others have taken outer steps without us: our next shares count for less at first."""
+        self._came_at = self.counters.inner_step
 
     def settle(self, fragment: Fragment, delay: float | None = None) -> None:
         """Say that the exchange of the fragment's last outer step has ended; where mixes blend, blend now.
@@ -246,6 +276,8 @@ class Replica:
             state["outer.residual"] = self.residual
         if self.rule.keep is not None:
             state["outer.unsettled"] = torch.tensor(sorted(self._unsettled), dtype=torch.int64)
+        if found := self._work.feed.state():
+            state["data"] = torch.frombuffer(bytearray(found), dtype=torch.uint8)
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     @torch.no_grad()
@@ -273,6 +305,8 @@ class Replica:
             self.residual.copy_(state["outer.residual"])
         self._unsettled = set(state["outer.unsettled"].tolist()) if self.rule.keep is not None else set()
         torch.set_rng_state(state["random"])
+        if "data" in state:
+            self._work.feed.resume(bytes(state["data"].numpy()))
         self.counters = contents.counters
         self._stepped_at = state["outer.stepped_at"].tolist()
         self._came_at = contents.counters.inner_step
@@ -323,9 +357,8 @@ class Replica:
         Raises:
             RefusedStateError: they do worse than knowing nothing.
         """
-        manifest = self._manifest
-        loss = held_out_loss(self.net, self._held_out, manifest.model.context, min(PROBE_WINDOWS, self.batch))
-        most = math.log(manifest.tokenizer.vocabulary) + PROBE_MARGIN
+        loss = self._work.test(self.net, min(PROBE_WINDOWS, self.batch))
+        most = self._work.chance + PROBE_MARGIN
         if not loss <= most:  # also where it is no number
             raise RefusedStateError(
                 f"{what} has a loss of {loss:.3g} nats on held-out text, where {most:.3g} is the most"

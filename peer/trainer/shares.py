@@ -91,14 +91,14 @@ class OpenShare:
     split: Split | None = None
 
     @classmethod
-    def of(cls, boundary: Boundary, inner_step: int, outer_step: int, mixes: int) -> "OpenShare":
+    def of(cls, boundary: Boundary, mixes: int) -> "OpenShare":
         """Return the share that a boundary makes."""
         return cls(
             fragment=boundary.fragment.index,
             where=boundary.where,
             values=boundary.shared,
-            inner_step=inner_step,
-            outer_step=outer_step,
+            inner_step=boundary.inner_step,
+            outer_step=boundary.outer_step,
             tokens=boundary.tokens,
             standing=boundary.standing,
             mixes_left=mixes,

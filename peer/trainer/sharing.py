@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from peer.codec.base import CodecError
+from peer.trainer.beside import Turns
 from peer.trainer.groups import Groups
 from peer.trainer.pairs import Pairs
 from peer.trainer.replica import Boundary, Replica
@@ -42,6 +43,11 @@ class Sharing:
         self._shelf = Shelf(replica, folder, codecs)
         self._pairs = Pairs(self._shelf)
         self._groups = Groups(self._shelf)
+
+    @property
+    def turns(self) -> Turns:
+        """Whose turn it is with the replica's weights: `answer` and `drop` wait for theirs."""
+        return self._shelf.turns
 
     @property
     def waiting(self) -> bool:

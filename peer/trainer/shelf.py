@@ -12,6 +12,7 @@ from peer.codec.registry import get
 from peer.outer.rule import Rule
 from peer.outer.step import OuterState, Shared
 from peer.trainer import spool
+from peer.trainer.beside import Turns
 from peer.trainer.replica import PAIR, Boundary, Replica
 from peer.trainer.shares import PER_RECEIVER, PLAIN, OpenShare, RefusalError
 from protocol.trainer import Blob, Mixed, Share
@@ -27,15 +28,11 @@ class Standing:
     Attributes:
         boundary: number of the last share that was made at a boundary.
         newest: number of the last share of all.
-        outer_step: that made both.
-        untouched: nothing was mixed since, so that the slow weights are those that the step made.
         bounds: how far partners are expected to be from us, one a tensor; None before the first exchange.
     """
 
     boundary: int = 0
     newest: int = 0
-    outer_step: int = 0
-    untouched: bool = True
     bounds: tuple[Bounds, ...] | None = None
 
 
@@ -50,6 +47,7 @@ class Shelf:
         folder: the spool folder.
         per_receiver: whether shares are encoded for each partner, when it asks.
         groups: whether more than two mix together.
+        turns: whose turn it is with the replica's weights, which are touched in no other.
     """
 
     def __init__(self, replica: Replica, folder: Path, codecs: tuple[str, ...]) -> None:
@@ -57,6 +55,7 @@ class Shelf:
         self.folder = folder
         self.per_receiver = codecs[0] in PER_RECEIVER
         self.groups = replica.rule.group > PAIR
+        self.turns = Turns()
         self._codec = codecs[0]
         self._allowed = {*codecs, *(("modulo",) if codecs[0] == "auto" else ())}
         if self.per_receiver or self.groups:
@@ -113,13 +112,18 @@ class Shelf:
         """Open the share of a boundary; a third open share of its fragment displaces the oldest.
 
         Raises:
+            OSError: the disk refused: this outer step is a skip.
             TrainerError: the weights are not finite.
         """
-        now, standing = self.replica.counters, self._standing[boundary.fragment.index]
-        standing.outer_step, standing.untouched = now.outer_step, True
-        share = OpenShare.of(boundary, now.inner_step, now.outer_step, self.replica.rule.mixes)
-        message = self.offer(share, fresh=True)
-        standing.boundary = message.share
+        share = OpenShare.of(boundary, self.replica.rule.mixes)
+        try:
+            message = self.offer(share, fresh=True)
+        except OSError:
+            # Nobody else will say that its exchange has ended.
+            with self.turns.between_steps():
+                self.settle(share)
+            raise
+        self._standing[share.fragment].boundary = message.share
         of_fragment = sorted(number for number, each in self._open.items() if each.fragment == share.fragment)
         for number in of_fragment[:-MAX_OPEN]:
             if number != self._promised:
@@ -134,6 +138,7 @@ class Shelf:
         """Open a share, and write what its partners need to see of it.
 
         Raises:
+            OSError: the disk refused.
             TrainerError: the weights are not finite.
         """
         self._number += 1
@@ -160,11 +165,11 @@ class Shelf:
         )
 
     def landing(self, share: OpenShare) -> Rule:
-        """Return the rule by which a mix with the share lands now."""
+        """Return the rule by which a mix with the share lands in this turn."""
         return self.replica.landing(share.inner_step, share.outer_step)
 
     def close(self, number: int, share: OpenShare, rms: float, relative: float) -> Mixed:
-        """Take away a share whose mix has landed, and say so.
+        """Take away a share whose mix has landed in this turn, and say so.
 
         Args:
             number: the share's.
@@ -173,7 +178,7 @@ class Shelf:
             relative: the same over our own root mean square.
         """
         del self._open[number]
-        self.of(share).untouched = False
+        self.replica.last_steps[share.fragment].untouched = False
         return Mixed(
             share=number,
             accepted=True,
@@ -187,14 +192,16 @@ class Shelf:
         """Take away a share that nobody will mix with any more."""
         share = self._open.pop(number, None)
         if share is not None and number == self.of(share).boundary:
-            self.settle(share)
+            with self.turns.between_steps():
+                self.settle(share)
 
     def settle(self, share: OpenShare) -> None:
         """Say that the exchange of the share's outer step has ended, unless the next step has been taken.
 
-        Must come before its mix is applied: that moves θ by what is left to it once θ has been blended.
+        Must come before its mix is applied, in the same turn: that moves θ by what is left to it once θ has
+        been blended.
         """
-        if share.outer_step == self.of(share).outer_step:
+        if share.outer_step == self.replica.last_steps[share.fragment].outer_step:
             self.replica.settle(self.replica.fragments[share.fragment])
 
     def _encode(self, values: Shared) -> Blob:

@@ -33,7 +33,7 @@ def text(source: Source, path: Path | None) -> bytes:
         return embedded("shakespeare")
     if source == "python":
         return b"\n".join(file.read_bytes() for file in _python_files())
-    return b"\n".join(_read_text(file) for file in _text_files(given(path)))
+    return b"\n".join(read_text(file) for file in _text_files(given(path)))
 
 
 def content_hash(source: Source, path: Path | None) -> bytes | None:
@@ -97,7 +97,12 @@ def _text_files(path: Path) -> list[Path]:
     return files
 
 
-def _read_text(file: Path) -> bytes:
+def read_text(file: Path) -> bytes:
+    """Return a whole file of UTF-8 text.
+
+    Raises:
+        DataError: it cannot be read, or is not text.
+    """
     try:
         content = file.read_bytes()
     except OSError as error:

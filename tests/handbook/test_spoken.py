@@ -16,7 +16,7 @@ def _spoken(page):
     """Every `peer ...` in code spans and on the lines of code blocks, as (command, options)."""
     text = page.read_text(encoding="utf-8")
     code = [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^    (.+)$", text, re.MULTILINE)]
-    for part in code:
+    for part in (part for line in code for part in line.split("&&")):
         if match := re.match(r"(?:\.venv/bin/)?peer ([a-z]\w*)(.*)", part.strip()):
             yield match[1], re.findall(r"(?<=\s)--[a-z][a-z-]+", match[2])
 

@@ -2,14 +2,29 @@
 
 from pathlib import Path
 
+from peer.trainer.checkpoints import Checkpoints
+from peer.trainer.device import give_back_cache
 from peer.trainer.link import Closed, Link
-from peer.trainer.loop import Checkpoints
 from peer.trainer.meter import Meter
 from peer.trainer.onebyte.voter import Voter
 from protocol.codec import decode
 from protocol.limits import MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
-from protocol.trainer import Finish, Finished, Log, Logs, Progress, Settled, Tallied, ToTrainer, Voted, Votes
+from protocol.trainer import (
+    Finish,
+    Finished,
+    Log,
+    Logs,
+    Pause,
+    Paused,
+    Progress,
+    Resume,
+    Settled,
+    Tallied,
+    ToTrainer,
+    Voted,
+    Votes,
+)
 from protocol.votes import RATE_ONE, rate
 
 MAX_LOGS = MAX_VOTERS * (MAX_VOTES + 128)
@@ -43,6 +58,7 @@ class Loop:
         self._stop_at = stop_at
         self._meter = Meter(voter.theta.device)
         self._stopping = False
+        self._paused = False
 
     def run(self) -> None:
         """Vote while there are steps left, then count on. At the end `Finished` has been sent.
@@ -62,6 +78,8 @@ class Loop:
                 self._answer(self._link.wait())
             if self._meter.due:
                 self._report()
+            if self._paused:
+                self._rest()
             if self._checkpoints.due:
                 self._link.send(self._checkpoints.attempt())
         self._report()
@@ -82,6 +100,22 @@ class Loop:
         self._meter.count(ballot.loss)
         self._send_votes(ballot.start, ballot.votes)
 
+    def _rest(self) -> None:
+        """Neither cast nor count until told to go on: to count others' votes takes the device too."""
+        self._report()
+        self._link.send(Paused(inner_step=self._voter.counters.inner_step))
+        give_back_cache(self._voter.theta.device)
+        later: list[Votes] = []
+        while self._paused and not self._stopping:
+            message = self._link.wait()
+            if isinstance(message, Votes):
+                later.append(message)
+            else:
+                self._answer(message)
+        for votes in later:
+            self._answer(votes)
+        self._meter.restart()
+
     def _send_votes(self, start: int, votes: bytes) -> None:
         # A peer that was not told when to stop stays for good, and helps newcomers.
         final = self._stop_at is not None and not self._voting
@@ -91,6 +125,8 @@ class Loop:
         if isinstance(message, Votes):
             self._voter.count(read_logs(self._spool / message.file))
             self._link.send(Tallied(votes=self._voter.votes))
+        elif isinstance(message, Pause | Resume):
+            self._paused = isinstance(message, Pause)
         elif isinstance(message, Settled | Finish | Closed):
             self._stopping = True
 

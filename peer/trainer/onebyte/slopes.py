@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from peer.trainer.model import Transformer
+from peer.trainer.feed import Batch
 from peer.trainer.onebyte.directions import perturb
 
 
@@ -28,9 +28,9 @@ class Slopes:
 
 @torch.no_grad()
 def measure(
-    net: Transformer,
+    net: nn.Module,
     flat: Tensor,
-    tokens: Tensor,
+    batch: Batch,
     keys: Sequence[int],
     epsilon: float,
     precision: AbstractContextManager[object],
@@ -40,7 +40,7 @@ def measure(
     Args:
         net: the model; its parameters are views of `flat`.
         flat: the weights, flat fp32. They come back within a rounding error: write them anew.
-        tokens: int64 (batch, context + 1), the same for all directions.
+        batch: the examples, the same for all directions.
         keys: of the directions.
         epsilon: size of a perturbation.
         precision: context in which to compute losses.
@@ -49,10 +49,10 @@ def measure(
     for key in keys:
         perturb(flat, key, epsilon)
         with precision:
-            above: Tensor = net(tokens)
+            above: Tensor = net(batch)
         perturb(flat, key, -2 * epsilon)
         with precision:
-            below: Tensor = net(tokens)
+            below: Tensor = net(batch)
         perturb(flat, key, epsilon)
         pairs.append(torch.stack((above, below)))
     losses = torch.stack(pairs)

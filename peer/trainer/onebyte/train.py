@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from peer.trainer import checkpoint, data
+from peer.trainer import checkpoint
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.device import choose
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
-from peer.trainer.loop import Checkpoints
-from peer.trainer.model import build
 from peer.trainer.onebyte.loop import Loop, read_logs
 from peer.trainer.onebyte.voter import Voter
+from peer.trainer.work import Places, load
 from protocol.codec import digest, encode
 from protocol.identity import public_key_of
 from protocol.trainer import Begin, Ready
@@ -23,11 +23,9 @@ def train(link: Link, begin: Begin) -> None:
     """
     manifest, spool = begin.manifest, Path(begin.spool)
     device = choose(begin.device)
-    corpus = data.load(manifest, _path(begin.data_path), _path(begin.tokenizer_path))
-    net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
-    load_first_weights(manifest.model, _path(begin.weights_path), net)
-    batch = begin.batch or manifest.inner.batch
-    voter = Voter(manifest, corpus, begin.shard, public_key_of(begin.peer_id), net.to(device), batch)
+    work = load(manifest, Places.of(begin), begin.shard)
+    load_first_weights(manifest.model, _path(begin.weights_path), work.net)
+    voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.batch)
     folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
     if (saved := checkpoint.newest(folder, run_id)) is not None:
         voter.restore(saved)

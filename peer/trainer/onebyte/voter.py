@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from peer.errors import TrainerError
-from peer.trainer import data
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
 from peer.trainer.flat import flatten, pieces
-from peer.trainer.model import Transformer
 from peer.trainer.onebyte.slopes import measure
 from peer.trainer.onebyte.tally import Tally
-from peer.trainer.order import Order
+from peer.trainer.work import Work
 from protocol.manifest import Manifest
 from protocol.trainer import Log
 from protocol.votes import direction_key, longest_log, to_byte
@@ -39,7 +37,7 @@ class Ballot:
 
 
 class Voter:
-    """Stands at the first weights, which `net` holds; `restore` and `count` move it.
+    """Stands at the first weights, which the work's model holds; `restore` and `count` move it.
 
     Attributes:
         net: the model on its device; its parameters are views of `theta`.
@@ -48,16 +46,14 @@ class Voter:
     """
 
     def __init__(
-        self, manifest: Manifest, corpus: data.Corpus, shard: int, voter: bytes, net: Transformer, batch: int
+        self, manifest: Manifest, work: Work, voter: bytes, device: torch.device, batch: int | None = None
     ) -> None:
         self._manifest = manifest
-        self._training = corpus.training
+        self._work = work
         self._voter = voter
-        self._batch = batch
-        self.net = net
-        self.theta = flatten(net)
-        windows = data.window_count(corpus.training, manifest.model.context)
-        self._order = Order(windows, manifest.data.shards, shard, manifest.seed)
+        self._batch = batch or manifest.inner.batch
+        self.net = work.net.to(device)
+        self.theta = flatten(self.net)
         self._tally = Tally(manifest, self.theta.clone())
         self.counters = Counters()
 
@@ -79,7 +75,7 @@ class Voter:
     @property
     def tokens_per_step(self) -> int:
         """Tokens of one batch, on which all directions of a step are measured."""
-        return self._batch * self._manifest.model.context
+        return self._batch * self._work.tokens
 
     @property
     def _samples(self) -> int:
@@ -92,14 +88,14 @@ class Voter:
             TrainerError: the losses are not finite.
         """
         manifest, now = self._manifest, self.counters
-        windows, position = self._order.take(now.position, self._batch)
-        tokens = upload(data.batch(self._training, windows, manifest.model.context), self.theta.device)
+        examples, position = self._work.feed.take(now.position, self._batch)
+        batch = upload(examples, self.theta.device)
         start = now.inner_step * self._samples
         keys = [direction_key(manifest.seed, self._voter, start + i) for i in range(self._samples)]
         # Two losses often differ by less than bf16 resolves: only a manifest that asks for it gets it.
         coarse = manifest.inner.precision == "bf16"
         precision = torch.autocast(self.theta.device.type, torch.bfloat16) if coarse else nullcontext()
-        slopes = measure(self.net, self.theta, tokens, keys, manifest.onebyte.epsilon, precision)
+        slopes = measure(self.net, self.theta, batch, keys, manifest.onebyte.epsilon, precision)
         if not slopes.loss.isfinite():
             raise TrainerError(
                 f"training diverged: at step {now.inner_step} the loss is not finite",
@@ -107,7 +103,7 @@ class Voter:
             )
         self.counters = Counters(
             inner_step=now.inner_step + 1,
-            tokens=now.tokens + len(windows) * manifest.model.context,
+            tokens=now.tokens + self.tokens_per_step,
             own_steps=now.own_steps + 1,
             position=position,
         )

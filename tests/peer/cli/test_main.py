@@ -1,5 +1,7 @@
 """The whole command: what it offers, and how it ends."""
 
+import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,7 +14,10 @@ from peer.cli import main
 from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
-COMMANDS = ("swarm", "start", "init", "id", "status", "stop", "doctor", "plan", "explain")
+COMMANDS = (
+    *("swarm", "start", "init", "id", "status", "top", "events", "pause", "resume", "finish", "stop"),
+    *("doctor", "plan", "explain", "export", "evaluate", "sample"),
+)
 
 
 @pytest.fixture
@@ -20,13 +25,42 @@ def invoke():
     return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_and_its_options(invoke, command):
-    done = invoke(command, "--help")
+def _commands(group, path=()):
+    """Every command with the words that call it, those of groups too."""
+    for name, command in getattr(group, "commands", {}).items():
+        inside = list(_commands(command, (*path, name)))
+        yield from inside or [((*path, name), command)]
+
+
+ALL = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_explains_itself_and_its_options(invoke, words):
+    done = invoke(*words, "--help")
     assert done.exit_code == 0
-    assert "Example: peer " in done.output
-    for option in vars(typer.main.get_command(app))["commands"][command].params:
+    example = re.search(rf"^ *Example: peer {' '.join(words)}\b.*$", done.output, re.MULTILINE)
+    assert example, "no example in the help"
+    for option in ALL[words].params:
         assert option.help, f"{option.name} is not explained"
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_the_example_of_every_command_names_options_that_it_has(words):
+    (example,) = re.findall(r"Example: (peer .*)$", ALL[words].help, re.MULTILINE)
+    options = {name for option in ALL[words].params for name in (*option.opts, *option.secondary_opts)}
+    own, _, _ = example.partition(" && ")
+    assert {word for word in shlex.split(own) if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_command_is_completed(shell, words):
+    typed = " ".join(("peer", *words))[:-1]
+    asked = {"_PEER_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    asked |= {"COMP_WORDS": typed, "COMP_CWORD": str(len(words)), "_TYPER_COMPLETE_ARGS": typed}
+    done = CliRunner().invoke(app, [], prog_name="peer", env=asked)
+    assert re.search(rf"(^|\"){words[-1]}\b", done.output, re.MULTILINE), done.output
 
 
 def test_the_command_alone_lists_what_it_can_do(invoke):
@@ -73,7 +107,7 @@ def test_a_command_line_that_is_wrong_says_what_about_it(invoke, arguments):
 
 
 def _raising(error):
-    def command():
+    def command(**_):
         raise error
 
     return command
@@ -136,7 +170,7 @@ def test_the_process_ends_with_the_code(arguments, code):
 def test_a_fault_of_the_program_ends_it_with_1():
     code = (
         "from peer.cli import main\n"
-        "def broken(): raise ZeroDivisionError('a bug')\n"
+        "def broken(**_): raise ZeroDivisionError('a bug')\n"
         "main.app = broken\n"
         "main.run()\n"
     )

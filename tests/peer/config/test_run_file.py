@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from peer.config.run_file import NO_FOUNDER, read_run_file
+from peer.config.run_file import NO_FOUNDER, BaseModel, read_run_file
 from peer.errors import Exit, RunFileError
+from protocol.foreign import Lora
 from protocol.identity import Identity
 from protocol.manifest import Data, Inner, Manifest, Outer, Tokenizer, sign
 from protocol.rules import violations
@@ -115,7 +116,7 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ),
         (
             "nmae = 1",
-            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, modulo_bits, [model], [",
+            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, modulo_bits, task, [",
         ),
         (
             "\n[modle]\nlayers = 1",
@@ -193,3 +194,32 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_folder_in_its_place_is_refused(tmp_path):
     with pytest.raises(RunFileError, match="cannot be read: Is a directory"):
         read_run_file(tmp_path)
+
+
+def test_a_base_model_is_a_folder_beside_the_file_or_a_name_on_the_hub(read, tmp_path):
+    text = '[model]\nkind = "hf"\nsource = "base"\nlora = {rank = 4, targets = ["q_proj"]}\n'
+    assert read(text).base == BaseModel("base", None, Lora(rank=4, targets=("q_proj",)))
+    (tmp_path / "base").mkdir()
+    run = read(text)
+    assert run.base.source == str(tmp_path / "base")
+    assert run.own_tokenizer
+    assert run.draft == DEFAULT
+    assert read("").base is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[model]\nkind = "hf"', '1: model.kind = "hf" needs model.source: a folder, or a name on'),
+        (
+            '[model]\nkind = "hf"\nsource = "x"\nlayers = 9',
+            '4: model.layers = 9 would never be read, as model.kind = "hf": leave it out',
+        ),
+        ('[model]\nsource = "x"', '2: model.source = "x" would never be read, as model.kind = "builtin"'),
+        ("[model]\nlora = {rank = 0}", "2: model.lora = {rank = 0} must be a table of rank (a whole number"),
+        ('task = "x y"', '1: task = "x y" must be text that matches'),
+        ("[model]\npretrained = 1", "2: model.pretrained is not set by hand"),
+    ],
+)
+def test_mistakes_about_models_from_elsewhere_are_named(mistakes, text, message):
+    assert mistakes(text)[0].startswith(message)

@@ -1,4 +1,4 @@
-from peer.config.schema import BY_PRESET, COMPUTED, KEYS, LOCAL, SECTIONS, names_in
+from peer.config.schema import ASKED, BY_PRESET, COMPUTED, KEYS, LOCAL, SECTIONS, names_in
 from protocol.manifest import Manifest
 from protocol.presets import Preset
 
@@ -11,12 +11,12 @@ def test_every_field_of_the_manifest_is_a_key_or_computed():
             getattr(Manifest(founder=bytes(32)), name).__struct_fields__ if name in SECTIONS else [""]
         )
     }
-    assert set(KEYS) | set(COMPUTED) == fields | set(LOCAL)
+    assert set(KEYS) | set(COMPUTED) == fields | set(LOCAL) | set(ASKED)
     assert not set(KEYS) & set(COMPUTED)
 
 
 def test_the_top_comes_before_the_sections():
-    assert names_in(()) == ["name", "seed", "codecs", "modulo_bits"]
+    assert names_in(()) == ["name", "seed", "codecs", "modulo_bits", "task"]
     assert SECTIONS == ("model", "tokenizer", "data", "inner", "outer", "onebyte")
 
 

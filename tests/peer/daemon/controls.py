@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import trio
 
-from peer.daemon.control import ControlServer
-from protocol.control import Status
+from peer.daemon.control import Commands, ControlServer
+from protocol.control import Detail, Exchanged, Link, Status, Transfer
 
 STATUS = Status(
     peer_id="12D3KooWEfY2TmhEWp1scTkNTgGcB6sBdaeicFJXJjeBmUpFMyg8",
@@ -43,8 +43,91 @@ STATUS = Status(
 )
 
 
+PARTNER = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6aB3f"
+
+DETAIL = Detail(
+    status=STATUS,
+    time=1_790_000_000.0,
+    uptime=725.0,
+    every=20,
+    next_boundary=4.2,
+    seconds_per_step=0.25,
+    learning_rate=1e-3,
+    losses=tuple((step, 2.5 + 3 / step) for step in range(1, 121)),
+    recent=(
+        Exchanged(
+            time=1_789_999_990.0,
+            partner=PARTNER,
+            result="done",
+            reason="",
+            seconds=0.84,
+            bytes_in=600_000,
+            bytes_out=610_000,
+            relative_distance=0.0123,
+            outer_step=5,
+            fragment=0,
+        ),
+        Exchanged(
+            time=1_789_999_997.0,
+            partner=STATUS.peer_id,
+            result="failed",
+            reason="not done after 30.0 s",
+            seconds=30.0,
+            bytes_in=0,
+            bytes_out=0,
+            relative_distance=None,
+            outer_step=6,
+            fragment=0,
+        ),
+    ),
+    failed=1,
+    refused=0,
+    links=(
+        Link(
+            peer=PARTNER, way="direct", lanes=2, rate_in=1.2e6, rate_out=2.4e6, round_trip=0.012, avoided=0.0
+        ),
+        Link(
+            peer=STATUS.peer_id,
+            way="relayed",
+            lanes=0,
+            rate_in=None,
+            rate_out=None,
+            round_trip=None,
+            avoided=9.0,
+        ),
+    ),
+    transfers=(Transfer(peer=PARTNER, outward=False, size=4_000_000, moved=1_000_000, seconds=2.0),),
+    disk_free=123_000_000_000,
+    splits=0,
+    torn=False,
+)
+
+
+def detail(**changes: Any) -> Detail:
+    """A detail in which fields of its status may be changed as well."""
+    inside = {name: changes.pop(name) for name in list(changes) if name in Status.__struct_fields__}
+    return msgspec.structs.replace(DETAIL, status=status(**inside), **changes)
+
+
 def status(**changes: Any) -> Status:
     return msgspec.structs.replace(STATUS, **changes)
+
+
+def commands(
+    tell: Callable[[], Status] = lambda: STATUS,
+    stop: Callable[[], None] = lambda: None,
+    asked: Callable[[str], None] = lambda _: None,
+    show: Callable[[], Detail] = lambda: DETAIL,
+) -> Commands:
+    """What a server may be asked for; `asked` hears the rest in words."""
+    return Commands(
+        status=tell,
+        detail=show,
+        stop=stop,
+        finish=lambda: asked("finish"),
+        pause=lambda reason: asked(f"pause {reason!r}"),
+        resume=lambda: asked("resume"),
+    )
 
 
 @contextmanager
@@ -56,14 +139,18 @@ def socket_folder() -> Iterator[Path]:
 
 @contextmanager
 def serving(
-    path: Path, tell: Callable[[], Status] = lambda: STATUS, stop: Callable[[], None] = lambda: None
+    path: Path,
+    tell: Callable[[], Status] = lambda: STATUS,
+    stop: Callable[[], None] = lambda: None,
+    show: Callable[[], Detail] = lambda: DETAIL,
+    asked: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Serve at `path` while it lasts, in a thread of its own as a daemon is in a process of its own."""
     listening, ended = threading.Event(), trio.Event()
     tokens: list[trio.lowlevel.TrioToken] = []
 
     async def serve() -> None:
-        server = ControlServer(path, status=tell, stop=stop)
+        server = ControlServer(path, commands(tell, stop, asked, show))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
             await server.serving.wait()

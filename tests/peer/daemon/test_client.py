@@ -13,21 +13,29 @@ from peer.errors import Exit, NotRunningError
 from protocol.codec import encode
 from protocol.control import MAX_CONTROL, Stopping
 from protocol.frames import frame
-from tests.peer.daemon.controls import STATUS, saying, serving, socket_folder
+from tests.peer.daemon.controls import DETAIL, STATUS, saying, serving, socket_folder
 
 DAEMON = """
 import sys
 from pathlib import Path
 import trio
 import trio.testing
-from peer.daemon.control import ControlServer
+from peer.daemon.control import Commands, ControlServer
 from protocol.codec import decode
 from protocol.control import Status
 
 async def main():
     status = decode(bytes.fromhex(sys.argv[2]), Status, 65536)
     asked = trio.Event()
-    server = ControlServer(Path(sys.argv[1]), status=lambda: status, stop=asked.set)
+    commands = Commands(
+        status=lambda: status,
+        detail=lambda: None,
+        stop=asked.set,
+        finish=asked.set,
+        pause=lambda _: None,
+        resume=lambda: None,
+    )
+    server = ControlServer(Path(sys.argv[1]), commands)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run)
         await server.serving.wait()
@@ -52,6 +60,21 @@ def test_one_connection_serves_several_calls(path):
     with serving(path), ControlClient(path) as caller:
         assert caller.status() == STATUS
         assert caller.status() == STATUS
+
+
+def test_the_detail_comes_over_the_same_connection(path):
+    with serving(path), ControlClient(path) as caller:
+        assert caller.detail() == DETAIL
+        assert caller.status() == STATUS
+
+
+def test_a_pause_its_end_and_a_finish_are_passed_on(path):
+    asked = []
+    with serving(path, asked=asked.append), ControlClient(path) as caller:
+        assert caller.pause("rendering") == STATUS
+        assert caller.resume() == STATUS
+        assert caller.finish() == STATUS.pid
+    assert asked == ["pause 'rendering'", "resume", "finish"]
 
 
 def test_stop_returns_who_ends(path):

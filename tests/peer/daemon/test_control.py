@@ -10,7 +10,7 @@ from peer.daemon.control import CONNECTIONS, IDLE, ControlServer
 from protocol.codec import decode, encode
 from protocol.control import MAX_CONTROL, AskStatus, AskStop, ControlAnswer, Status, Stopping
 from protocol.frames import FrameDecoder, frame
-from tests.peer.daemon.controls import STATUS, socket_folder, status
+from tests.peer.daemon.controls import STATUS, commands, socket_folder, status
 
 ASK = frame(encode(AskStatus()), MAX_CONTROL)
 
@@ -25,7 +25,7 @@ async def _served(tell=lambda: STATUS, stop=lambda: None):
     """Yield a function that calls the server."""
     with socket_folder() as folder:
         path = folder / "control.sock"
-        server = ControlServer(path, status=tell, stop=stop)
+        server = ControlServer(path, commands(tell, stop))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
             await server.serving.wait()
@@ -161,7 +161,7 @@ async def test_a_socket_that_a_killed_daemon_left_is_replaced():
     with socket_folder() as folder:
         path = folder / "control.sock"
         path.write_bytes(b"")
-        server = ControlServer(path, status=lambda: STATUS, stop=lambda: None)
+        server = ControlServer(path, commands())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.run)
             await server.serving.wait()

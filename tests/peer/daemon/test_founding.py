@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from peer.config.run_file import read_run_file
 from peer.daemon.founding import local_paths, settle
 from peer.daemon.home import Home
-from peer.daemon.settings import Settings
+from peer.daemon.settings import Remembered, Settings, recall, remember
 from peer.errors import (
     BootstrapError,
     DataError,
@@ -172,6 +172,7 @@ async def test_a_home_that_knows_its_run_does_not_wait_for_bootstraps_that_are_d
         assert trio.current_time() < 1
     assert run.run_id == SEALED.run_id
     assert run.bootstraps == (DOWN,)
+    assert recall(home.path).bootstraps == ()
 
 
 @pytest.mark.anyio
@@ -226,6 +227,51 @@ async def test_a_newcomer_whose_bootstraps_are_all_down_founds_nothing(place, ho
             await here.settle(bootstraps=(DOWN,))
     assert caught.value.code == Exit.BOOTSTRAP_UNREACHABLE
     assert home.read_manifest() is None
+
+
+@pytest.mark.anyio
+async def test_who_was_stopped_while_joining_goes_on_joining(place, home, run_file):
+    async with place() as here:
+        with pytest.raises(BootstrapError):
+            await here.settle(bootstraps=(DOWN,))
+        with pytest.raises(BootstrapError):
+            await here.settle()
+        assert home.read_manifest() is None
+        here.holder(OTHER)
+        run = await here.settle()
+        assert (run.sealed, run.bootstraps) == (SEALED, (DOWN,))
+        assert (await here.settle()).bootstraps == (DOWN,)
+
+
+@pytest.mark.anyio
+async def test_who_could_not_join_may_found_a_run_by_a_file(place, run_file):
+    async with place() as here:
+        with pytest.raises(BootstrapError):
+            await here.settle(bootstraps=(DOWN,))
+        run = await here.settle(run_file=run_file(THEIRS))
+        assert (run.manifest.founder, run.bootstraps) == (NEWCOMER.public_key, ())
+        assert (await here.settle()).bootstraps == ()
+
+
+@pytest.mark.anyio
+async def test_a_bootstrap_that_was_down_and_is_of_another_run_does_not_stop_a_home(place, home):
+    async with place() as here:
+        ours = await here.settle()
+        await here.settle(bootstraps=(DOWN,))
+        remember(home.path, Remembered(bootstraps=(DOWN,)))
+        here.holder(OTHER)
+        assert (await here.settle()).run_id == ours.run_id
+        with pytest.raises(ManifestMismatchError):
+            await here.settle(bootstraps=(DOWN,))
+
+
+@pytest.mark.anyio
+async def test_a_bootstrap_of_another_run_is_not_remembered(place):
+    async with place() as here:
+        ours = await here.settle()
+        with pytest.raises(ManifestMismatchError):
+            await here.settle(bootstraps=(here.holder(FOUNDER),))
+        assert (await here.settle()).run_id == ours.run_id
 
 
 @pytest.mark.anyio

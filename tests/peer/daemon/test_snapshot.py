@@ -2,7 +2,7 @@
 
 import io
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,17 +13,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peer.daemon.node import Node
 from peer.daemon.reporter import Reporter
-from peer.daemon.snapshot import HOST, Snapshots, serve_metrics
+from peer.daemon.snapshot import Snapshots, serve_metrics
 from peer.errors import Exit, ListenError
 from peer.simulate.flock import Flock
 from peer.swarm.swarm import Swarm
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from peer.telemetry.metrics import make_registry
+from peer.telemetry.statistics import DiskStatistics, PausingStatistics
+from protocol import trainer as ipc
 from protocol.manifest import Manifest
 from tests.peer.daemon.controls import STATUS, status
 from tests.peer.daemon.fake_trainer import PROGRESS
 from tests.peer.daemon.test_reporter import DONE
+
+HOST = "127.0.0.1"
 
 
 @pytest.fixture
@@ -39,10 +43,14 @@ class FakeNode:
     swarm: Swarm
     told: object = STATUS
     joining: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=lambda: None))
+    pausing: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=PausingStatistics))
     served: list[str] = field(default_factory=list)
 
     def status(self):
         return self.told
+
+    def disk(self):
+        return DiskStatistics(free=20, needed=10)
 
     def serves_metrics(self, url):
         self.served.append(url)
@@ -76,6 +84,10 @@ async def test_a_node_that_has_just_started_shows_no_training(node):
 async def test_everything_that_is_counted_reaches_the_text(node):
     node.reporter.heard(PROGRESS)
     node.reporter.exchange_ended(DONE)
+    node.reporter.exchange_ended(
+        replace(DONE, result="refused", reason="its theta has shape (2,), ours (3,)")
+    )
+    node.reporter.heard(ipc.CheckpointFailed(inner_step=20, reason="disk full"))
     node.told = status(state="restarting trainer", trainer_restarts=2)
     samples = _scrape(node)
     assert samples["murmuration_inner_step",] == PROGRESS.inner_step
@@ -89,6 +101,9 @@ async def test_everything_that_is_counted_reaches_the_text(node):
     assert samples["murmuration_exchange_seconds_count",] == 1
     assert samples["murmuration_exchange_seconds_sum",] == 1.5
     assert samples["murmuration_trainer_restarts_total",] == 2
+    assert samples["murmuration_refusals_total", "wrong shape"] == 1
+    assert samples["murmuration_checkpoints_total", "failed"] == 1
+    assert samples["murmuration_disk_free_bytes",] == 20
     assert samples["murmuration_state", "restarting trainer"] == 1
     assert samples["murmuration_state", "training"] == 0
     names = {key[0]: key[1:] for key in samples}
@@ -132,10 +147,10 @@ async def _get(url):
         return b"".join([data async for data in stream])
 
 
-async def _served(node, port):
+async def _served(node, port, host=HOST):
     """Serve until the node has been told where, and return what is there."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_metrics, cast("Node", node), port)
+        nursery.start_soon(serve_metrics, cast("Node", node), host, port)
         while not node.served:
             await trio.lowlevel.checkpoint()
         text = await _get(node.served[0])
@@ -149,9 +164,15 @@ async def test_the_node_is_told_where_its_metrics_are(node):
 
 
 @pytest.mark.anyio
+async def test_metrics_for_other_machines_have_an_address_that_this_one_opens(node):
+    assert b"murmuration_state" in await _served(node, 0, "0.0.0.0")
+    assert node.served[0].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.anyio
 async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(node, taken):
     with pytest.raises(ExceptionGroup) as caught:
-        await serve_metrics(cast("Node", node), taken)
+        await serve_metrics(cast("Node", node), HOST, taken)
     (error,) = caught.value.exceptions
     assert isinstance(error, ListenError)
     assert error.code == Exit.LISTEN_FAILED

@@ -402,7 +402,7 @@ async def test_one_that_hangs_up_and_stays_is_ended_and_brought_back(daemon):
     [
         (40, Exit.DATA_INVALID),
         (41, Exit.DEVICE_UNAVAILABLE),
-        (77, Exit.TRAINER_FAILED),
+        (99, Exit.TRAINER_FAILED),
         (0, Exit.TRAINER_FAILED),
     ],
 )

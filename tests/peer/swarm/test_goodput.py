@@ -34,3 +34,12 @@ def test_only_so_many_partners_are_remembered():
         goodput.sent(f"{number}", 10_000, 1.0)
     assert goodput.to("first") < 20_000
     assert goodput.to("5") == 10_000
+
+
+def test_each_way_to_a_partner_is_told_by_itself():
+    goodput = Goodput()
+    assert goodput.of("a") == (None, None)
+    goodput.sent("a", 10_000, 1.0)
+    goodput.received("a", 40_000, 2.0)
+    assert goodput.of("a") == (20_000, 10_000)
+    assert goodput.of("b") == (None, None)

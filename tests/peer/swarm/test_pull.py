@@ -14,6 +14,7 @@ from peer.swarm.pieces import PieceServer
 from peer.swarm.pull import MOST_AHEAD, MOST_BAD, Puller
 from peer.swarm.rate import RateLimit
 from peer.swarm.service import Service
+from peer.swarm.transfers import Transfers
 from peer.swarm.transport import Contact
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
@@ -35,6 +36,7 @@ class Donor:
         (folder / "held").write_bytes(DATA)
         store.add(REF, "held")
         self.peer_id = peer_id
+        self.store = store
         self.transport = network.add(peer_id)
         self.pieces = PieceServer(store, upload)
         self.asked = []
@@ -43,8 +45,11 @@ class Donor:
         self.contact = Contact(peer_id, (f"/memory/{peer_id}",))
         service = Service(RUN)
         service.serve(Pull, self._serve)
-        service.serve(Got, self.pieces.serve_got)
+        service.serve(Got, self._serve_got)
         self.transport.handle(STREAM_PROTOCOL, service.handle)
+
+    async def _serve_got(self, peer_id, call):
+        return await self.pieces.serve_got(peer_id, call)
 
     async def _serve(self, peer_id, call):
         self.asked.append(call.offset)
@@ -184,3 +189,20 @@ async def test_lanes_that_do_not_open_delay_no_object_that_the_stream_brings(tmp
         puller = Puller(network.peers[US], RUN, lanes=_Shut())
         with trio.fail_after(5):
             await _whole(store, puller, donor)
+
+
+async def test_both_sides_see_an_object_on_its_way_and_that_it_has_come(tmp_path):
+    ours, theirs = Transfers(), Transfers()
+    async with swarm(tmp_path, link=Link(rate=1e6)) as (network, store, _, [donor]):
+        donor.pieces = PieceServer(donor.store, transfers=theirs)
+        puller = Puller(network.peers[US], RUN, transfers=ours)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_whole, store, puller, donor)
+            await trio.sleep(len(DATA) / 1e6 / 2)
+            ((coming,), (leaving,)) = ours.statistics(), theirs.statistics()
+        assert (coming.peer_id, coming.outward, coming.size) == (donor.peer_id, False, len(DATA))
+        assert (leaving.peer_id, leaving.outward, leaving.size) == (US, True, len(DATA))
+        assert 0 < coming.moved <= leaving.moved < len(DATA)
+        assert coming.seconds == pytest.approx(len(DATA) / 1e6 / 2)
+        await trio.sleep(1)
+        assert ours.statistics() == theirs.statistics() == ()

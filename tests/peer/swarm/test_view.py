@@ -3,7 +3,7 @@ import random
 import pytest
 import trio
 
-from peer.swarm.view import MOST_PEERS, View
+from peer.swarm.view import MOST_PEERS, NEWEST, View
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.records import PeerRecord, sign_record
@@ -157,3 +157,15 @@ async def test_being_alone_is_counted_from_the_moment_the_last_one_left(view):
     view.learn(_record(1, sequence=2, goodbye=True))
     await trio.sleep(3)
     assert view.statistics().alone_seconds == pytest.approx(3)
+
+
+@pytest.mark.anyio
+async def test_a_round_trip_follows_the_last_answers_without_jumping(view):
+    peer_id = view.learn(_record(1))
+    assert view.round_trip(peer_id) is None
+    view.timed(peer_id, 0.1)
+    assert view.round_trip(peer_id) == 0.1
+    view.timed(peer_id, 1.1)
+    assert view.round_trip(peer_id) == pytest.approx(0.1 + NEWEST)
+    view.timed("a stranger", 0.1)
+    assert view.round_trip("a stranger") is None

@@ -3,7 +3,7 @@ from typing import IO
 
 import pytest
 
-from peer.telemetry.event_file import EventFile, older, read_events, to_json
+from peer.telemetry.event_file import MAX_LINE, EventFile, Follower, older, read_events, to_json
 from peer.telemetry.events import ExchangeFailed, PeerSeen, Skipped
 
 
@@ -135,3 +135,52 @@ def test_a_line_is_ascii_whatever_a_stranger_or_the_file_system_sends(path):
         file.append(event)
         file.append(_skip(1))
     assert list(read_events(path))[-1] == _skip(1)
+
+
+# ---- following
+
+
+def test_a_log_is_followed_as_it_grows(path):
+    with Follower(path) as follower:
+        assert follower.read() == []
+        with EventFile(path) as file:
+            file.append(_skip(0))
+            assert follower.read() == [_skip(0)]
+            assert follower.read() == []
+            for step in (1, 2):
+                file.append(_skip(step))
+            assert follower.read() == [_skip(1), _skip(2)]
+
+
+def test_a_line_that_is_not_whole_yet_is_waited_for(path):
+    line = to_json(_skip(1)).encode() + b"\n"
+    with Follower(path) as follower, path.open("ab", buffering=0) as file:
+        file.write(line[:10])
+        assert follower.read() == []
+        file.write(line[10:])
+        assert follower.read() == [_skip(1)]
+
+
+def test_who_follows_a_long_log_begins_near_its_end(path):
+    with EventFile(path) as file:
+        for step in range(100):
+            file.append(_skip(step))
+    with Follower(path, tail=len(to_json(_skip(99))) * 3) as follower:
+        assert follower.read() == [_skip(98), _skip(99)]
+
+
+def test_nothing_is_missed_where_the_log_is_turned_over(path):
+    with Follower(path) as follower, EventFile(path, max_size=len(to_json(_skip(10))) * 3) as file:
+        told = follower.read()
+        for step in range(10, 30):
+            file.append(_skip(step))
+            if step % 2:
+                told += follower.read()
+    assert told == [_skip(step) for step in range(10, 30)]
+
+
+def test_a_damaged_line_does_not_stop_who_follows(path):
+    with Follower(path) as follower, path.open("ab") as file:
+        file.write(b"x" * (MAX_LINE + 10) + b"\n" + b"{}\n" + to_json(_skip(1)).encode() + b"\n")
+        file.flush()
+        assert follower.read() == [_skip(1)]

@@ -18,10 +18,14 @@ from peer.telemetry.events import (
     MixRefused,
     NoDonor,
     NoLongerAlone,
+    Paused,
     PeerGone,
     PeerSeen,
     ReachChanged,
+    Resumed,
+    ShareFailed,
     ShareReady,
+    SinkFailed,
     Skipped,
     SplitNoticed,
     Started,
@@ -54,8 +58,21 @@ LINES = [
         ManifestRefused(peer=PEER, fields=("inner.batch: 8 here, 16 there", "seed: 0 here, 1 there")),
         "12D3..aB3f is in another run: inner.batch: 8 here, 16 there; seed: 0 here, 1 there",
     ),
+    (
+        Paused(kind="gpu", reason="GPU 0 is used by blender (pid 4242)", inner_step=120),
+        "paused: GPU 0 is used by blender (pid 4242) (at step 120)",
+    ),
+    (
+        Paused(kind="hand", reason="by hand", inner_step=None),
+        "paused: by hand (before the trainer began)",
+    ),
+    (
+        Resumed(reason="GPU 0 is used by blender (pid 4242)", seconds=125),
+        "resumed after 2 min 5 s; the pause was: GPU 0 is used by blender (pid 4242)",
+    ),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
-    (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone (silent)"),
+    (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
+    (PeerGone(peer=PEER, reason="goodbye"), "peer 12D3..aB3f is gone: it said goodbye"),
     (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
     (
@@ -91,6 +108,7 @@ LINES = [
         "the same 1,200 votes of 3 voters as 12D3..aB3f",
     ),
     (CheckpointFailed(inner_step=40, reason="disk full"), "NO CHECKPOINT of step 40: disk full"),
+    (ShareFailed(outer_step=3, reason="disk full"), "NOTHING TO SHARE of outer step 3: disk full"),
     (
         ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000),
         "outer step 2: shares 1.2 MB as int8",
@@ -140,6 +158,10 @@ LINES = [
     (
         StateRefused(donors=(PEER,), reason="the loss is nan"),
         "refused the state that came from 12D3..aB3f: the loss is nan",
+    ),
+    (
+        SinkFailed(sink="TensorBoard", reason="OSError: [Errno 28] No space left on device"),
+        "nothing more goes to TensorBoard: OSError: [Errno 28] No space left on device",
     ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
 ]

@@ -24,7 +24,15 @@ from peer.swarm.transport import PunchStatistics, RelayStatistics, TransportStat
 from peer.swarm.view import ViewStatistics
 from peer.telemetry.histogram import Histogram, HistogramStatistics
 from peer.telemetry.metrics import PeerCollector, make_registry
-from peer.telemetry.statistics import DistanceStatistics, PeerLabels, PeerStatistics, TrainingStatistics
+from peer.telemetry.statistics import (
+    CheckpointStatistics,
+    DiskStatistics,
+    DistanceStatistics,
+    PausingStatistics,
+    PeerLabels,
+    PeerStatistics,
+    TrainingStatistics,
+)
 
 GOLDEN = Path(__file__).parent / "golden_metrics.txt"
 
@@ -101,10 +109,14 @@ FULL = replace(
         learning_rate=0.004,
     ),
     distance=DistanceStatistics(absolute=0.001, relative=0.0125),
+    pausing=PausingStatistics(kind="gpu", count=3, seconds=90.5),
     swarm=SWARM,
     joining=JoiningStatistics(
         size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
     ),
+    disk=DiskStatistics(free=50_000_000_000, needed=27_000_000),
+    checkpoints=CheckpointStatistics(written=8, failed=1),
+    refusals={"not finite": 1},
 )
 
 
@@ -125,6 +137,10 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_state",
         "murmuration_uptime_seconds",
         "murmuration_trainer_restarts",
+        "murmuration_checkpoints",
+        "murmuration_paused",
+        "murmuration_pauses",
+        "murmuration_paused_seconds",
     }
 
 
@@ -133,7 +149,7 @@ def test_every_metric_has_the_prefix_and_says_what_it_is():
         assert family.name.startswith("murmuration_")
         assert family.documentation.endswith(".")
         if family.type == "counter":
-            assert family.documentation.startswith(("Increments when", "Bytes")), family.name
+            assert family.documentation.startswith(("Increments when", "Bytes", "Seconds")), family.name
 
 
 def test_exactly_one_state_is_on():
@@ -141,7 +157,7 @@ def test_exactly_one_state_is_on():
         family for family in text_string_to_metric_families(_text(FULL)) if family.name == "murmuration_state"
     )
     assert [sample.labels for sample in states.samples if sample.value] == [{"state": "training"}]
-    assert len(states.samples) == 6
+    assert len(states.samples) == 8
 
 
 def test_each_scrape_takes_one_fresh_snapshot():

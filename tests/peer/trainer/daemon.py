@@ -19,8 +19,9 @@ class Daemon:
         self._unread: list[FromTrainer] = []
         self.heard: list[FromTrainer] = []
 
-    def send(self, message: ToTrainer) -> None:
-        self._socket.sendall(frame(codec.encode(message), MAX_IPC))
+    def send(self, *messages: ToTrainer) -> None:
+        """Send messages in one breath."""
+        self._socket.sendall(b"".join(frame(codec.encode(message), MAX_IPC) for message in messages))
 
     def hear(self) -> FromTrainer | None:
         """The next message; None at the end."""

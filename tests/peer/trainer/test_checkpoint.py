@@ -77,6 +77,21 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, caplog, how):
     assert "step-00000008 is damaged" in caplog.text
 
 
+def test_weights_are_examined_without_being_loaded(tmp_path):
+    assert checkpoint.newest_weights(tmp_path) is None
+    kept = checkpoint.save(tmp_path, RUN, contents(4))
+    (kept / checkpoint.STATE).unlink()  # whoever wants the weights only does not need it
+    (checkpoint.save(tmp_path, RUN, contents(8)) / checkpoint.WEIGHTS).write_bytes(b"cut")
+    saved = checkpoint.newest_weights(tmp_path)
+    assert saved == checkpoint.Saved(kept, RUN.hex(), contents(4).counters)
+    assert checkpoint.examine(kept) == saved
+    with pytest.raises(CheckpointError, match="step-00000008 is damaged"):
+        checkpoint.examine(tmp_path / "step-00000008")
+    (kept / checkpoint.WEIGHTS).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="none of the 2"):
+        checkpoint.newest_weights(tmp_path)
+
+
 def test_none_whole_is_an_error(tmp_path):
     for step in (4, 8):
         damage(checkpoint.save(tmp_path, RUN, contents(step)), "cut")

@@ -45,7 +45,7 @@ def test_held_out_segments_are_spread_evenly(tmp_path):
 
 @given(st.text(min_size=1), st.integers(1, 20))
 def test_cuts_fall_between_characters(text, size):
-    segments = data._cut(text.encode(), size)
+    segments = data.cut(text.encode(), size)
     assert "".join(segment.decode() for segment in segments) == text
     assert all(len(segment) < size + 4 for segment in segments)
 

@@ -1,5 +1,6 @@
 """The loop in a thread of this process: what it says, in which order, and what it waits for."""
 
+import errno
 import socket
 import threading
 
@@ -7,9 +8,12 @@ import pytest
 import torch
 
 from peer.codec.registry import get
-from peer.trainer import checkpoint, loop, spool
+from peer.trainer import checkpoint, checkpoints, spool
+from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.link import Link
-from peer.trainer.loop import Checkpoints, Loop
+from peer.trainer.loop import Loop
+from peer.trainer.pairs import Pairs
+from peer.trainer.shelf import Shelf
 from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
@@ -24,8 +28,12 @@ from protocol.trainer import (
     NoMix,
     Open,
     Opened,
+    Pause,
+    Paused,
     Progress,
+    Resume,
     Share,
+    ShareFailed,
     Theirs,
 )
 from tests.peer.trainer.daemon import Daemon
@@ -42,8 +50,8 @@ class Trainer:
         self.spool.mkdir()
         self.replica = replica(run)
         self._link = Link(ours)
-        checkpoints = Checkpoints(self.replica, self.home, run_id(run))
-        self._loop = Loop(self._link, run, self.replica, checkpoints, self.spool, stop_at)
+        saving = Checkpoints(self.replica, self.home, run_id(run))
+        self._loop = Loop(self._link, run, self.replica, saving, self.spool, stop_at)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -52,6 +60,10 @@ class Trainer:
             self._loop.run()
         finally:
             self._link.close()
+
+    @property
+    def meter(self):
+        return self._loop._meter
 
     def join(self) -> None:
         self._thread.join()
@@ -257,6 +269,67 @@ def test_finish_ends_training_wherever_it_stands(start):
     assert saved.counters.inner_step == last.inner_step
 
 
+def test_a_paused_trainer_answers_and_makes_no_step(start):
+    trainer = start(manifest(every=4, mixes=2, overlap=False), stop_at=8)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Pause(), trainer.theirs(share, trainer.own(share) + 1e-3))
+    refreshed = trainer.daemon.hear_a(Share)
+    assert trainer.daemon.hear_a(Paused).inner_step == 4
+    trainer.daemon.send(trainer.theirs(refreshed, trainer.own(refreshed) + 1e-3), Capture())
+    assert trainer.daemon.hear_a(Mixed).accepted
+    trainer.daemon.hear_a(Captured)
+    assert trainer.replica.counters.inner_step == 4
+    trainer.daemon.send(Resume())
+    trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
+
+
+def test_a_strict_wait_goes_on_though_the_trainer_is_to_pause(start):
+    trainer = start(manifest(every=4, overlap=False, mixes=1), stop_at=8)
+    share = trainer.daemon.hear_a(Share)
+    trainer.daemon.send(Pause(), NoMix(share=share.share))
+    assert trainer.daemon.hear_a(Paused).inner_step == 4
+    trainer.daemon.send(Resume())
+    trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
+
+
+def test_finish_ends_a_pause(start):
+    trainer = start(manifest(every=4))
+    trainer.daemon.send(Pause())
+    at = trainer.daemon.hear_a(Paused).inner_step
+    trainer.daemon.send(Finish())
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=at, reached_stop=False)
+
+
+@pytest.mark.parametrize(("pace", "standing"), [(1e9, 64), (0.0, 0)], ids=["short", "long"])
+def test_who_paused_for_longer_than_an_outer_step_comes_back_as_a_newcomer(
+    start, monkeypatch, pace, standing
+):
+    """While it was away the others took outer steps without it."""
+    trainer = start(manifest(every=4, overlap=False, mixes=1), stop_at=8)
+    first = trainer.daemon.hear_a(Share)
+    assert first.standing == 64
+    trainer.daemon.send(Pause(), NoMix(share=first.share))
+    trainer.daemon.hear_a(Paused)
+    trainer.meter.pace = pace
+    trainer.daemon.send(Resume())
+    second = trainer.daemon.hear_a(Share)
+    assert second.standing == standing
+    trainer.daemon.send(NoMix(share=second.share))
+    trainer.daemon.hear_out()
+
+
+def test_a_pause_is_not_in_the_pace(start):
+    trainer = start(manifest("solo"))
+    trainer.daemon.send(Pause())
+    trainer.daemon.hear_a(Paused)
+    trainer.meter._since -= 1000.0
+    trainer.daemon.send(Resume())
+    assert trainer.daemon.hear_a(Progress).tokens_per_second > 64
+    trainer.daemon.send(Finish())
+
+
 def test_finish_ends_a_strict_wait(start):
     trainer = start(manifest(every=4, overlap=False))
     trainer.daemon.hear_a(Share)
@@ -291,16 +364,101 @@ def test_a_capture_is_the_state_of_the_last_boundary(start):
 
 
 def test_old_checkpoints_are_renewed_at_a_boundary(start, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
-    trainer = start(manifest("solo", every=4), stop_at=10)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SHARE", 0.0)
+    trainer = start(manifest(every=4, overlap=False), stop_at=10)
+    for _ in range(2):
+        trainer.daemon.send(NoMix(share=trainer.daemon.hear_a(Share).share))
     written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
     assert written == [4, 8, 10]
 
 
+def test_training_goes_on_while_a_checkpoint_is_completed(start, monkeypatch):
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    trained = threading.Event()
+    complete = checkpoint.Draft.complete
+
+    def wait(draft: checkpoint.Draft):
+        assert trained.wait(30)
+        return complete(draft)
+
+    monkeypatch.setattr(checkpoint.Draft, "complete", wait)
+    trainer = start(manifest("solo", every=4), stop_at=300)
+    while trainer.daemon.hear_a(Progress).inner_step <= 4:
+        pass
+    trained.set()
+    written = [message.inner_step for message in said(trainer.daemon.hear_out(), Checkpointed)]
+    assert (written[0], written[-1]) == (4, 300)
+    saved = checkpoint.newest(trainer.home, run_id(manifest("solo", every=4)))
+    assert saved is not None
+    assert saved.counters.inner_step == 300
+
+
+def test_what_a_partner_counts_on_is_mixed_though_training_ends(start, monkeypatch):
+    asked = threading.Event()
+    encode = Pairs.encode
+
+    def slow(pairs, question):
+        assert asked.wait(30)
+        return encode(pairs, question)
+
+    monkeypatch.setattr(Pairs, "encode", slow)
+    trainer = start(manifest(every=4, mixes=1))
+    share = trainer.daemon.hear_a(Share)
+    theirs = trainer.theirs(share, trainer.own(share) + 1e-3)
+    trainer.daemon.send(Encode(share=share.share, codec="fp32", bits=0, bounds=None))
+    trainer.daemon.send(theirs)
+    trainer.daemon.send(Finish())
+    while not trainer._loop._stopping:
+        pass
+    asked.set()
+    heard = trainer.daemon.hear_out()
+    assert [mixed.accepted for mixed in said(heard, Mixed)] == [True]
+    assert isinstance(heard[-1], Finished)
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("landing", ["add", "blend_by_delay"])
+def test_a_full_disk_costs_a_share_but_not_the_training(start, monkeypatch, landing):
+    monkeypatch.setattr(spool, "_write", full)
+    run = manifest("gossip", every=4, landing=landing, overlap=False)
+    trainer = start(run, stop_at=6)
+    failed = trainer.daemon.hear_a(ShareFailed)
+    assert (failed.outer_step, failed.reason) == (1, "[Errno 28] No space left on device")
+    trainer.daemon.hear_out()
+    alone = replica(run)
+    train(alone, 6)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_a_full_disk_is_told_to_who_asks_for_a_state(start, monkeypatch):
+    trainer = start(manifest(every=4, overlap=False), stop_at=6)
+    share = trainer.daemon.hear_a(Share)
+    monkeypatch.setattr(spool, "_write", full)
+    trainer.daemon.send(Capture())
+    assert trainer.daemon.hear_a(Captured).state is None
+    trainer.daemon.send(NoMix(share=share.share))
+    trainer.daemon.hear_out()
+
+
+def test_what_breaks_beside_training_ends_it_with_its_cause(start, monkeypatch):
+    causes = []
+    monkeypatch.setattr(threading, "excepthook", lambda broken: causes.append(broken.exc_value))
+    trainer = start(manifest(every=4, overlap=False))
+    share = trainer.daemon.hear_a(Share)
+    monkeypatch.setattr(Shelf, "drop", lambda shelf, number: 1 / 0)
+    trainer.daemon.send(NoMix(share=share.share))
+    assert not said(trainer.daemon.hear_out(), Finished)
+    trainer.join()
+    assert [type(cause) for cause in causes] == [ZeroDivisionError]
+
+
 def test_a_checkpoint_that_the_disk_refuses_is_said_and_tried_again(start, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "CHECKPOINT_SHARE", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SHARE", 0.0)
     trainer = start(manifest(every=4, overlap=False), stop_at=8)
     first = trainer.daemon.hear_a(Share)
     trainer.home.write_text("a file where the folder should be")
@@ -313,13 +471,3 @@ def test_a_checkpoint_that_the_disk_refuses_is_said_and_tried_again(start, monke
     trainer.daemon.send(NoMix(share=second.share))
     assert trainer.daemon.hear_a(Checkpointed).inner_step == 8
     assert trainer.daemon.hear_out()[-1] == Finished(inner_step=8, reached_stop=True)
-
-
-def test_a_failed_checkpoint_is_not_tried_again_before_it_is_due(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    checkpoints = Checkpoints(replica(), tmp_path / "file", run_id(manifest()))
-    assert checkpoints.due
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 60.0)
-    assert isinstance(checkpoints.attempt(), CheckpointFailed)
-    assert not checkpoints.due

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,14 +29,18 @@ from protocol.trainer import (
     Finished,
     Mixed,
     NoMix,
+    Pause,
+    Paused,
     Ready,
+    Resume,
     Share,
     State,
     StateRefused,
     Theirs,
 )
+from tests.checkpoints import learned
 from tests.peer.trainer.daemon import Daemon
-from tests.peer.trainer.tiny import corpus, manifest, replica, run_id, train
+from tests.peer.trainer.tiny import manifest, replica, run_id, train, work
 
 pytestmark = pytest.mark.processes
 
@@ -150,6 +155,31 @@ def test_solo_in_a_process_is_solo_in_this_one(start):
     assert all(torch.equal(found.weights[name], wanted.weights[name]) for name in wanted.weights)
 
 
+def test_fifty_pauses_change_no_byte_of_what_is_learned(start):
+    """Done-when 7 of the volunteer's pauses: each stops between two other steps, across boundaries too."""
+    run = manifest("solo", every=4)
+    undisturbed = start()
+    undisturbed.begin(run, stop_at=60)
+    undisturbed.daemon.hear_out()
+    assert undisturbed.ended()[0] == Exit.DONE
+    wanted = learned(undisturbed.home / "checkpoints" / "step-00000060")
+    shutil.rmtree(undisturbed.home / "checkpoints")
+
+    paused = start()
+    paused.begin(run, stop_at=60)
+    paused.daemon.send(Pause())
+    for _ in range(49):
+        paused.daemon.hear_a(Paused)
+        paused.daemon.send(Resume(), Pause())
+    paused.daemon.hear_a(Paused)
+    paused.daemon.send(Resume())
+    heard = paused.daemon.hear_out()
+    assert paused.ended()[0] == Exit.DONE
+    assert [said.inner_step for said in heard if isinstance(said, Paused)] == list(range(1, 51))
+    assert heard[-1] == Finished(inner_step=60, reached_stop=True)
+    assert learned(paused.home / "checkpoints" / "step-00000060") == wanted
+
+
 def test_a_newcomer_begins_with_a_donors_capture_and_keeps_it(start):
     run = manifest(every=4, overlap=False)
     donor = start()
@@ -221,7 +251,7 @@ def test_first_weights_and_a_batch_of_its_own(start):
     process.begin(run, stop_at=2, weights_path=str(file), batch=3)
     process.daemon.hear_out()
     assert process.ended()[0] == Exit.DONE
-    alone = Replica(run, corpus(), 0, torch.device("cpu"), batch=3)
+    alone = Replica(run, work(run), torch.device("cpu"), batch=3)
     alone.begin(file)
     train(alone, 2)
     found = process.saved(run)
@@ -254,11 +284,11 @@ def test_a_device_that_is_not_there(start):
 
 def test_another_failure_is_a_traceback_and_exit_code_1(start):
     process = start()
-    process.begin(manifest(), spool=str(process.spool / "absent"))
+    process.begin(manifest(), batch=-1)
     process.daemon.hear_out()
     code, errors = process.ended()
     assert code == Exit.INTERNAL
-    assert "FileNotFoundError" in errors
+    assert "Traceback" in errors
 
 
 def test_a_last_checkpoint_that_the_disk_refuses_is_said(start):

@@ -17,7 +17,7 @@ from peer.trainer.order import Order, Position
 from peer.trainer.replica import RefusedStateError, Replica
 from protocol.manifest import Manifest
 from protocol.trainer import State
-from tests.peer.trainer.tiny import INNER, MODEL, corpus, manifest, replica, run_id, train
+from tests.peer.trainer.tiny import INNER, MODEL, corpus, manifest, replica, run_id, train, work
 
 PRESETS = ["solo", "noloco", "gossip", "streaming-gossip", "streaming-diloco", "diloco"]
 
@@ -130,7 +130,7 @@ def test_every_inner_optimiser_is_resumed_bit_for_bit(tmp_path, optimiser):
 
 
 def test_a_host_with_a_batch_of_its_own_counts_its_own_tokens():
-    one = Replica(manifest(), corpus(), 0, torch.device("cpu"), batch=5)
+    one = Replica(manifest(), work(), torch.device("cpu"), batch=5)
     for _ in range(4):
         one.take_inner_step()
     assert one.counters.tokens == 4 * 5 * 32
@@ -167,7 +167,7 @@ def test_tokens_of_a_share_are_known_again_after_a_restart(tmp_path):
     saved = checkpoint.newest(tmp_path, run_id(run))
     assert saved is not None
     again = replica(run)
-    smaller = Replica(run, corpus(), 0, torch.device("cpu"), batch=1)
+    smaller = Replica(run, work(run), torch.device("cpu"), batch=1)
     for each in (again, smaller):
         each.restore(saved)
     for each, last in ((one, 64), (again, 64), (smaller, 32)):

@@ -1,10 +1,12 @@
 """How shares come and go, fragment by fragment."""
 
+import threading
+
 import pytest
 import torch
 
 from peer.errors import TrainerError
-from tests.peer.trainer.peers import exchange, give, peers
+from tests.peer.trainer.peers import exchange, give, mix_group, peers
 from tests.peer.trainer.tiny import manifest
 
 
@@ -34,6 +36,30 @@ def test_a_reference_tells_slow_weights_apart_to_the_bit(tmp_path):
     one, other, same = (peer.boundary() for peer in group)
     assert one.reference == same.reference
     assert one.reference != other.reference
+
+
+@pytest.mark.parametrize("preset", ["gossip", "diloco"])
+def test_nothing_touches_the_weights_out_of_turn(tmp_path, preset):
+    one, other = peers(tmp_path, manifest(preset))
+    shares = [one.boundary(), other.boundary()]
+    before = one.state()
+    with one.sharing.turns.training():
+        thread = threading.Thread(target=mix, args=(preset, one, other, shares))
+        thread.start()
+        while not one.sharing.turns.wanted:
+            pass
+        assert torch.equal(one.state(), before)
+        one.sharing.turns.give()
+        assert not torch.equal(one.state(), before)
+        with one.sharing.turns.given():
+            thread.join()
+
+
+def mix(preset, one, other, shares):
+    if preset == "gossip":
+        one.mix_with(shares[0], other, shares[1])
+    else:
+        mix_group([one, other], shares, "fp32", together=True)
 
 
 def test_it_waits_for_the_boundaries_shares_alone(tmp_path):

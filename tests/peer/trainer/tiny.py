@@ -8,6 +8,7 @@ import torch
 
 from peer.trainer import data
 from peer.trainer.replica import Replica
+from peer.trainer.work import Work, plain
 from protocol.codec import digest, encode
 from protocol.manifest import Inner, Manifest, Model, Outer
 from protocol.presets import PRESETS
@@ -38,7 +39,11 @@ def corpus() -> data.Corpus:
 
 
 def replica(run: Manifest | None = None, shard: int = 0) -> Replica:
-    return Replica(run or manifest(), corpus(), shard, torch.device("cpu"))
+    return Replica(run or manifest(), work(run, shard), torch.device("cpu"))
+
+
+def work(run: Manifest | None = None, shard: int = 0) -> Work:
+    return plain(run or manifest(), corpus(), shard)
 
 
 def run_id(run: Manifest) -> bytes:

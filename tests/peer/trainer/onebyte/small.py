@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from safetensors.torch import save_file
 from torch import Tensor
 
-from peer.trainer.flat import flatten
 from peer.trainer.model import Transformer, build
 from peer.trainer.onebyte.voter import Voter
 from peer.trainer.sources import file_hash
+from peer.trainer.work import on_tokens
 from protocol.manifest import Inner, Manifest, OneByte, Outer
 from tests.peer.trainer.tiny import MODEL, corpus, manifest, replica, train
 
@@ -48,9 +48,7 @@ def write_base(folder: Path, tensors: dict[str, Tensor] | None = None) -> tuple[
 
 
 def voter(manifest: Manifest, key: bytes = ME, shard: int = 0) -> Voter:
-    net = base()
-    flatten(net)
-    return Voter(manifest, corpus(), shard, key, net, manifest.inner.batch)
+    return Voter(manifest, on_tokens(manifest, base(), corpus(), shard), key, torch.device("cpu"))
 
 
 def bits(values: Tensor) -> Tensor:

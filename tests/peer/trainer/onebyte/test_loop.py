@@ -20,8 +20,11 @@ from protocol.trainer import (
     Finished,
     Log,
     Logs,
+    Pause,
+    Paused,
     Progress,
     Ready,
+    Resume,
     Settled,
     Tallied,
     Voted,
@@ -111,6 +114,25 @@ def test_a_full_log_is_kept_for_newcomers_until_told(tmp_path, begun):
         assert not session.daemon.hear_a(Voted).final
     session.daemon.send(Finish())
     assert session.end()[-1] == Finished(inner_step=6, reached_stop=False)
+
+
+def test_a_paused_voter_neither_casts_nor_counts(tmp_path, begun):
+    manifest, path = begun
+    session = Session(tmp_path, manifest, stop_at=5, votes=[], weights=path)
+    session.daemon.hear_a(Voted)
+    session.daemon.send(Pause())
+    at = session.daemon.hear_a(Paused).inner_step
+    assert at < 5
+    # Whatever it says next, it says after `Resume`: the link keeps the order of what it is sent.
+    session.daemon.send(Votes(file=session.write("more", [(OTHER, 0, bytes(range(60, 80)))])), Resume())
+    assert isinstance(session.daemon.hear(), Tallied)
+    while not session.daemon.hear_a(Voted).final:
+        pass
+    session.daemon.send(Pause())
+    session.daemon.hear_a(Paused)
+    session.daemon.send(Votes(file=session.write("last", [(OTHER, 20, bytes([7]))])), Finish())
+    assert session.daemon.hear_a(Tallied).votes == 20 + 21
+    assert session.end()[-1] == Finished(inner_step=5, reached_stop=True)
 
 
 def test_it_goes_on_from_the_ledger(tmp_path, begun):

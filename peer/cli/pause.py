@@ -1,0 +1,71 @@
+"""`peer pause`, `peer resume`, `peer finish`: make room, go on, and leave without haste."""
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.daemon.client import ControlClient
+from peer.daemon.last_status import read_last_status
+from peer.daemon.runtime import control_socket
+from peer.errors import UsageError
+from peer.telemetry.format import printable
+from protocol.control import Status
+
+LONGEST_REASON = 200
+
+FINISHING = 960.0
+"""Seconds for the exchange under way, the last checkpoint and the goodbye: each has a limit of its own."""
+
+
+def pause(
+    home: Home = DEFAULT_HOME,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who wonder later.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop training after the step under way; the peer stays, and keeps all it has. Outlives a restart.
+
+    Example: peer pause --reason "rendering until six"
+    """
+    if len(reason) > LONGEST_REASON:
+        raise UsageError(f"The reason has {len(reason)} characters", f"Use at most {LONGEST_REASON}")
+    with ControlClient(control_socket(home)) as client:
+        _tell(client.pause(reason), as_json=as_json)
+
+
+def resume(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Train again after `peer pause`. The governor's own pauses end by themselves.
+
+    Example: peer resume
+    """
+    with ControlClient(control_socket(home)) as client:
+        _tell(client.resume(), as_json=as_json)
+
+
+def finish(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Let the exchange under way end, write a checkpoint, say goodbye, and stop. Takes the time it needs.
+
+    Example: peer finish
+    """
+    with ControlClient(control_socket(home)) as client:
+        client.finish()
+        client.wait_until_gone(FINISHING)
+    told = read_last_status(home)
+    if as_json and told is not None:
+        _print_json(told)
+    else:
+        print("finished" + (f" at step {told.inner_step}" if told else ""))
+
+
+def _tell(told: Status, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(told)
+    else:
+        why = f": {printable(told.pause.reason)}" if told.pause is not None else ""
+        print(f"{told.state}{why}")
+
+
+def _print_json(told: Status) -> None:
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

@@ -1,0 +1,77 @@
+"""A look at a model that is not the built-in one, through a process that may load torch."""
+
+import sys
+
+import msgspec
+import trio
+
+from peer.config.run_file import RunFile
+from peer.daemon.trainer_link import ForeignFailureError
+from peer.errors import BaseModelError, TrainerError
+from protocol.describe import Answer, AskPretrained, AskSame, AskTask, Described, Question
+from protocol.manifest import Manifest
+from protocol.trainer import Failed
+
+COMMAND = (sys.executable, "-m", "peer.trainer.describe")
+
+
+async def describe(wanted: RunFile) -> Described | None:
+    """Return what the run file's model is; None for the built-in one.
+
+    Raises:
+        PeerError: it cannot be used, or cannot be looked at.
+    """
+    question = _question(wanted)
+    if question is None:
+        return None
+    found = await _ask(question)
+    if wanted.own_tokenizer and found.tokenizer is not None and found.tokenizer.sha256 is None:
+        raise BaseModelError(
+            f"the base model {wanted.base and wanted.base.source} has no tokenizer.json",
+            'Name one: tokenizer.kind = "file", with its path and vocabulary',
+        )
+    return found
+
+
+async def check_base(manifest: Manifest, place: str | None) -> None:
+    """See that this host has the manifest's base model, if there is one, before anything else is fetched.
+
+    Raises:
+        PeerError: it has not, or has another one.
+    """
+    if manifest.model.pretrained:
+        await _ask(AskSame(pretrained=manifest.model.pretrained, place=place), show=True)
+
+
+def _question(wanted: RunFile) -> Question | None:
+    if wanted.task is not None:
+        return AskTask(name=wanted.task)
+    if wanted.base is None:
+        return None
+    base = wanted.base
+    return AskPretrained(
+        source=base.source, revision=base.revision, lora=base.lora, context=wanted.draft.model.context
+    )
+
+
+async def _ask(question: Question, *, show: bool = False) -> Described:
+    """Ask in a process of its own, whose words on standard error are shown where they tell of a download."""
+    done = await trio.run_process(
+        COMMAND,
+        stdin=msgspec.json.encode(question),
+        capture_stdout=True,
+        capture_stderr=not show,
+        check=False,
+    )
+    try:
+        # A library may have printed something before.
+        answer: Answer = msgspec.json.decode(done.stdout.splitlines()[-1], type=Answer)
+    except (IndexError, msgspec.MsgspecError) as error:
+        said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
+        raise TrainerError(
+            f"the model cannot be looked at: {said[-1] if said else f'exit code {done.returncode}'}",
+            "Try `python -m peer.trainer.describe`; this is a fault of the program or of its libraries",
+        ) from error
+    if isinstance(answer, Failed):
+        raise ForeignFailureError(answer)
+    return answer

@@ -1,0 +1,1 @@
+"""Where else the numbers of a run may go: TensorBoard, Weights & Biases."""

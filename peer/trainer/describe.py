@@ -1,0 +1,82 @@
+"""`python -m peer.trainer.describe`: how a model from elsewhere stands in a manifest, for the daemon.
+
+A process of its own, as the daemon never loads torch: a question on standard input, an answer on standard
+output. Torch is loaded only where the answer needs it.
+"""
+
+import sys
+
+import msgspec
+
+from peer.errors import BaseModelError, PeerError
+from peer.trainer import sources
+from peer.trainer.hf import find
+from protocol.describe import MAX_DESCRIPTION, AskPretrained, AskSame, Described, Question
+from protocol.foreign import Lora, Pretrained
+from protocol.manifest import Tokenizer
+from protocol.trainer import Failed
+
+
+def describe(question: Question) -> Described:
+    """Return what enters the manifest.
+
+    Raises:
+        PeerError: there is no such model or task here, or it cannot be used.
+    """
+    if isinstance(question, AskPretrained):
+        return _pretrained(question)
+    if isinstance(question, AskSame):
+        find.find_for(question.pretrained, question.place)
+        return Described()
+    raise NotImplementedError
+
+
+def _pretrained(asked: AskPretrained) -> Described:
+    from peer.trainer.hf import lora, net
+    from peer.trainer.layout import layout_of
+
+    base = find.find(asked.source, asked.revision)
+    config, bare = net.read_config(base), net.skeleton(base)
+    _check_context(asked.context, getattr(config, "max_position_embeddings", None), base.source)
+    adapters = asked.lora
+    if adapters is not None:
+        targets = adapters.targets or lora.linear_names(bare)
+        adapters = Lora(rank=adapters.rank, alpha=adapters.alpha, targets=targets)
+        lora.attach(bare, adapters, 0)
+    tokenizer = base.tokenizer
+    return Described(
+        pretrained=Pretrained(
+            source=base.source,
+            revision=base.revision,
+            config=base.config_hash(),
+            weights=base.weights_hash(),
+            size=base.size,
+            lora=adapters,
+            layout=layout_of(bare),
+        ),
+        tokenizer=Tokenizer(
+            kind="file",
+            vocabulary=config.get_text_config().vocab_size,
+            sha256=sources.file_hash(tokenizer) if tokenizer else None,
+        ),
+    )
+
+
+def _check_context(context: int, longest: int | None, name: str) -> None:
+    if longest is not None and context > longest:
+        raise BaseModelError(f"{name} reads at most {longest} tokens at once", "Lower model.context")
+
+
+def main() -> int:
+    """Answer one question; what goes wrong is an answer too."""
+    try:
+        asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
+        answer: Described | Failed = describe(asked)
+    except PeerError as error:
+        answer = Failed(code=int(error.code), message=error.message, remedy=error.remedy)
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Models of `transformers` in place of the built-in one, whole or with LoRA adapters."""

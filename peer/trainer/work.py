@@ -1,0 +1,136 @@
+"""What the peers of a run work on: a model that gives a loss, data to train it on, and the test of it.
+
+The built-in model, one of `transformers` and the task of a plug-in are all of one kind here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from peer.errors import BaseModelError
+from peer.trainer import data
+from peer.trainer.evaluate import WINDOWS, Losses, compare, held_out_loss
+from peer.trainer.feed import Feed, Windows
+from peer.trainer.first_weights import load_first_weights
+from peer.trainer.flat import trainable
+from peer.trainer.layout import layout_of
+from peer.trainer.model import build
+from protocol.foreign import Pretrained
+from protocol.manifest import Manifest
+from protocol.trainer import Begin
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where this host keeps what a manifest names by its hash; None where it has not said.
+
+    Attributes:
+        data: the text, folder or token file.
+        tokenizer: the tokenizer file.
+        model: the base model: a folder, or a name on the Hub.
+    """
+
+    data: Path | None = None
+    tokenizer: Path | None = None
+    model: str | None = None
+
+    @classmethod
+    def of(cls, begin: Begin) -> "Places":
+        """Return what the daemon was told."""
+        return cls(_path(begin.data_path), _path(begin.tokenizer_path), begin.model_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One peer's work.
+
+    Attributes:
+        net: gives the mean loss of a batch, an fp32 scalar; its first weights are those of the run.
+        feed: the peer's own part of the data.
+        test: the loss of a net on what nobody trains on, over at most so many examples, the same for all.
+        tokens: that one example counts for.
+        chance: the loss of knowing nothing.
+    """
+
+    net: nn.Module
+    feed: Feed
+    test: Callable[[nn.Module, int], float]
+    tokens: int
+    chance: float
+
+    def held_out_loss(self, examples: int = WINDOWS) -> float:
+        """Return the loss of `net` as it is now."""
+        return self.test(self.net, examples)
+
+
+def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = torch.float32) -> Work:
+    """Return the work of the peer with this shard, on the CPU.
+
+    Args:
+        manifest: the run.
+        places: of its files on this host.
+        shard: of the data.
+        frozen: in which the weights are held that are not trained.
+
+    Raises:
+        PeerError: something is missing here, or differs from what the manifest names.
+    """
+    if manifest.model.pretrained:
+        return _pretrained(manifest, manifest.model.pretrained, places, shard, frozen)
+    return plain(manifest, data.load(manifest, places.data, places.tokenizer), shard)
+
+
+def plain(manifest: Manifest, corpus: data.Corpus, shard: int) -> Work:
+    """Return the work on the built-in model, as the seed gives it, and a corpus."""
+    net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+    return on_tokens(manifest, net, corpus, shard)
+
+
+def on_tokens(manifest: Manifest, net: nn.Module, corpus: data.Corpus, shard: int) -> Work:
+    """Return the work on any model of tokens, and a corpus."""
+    context = manifest.model.context
+
+    def test(net: nn.Module, windows: int) -> float:
+        return held_out_loss(net, corpus.held_out, context, windows)
+
+    feed = Windows(manifest, corpus.training, shard)
+    return Work(net, feed, test, context, math.log(manifest.tokenizer.vocabulary))
+
+
+def _pretrained(
+    manifest: Manifest, wanted: Pretrained, places: Places, shard: int, frozen: torch.dtype
+) -> Work:
+    from peer.trainer.hf import find, net
+
+    base = find.find_for(wanted, places.model)
+    made = net.build(base, wanted.lora, manifest.seed, frozen)
+    if layout_of(made) != wanted.layout:
+        count = sum(each.numel() for each in trainable(made).values())
+        raise BaseModelError(
+            f"the model has {count} trainable parameters here, {wanted.layout.parameters} in the manifest",
+            "Update transformers and peft to the founder's releases",
+        )
+    corpus = data.load(manifest, places.data, places.tokenizer or base.tokenizer)
+    return on_tokens(manifest, made, corpus, shard)
+
+
+@torch.no_grad()
+def evaluate(
+    checkpoints: Sequence[Path], manifest: Manifest, places: Places, first_weights: Path | None
+) -> Losses:
+    """Evaluate any run's first weights, each checkpoint's, and the mean of the checkpoints', on the CPU.
+
+    Raises:
+        PeerError: as `load`, or a checkpoint is damaged or of another model.
+    """
+    work = load(manifest, places, shard=0)
+    load_first_weights(manifest.model, first_weights, work.net)
+    return compare(checkpoints, work.net, work.held_out_loss)
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)

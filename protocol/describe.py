@@ -1,0 +1,49 @@
+"""What a daemon asks of a process that may load torch: how a model from elsewhere stands in a manifest.
+
+JSON, one object each way: the question on standard input, the answer on standard output.
+"""
+
+from protocol.codec import Message
+from protocol.foreign import Lora, Pretrained, Task
+from protocol.manifest import Tokenizer
+from protocol.trainer import Failed
+
+MAX_DESCRIPTION = 64 * 1024
+"""Bytes of one answer."""
+
+
+class AskPretrained(Message, frozen=True, tag="pretrained"):
+    """Look at a base model and describe it."""
+
+    source: str
+    """A folder, or a name on the Hub."""
+    revision: str | None
+    lora: Lora | None
+    context: int
+
+
+class AskTask(Message, frozen=True, tag="task"):
+    """Look at an installed task and describe it."""
+
+    name: str
+
+
+class AskSame(Message, frozen=True, tag="same"):
+    """See that the base model here is the one that a run names. The answer is empty."""
+
+    pretrained: Pretrained
+    place: str | None
+    """Where it is here; None for the Hub."""
+
+
+class Described(Message, frozen=True, tag="described"):
+    """What enters the manifest."""
+
+    pretrained: Pretrained | None = None
+    tokenizer: Tokenizer | None = None
+    """The base model's own; without its hash where it comes with none."""
+    task: Task | None = None
+
+
+Question = AskPretrained | AskTask | AskSame
+Answer = Described | Failed

@@ -1,0 +1,53 @@
+"""A founder's look at a model from elsewhere, through the real process that looks."""
+
+import pytest
+
+from peer.config.run_file import read_run_file
+from peer.daemon import describing
+from peer.daemon.describing import check_base, describe
+from peer.daemon.trainer_link import ForeignFailureError
+from peer.errors import BaseModelError, Exit
+from protocol.describe import Described
+from protocol.manifest import Tokenizer
+from protocol.rules import violations
+
+pytestmark = pytest.mark.anyio
+RUN = '[model]\nkind = "hf"\nsource = "base"\ncontext = 64\nlora = {rank = 2, targets = ["q_proj"]}\n'
+
+
+@pytest.fixture
+def wanted(tmp_path):
+    pytest.importorskip("peft", reason="the extra `hf` is not installed")
+    from tests import base_models
+
+    base_models.save(base_models.llama(), tmp_path / "base")
+    (tmp_path / "base/tokenizer.json").write_text("{}")
+    (tmp_path / "run.toml").write_text(RUN)
+    return read_run_file(tmp_path / "run.toml")
+
+
+async def test_a_built_in_model_is_not_looked_at(tmp_path):
+    (tmp_path / "run.toml").write_text("")
+    assert await describe(read_run_file(tmp_path / "run.toml")) is None
+
+
+async def test_a_base_model_is_described_and_known_again(wanted, tmp_path):
+    found = await describe(wanted)
+    manifest = wanted.manifest(bytes(32), described=found)
+    assert violations(manifest) == []
+    assert (manifest.tokenizer.kind, manifest.tokenizer.vocabulary) == ("file", 512)
+    assert manifest.model.pretrained.source == "base"
+    assert manifest.model.pretrained.layout.parameters == 2 * 2 * (64 + 64)
+    await check_base(manifest, wanted.base.source)
+    with pytest.raises(ForeignFailureError, match="there is no folder /nowhere") as caught:
+        await check_base(manifest, "/nowhere")
+    assert caught.value.code == Exit.BASE_INVALID
+
+
+async def test_a_base_model_without_a_tokenizer_asks_for_one(wanted, monkeypatch):
+    async def ask(question):
+        return Described(tokenizer=Tokenizer(kind="file", vocabulary=512))
+
+    monkeypatch.setattr(describing, "_ask", ask)
+    with pytest.raises(BaseModelError, match=r"has no tokenizer\.json"):
+        await describe(wanted)

@@ -1,0 +1,121 @@
+"""A LoRA fine-tune of a small real model over three real peers, and what it learned, loaded by `peft`."""
+
+import shutil
+import signal
+
+import pytest
+
+from tests.processes.support import family
+
+pytest.importorskip("peft", reason="the extra `hf` is not installed")
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+
+RUN = """
+codecs = ["int8"]
+[model]
+kind = "hf"
+source = "base"
+context = 64
+lora = {rank = 8, alpha = 16}
+[inner]
+learning_rate = 5e-3
+weight_decay = 0.0
+batch = 4
+steps = 100000
+warmup = 5
+[outer]
+every = 10
+"""
+PRETRAINING = 120
+LEAST_STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A Llama that has read some Jane Austen; the run then trains on Shakespeare."""
+    import tokenizers
+    import torch
+
+    from peer.trainer import sources
+    from tests import base_models
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("lora") / "base"
+    folder.mkdir()
+    text = sources.embedded("austen")[:400_000].decode()
+    base_models.write_tokenizer(folder, text[:100_000])
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model = base_models.llama()
+    base_models.pretrain(model, torch.tensor(tokenizer.encode(text).ids), PRETRAINING)
+    return base_models.save(model, folder)
+
+
+def test_three_peers_tune_adapters_that_peft_loads(base, tmp_path):
+    with family(tmp_path) as members:
+        members.run_file.write_text(RUN.replace('"base"', f'"{base}"'))
+        first = members.found("first")
+        address = first.address
+        peers = [first] + [
+            members.start(name, "--bootstrap", address, "--model", str(base)) for name in ("second", "third")
+        ]
+        assert peers[1].wait_for("state_fetched")["size"] < 200_000, "the base travels"
+        for peer in peers:
+            for _ in range(2):
+                peer.wait_for("exchange_done")
+        for peer in peers:
+            peer.wait_for("share_ready", lambda told: told["inner_step"] >= LEAST_STEPS)
+        for name, said in _strangers(members, address, base, tmp_path / "other").items():
+            assert len(said) == 1, name
+            assert said[0].startswith("peer: ")
+        for peer in peers:
+            assert peer.end(signal.SIGTERM) == 0
+
+    homes = [tmp_path / name for name in ("first", "second", "third")]
+    losses, exported = _evaluate(homes, base, tmp_path / "adapter")
+    assert losses.average < losses.start - 0.2
+    assert max(losses.replicas) < losses.start - 0.1
+    assert exported == pytest.approx(losses.replicas[0], abs=1e-4)
+
+
+def _strangers(members, address, base, other):
+    """What peers say whose base model is another one, or not there at all."""
+    shutil.copytree(base, other)
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    wrong = members.start("wrong", "--bootstrap", address, "--model", str(other))
+    without = members.start("without", "--bootstrap", address)
+    assert (wrong.wait(), without.wait()) == (90, 90)
+    assert f"{other} is not this run's: its weights have the hash" in wrong.said[0]
+    assert without.said[0].endswith("Get a copy of it, and name your folder with --model")
+    return {"wrong": wrong.said, "without": without.said}
+
+
+def _evaluate(homes, base, target):
+    """The losses of all replicas, and that of the first one's adapters as peft loads them."""
+    import warnings
+
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from peer.daemon.home import look_into
+    from peer.trainer import checkpoint, data
+    from peer.trainer.evaluate import held_out_loss
+    from peer.trainer.hf.lora import export_adapter
+    from peer.trainer.hf.net import Causal
+    from peer.trainer.work import Places, evaluate
+    from protocol.manifest import open_manifest
+
+    manifest = open_manifest(look_into(homes[0]))
+    found = [checkpoint.paths(home / "checkpoints")[0] for home in homes]
+    losses = evaluate(found, manifest, Places(model=str(base)), None)
+    export_adapter(found[0], manifest, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft and transformers disagree on a name
+        from peft import PeftModel
+
+        tuned = PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), target
+        )
+    held_out = data.load(manifest, None, base / "tokenizer.json").held_out
+    with torch.no_grad():
+        return losses, held_out_loss(Causal(tuned), held_out, manifest.model.context)
