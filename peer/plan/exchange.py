@@ -75,7 +75,7 @@ def exchanges(preset: str, peers: int) -> float:
     if peers < 2 or rule.group == 1:
         return 0.0
     # A pair's exchange that one of them sought the other answered.
-    return 1.0 if rule.group > 2 or rule.seeks == 1 else rule.seeks * (1 + ANSWERED)
+    return 1.0 if rule.group > 2 or rule.seeks == 1 else min(rule.seeks, peers - 1) * (1 + ANSWERED)
 
 
 def exchange_bytes(preset: str, peers: int, share: float) -> float:

@@ -4,7 +4,7 @@ from itertools import product
 from math import log2
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.plan import laws
@@ -20,6 +20,7 @@ def test_at_its_points_the_loss_is_the_tables(row, column):
     assert (term.uncertainty, term.note) == (laws.INSIDE, "")
 
 
+@settings(deadline=None)
 @given(sizes, peers)
 def test_larger_models_lose_less_and_more_peers_more(parameters, count):
     here = laws.loss(parameters, count).nats

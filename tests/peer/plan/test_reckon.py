@@ -1,4 +1,7 @@
+import json
 from dataclasses import replace
+from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -6,10 +9,18 @@ from peer.plan.choose import choose
 from peer.plan.devices import MFU_RANGE
 from peer.plan.question import Power
 from peer.plan.reckon import reckon
+from peer.plan.shape import flops_a_token
+from protocol.manifest import Manifest, Model
+from protocol.sizes import model_parameters
 from tests.peer.plan.test_choose import QUESTION
 
 CHOSEN = choose(QUESTION)
 PLAN = reckon(QUESTION, CHOSEN)
+RECORDS = Path(__file__).parents[3] / "benchmarks" / "records"
+
+
+def _record(name):
+    return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))["results"]
 
 
 def test_the_pace_follows_from_operations_alone():
@@ -57,3 +68,17 @@ def test_what_is_not_known_is_left_out():
 
 def test_far_from_the_tables_no_loss_is_told():
     assert reckon(replace(QUESTION, tokens=1e6), CHOSEN).loss is None
+
+
+def test_what_a_small_model_reached_predicts_a_larger_one():
+    """By the records of two machines' days: 0.4 M parameters on one thread, and 9.9 M."""
+    small = _record("overhead")
+    model = Manifest(founder=bytes(32)).model
+    assert model_parameters(model, 256) == small["parameters"]
+    reached = median(small["plain_tokens_per_second"]) * flops_a_token(model, 256)
+    larger = Model(layers=4, width=448, heads=7, hidden=1216, context=64)
+    question = replace(
+        QUESTION, model=larger, vocabulary=256, power=Power(reached, mfu=1.0, assumed=False), preset="solo"
+    )
+    measured = median(_record("waiting")["exchanging"]["tokens_per_second"]["solo"])
+    assert question.tokens_per_second == pytest.approx(measured, rel=0.4)

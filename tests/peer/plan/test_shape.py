@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.plan.shape import flops_a_token, memory, shape
@@ -7,6 +7,7 @@ from protocol.manifest import Model
 from protocol.sizes import model_parameters
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(1e7, 5e10), st.sampled_from([256, 32768]))
 def test_a_shape_has_nearly_the_size_and_divides_into_heads(parameters, vocabulary):
     model = shape(parameters, vocabulary, 1024)
