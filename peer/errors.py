@@ -27,6 +27,8 @@ class Exit(IntEnum):
     TRAINER_FAILED = 42
     SWARM_FAILED = 50
     DOCTOR_FOUND = 60
+    DASHBOARD_MISSING = 80
+    DASHBOARD_FAILED = 81
     INTERRUPTED = 130
 
 
@@ -137,3 +139,15 @@ class SwarmError(PeerError):
     """`peer swarm` could not bring its peers through the run."""
 
     code = Exit.SWARM_FAILED
+
+
+class NoDashboardError(PeerError):
+    """`peer dashboard` finds neither Prometheus nor a container engine."""
+
+    code = Exit.DASHBOARD_MISSING
+
+
+class DashboardError(PeerError):
+    """`peer dashboard`: Prometheus or Grafana does not start, or ended."""
+
+    code = Exit.DASHBOARD_FAILED

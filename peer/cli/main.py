@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from peer.cli import doctor, init, inspect, start, swarm
+from peer.cli import dashboard, doctor, init, inspect, start, swarm
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -25,6 +25,7 @@ app.command("id")(inspect.show_id)
 app.command()(inspect.status)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
+app.command()(dashboard.dashboard)
 
 
 def _print_version(wanted: bool) -> None:
