@@ -30,6 +30,8 @@ class Exit(IntEnum):
     EXPORT_REFUSED = 75
     REPLICAS_DIFFER = 76
     MODEL_INVALID = 77
+    DASHBOARD_MISSING = 80
+    DASHBOARD_FAILED = 81
     EXTRA_MISSING = 85
     BASE_INVALID = 90
     TASK_INVALID = 92
@@ -191,3 +193,15 @@ class TaskError(PeerError):
     """The run's task is not installed here, is of another version, or is wrong."""
 
     code = Exit.TASK_INVALID
+
+
+class NoDashboardError(PeerError):
+    """`peer dashboard` finds neither Prometheus nor a container engine."""
+
+    code = Exit.DASHBOARD_MISSING
+
+
+class DashboardError(PeerError):
+    """`peer dashboard`: Prometheus or Grafana does not start, or ended."""
+
+    code = Exit.DASHBOARD_FAILED

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from peer.cli import (
+    dashboard,
     doctor,
     evaluate,
     events,
@@ -49,6 +50,7 @@ app.command()(explain.explain)
 app.command()(export.export)
 app.command()(evaluate.evaluate)
 app.command()(sample.sample)
+app.command()(dashboard.dashboard)
 
 
 def _print_version(wanted: bool) -> None:

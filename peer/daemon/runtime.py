@@ -84,12 +84,26 @@ def control_socket(home: Path) -> Path:
     return Path(folder) / _SOCKET
 
 
+def running(shared_memory: Path = SHARED_MEMORY) -> list[Path]:
+    """Return the control sockets of this user's daemons, in whatever home; some may have died."""
+    bases = (shared_memory, Path(tempfile.gettempdir()))
+    folders = [folder for base in bases for folder in base.glob(f"{_PREFIX}*") if _is_ours(folder)]
+    return [folder / _SOCKET for folder in folders]
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return status.st_mode == _PRIVATE_FOLDER and status.st_uid == os.geteuid()
+
+
 def _remove_abandoned(base: Path) -> None:
     for folder in base.glob(f"{_PREFIX}*"):
         # Another daemon that starts may be quicker.
         with suppress(OSError):
-            status = folder.lstat()
-            if status.st_mode == _PRIVATE_FOLDER and status.st_uid == os.geteuid():
+            if _is_ours(folder):
                 with _locked(folder):
                     shutil.rmtree(folder)
 

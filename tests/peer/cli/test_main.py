@@ -16,7 +16,7 @@ from peer.errors import DataError, Exit, ListenError, PeerError
 
 COMMANDS = (
     *("swarm", "start", "init", "id", "status", "top", "events", "pause", "resume", "finish", "stop"),
-    *("doctor", "plan", "explain", "export", "evaluate", "sample"),
+    *("doctor", "plan", "explain", "export", "evaluate", "sample", "dashboard"),
 )
 
 

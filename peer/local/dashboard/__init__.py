@@ -1,0 +1,1 @@
+"""`peer dashboard`: Prometheus and Grafana for the peers of this machine."""

@@ -1,0 +1,182 @@
+"""Starts both programs, keeps their list of peers true, and ends them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from peer.errors import DashboardError, NoDashboardError
+from peer.local.dashboard.files import prepare
+from peer.local.dashboard.programs import Program, grafana, prometheus
+from peer.local.dashboard.targets import TargetsFile, local_targets
+
+LOOK = 2.0
+"""Seconds between two looks for peers that came or went."""
+
+PATIENCE = 60.0
+"""Seconds for a program to work once it runs. An image that must be fetched first has `FETCHING`."""
+
+FETCHING = 900.0
+
+STOPPING = 8.0
+"""Seconds from the asking until a program is killed: Prometheus writes down what it has in memory."""
+
+_POLL = 0.2
+
+
+def run_dashboard(folder: Path, prometheus_port: int, grafana_port: int) -> None:
+    """Show this machine's peers until interrupted.
+
+    Raises:
+        NoDashboardError: neither Prometheus nor a container engine is here.
+        DashboardError: one of them does not start, or ended.
+        HomeError: `folder` cannot be written.
+        KeyboardInterrupt: the person has seen enough; both programs have been ended.
+    """
+    folder = prepare(folder)
+    reader = prometheus(folder, prometheus_port)
+    if reader is None:
+        raise NoDashboardError(
+            "Neither Prometheus nor a container engine is installed",
+            "Install one: `apt install prometheus`, `brew install prometheus grafana`, or Docker",
+        )
+    painter = grafana(folder, grafana_port, reader.url)
+    for program in (reader, painter):
+        if program is not None:
+            _need_port(program)
+    targets = TargetsFile(folder / "targets.json")
+    targets.write(local_targets())
+    with _terminated_as_interrupted(), ExitStack() as stack:
+        running = [(reader, _open(stack, reader, folder))]
+        if painter is None:
+            print("Grafana is not installed; Prometheus alone draws graphs of what you ask it", flush=True)
+        else:
+            running += _try_to_open(stack, painter, folder)
+        _watch(targets, running, folder)
+
+
+def _open(stack: ExitStack, program: Program, folder: Path) -> subprocess.Popen[bytes]:
+    process = stack.enter_context(_started(program, folder))
+    _wait_until_ready(program, process, folder)
+    print(f"{program.name} at {program.url}", flush=True)
+    return process
+
+
+def _try_to_open(
+    stack: ExitStack, program: Program, folder: Path
+) -> list[tuple[Program, subprocess.Popen[bytes]]]:
+    """Do without Grafana where it does not start: half a view is better than none."""
+    try:
+        return [(program, _open(stack, program, folder))]
+    except DashboardError as error:
+        print(f"peer: {error}. Going on without it", file=sys.stderr)
+        return []
+
+
+def _need_port(program: Program) -> None:
+    port = int(program.url.rpartition(":")[2])
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        option = f"--{program.name.lower()}-port"
+        raise DashboardError(
+            f"Port {port}, for {program.name}, is taken", f"Choose another: {option}"
+        ) from error
+
+
+def _watch(
+    targets: TargetsFile, running: Sequence[tuple[Program, subprocess.Popen[bytes]]], folder: Path
+) -> None:
+    told = False
+    while True:
+        found = local_targets()
+        if targets.write(found) or not told:
+            told = True
+            print(f"peers of this machine: {', '.join(found) or 'none yet'}", flush=True)
+        for program, process in running:
+            if process.poll() is not None:
+                raise _ended(program, process, folder)
+        time.sleep(LOOK)
+
+
+@contextmanager
+def _started(program: Program, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        with _log(program, folder).open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                program.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in the terminal reaches us alone; we then end them in order.
+                start_new_session=True,
+                env={**os.environ, **program.environment},
+            )
+    except OSError as error:
+        raise DashboardError(
+            f"Cannot start {program.name} ({error.strerror})", f"Try it by hand: {program.command[0]}"
+        ) from error
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(program: Program, process: subprocess.Popen[bytes], folder: Path) -> None:
+    contained = "run" in program.command
+    if contained:
+        print(f"starting {program.name} in a container; the first time its image is fetched", file=sys.stderr)
+    patience = FETCHING if contained else PATIENCE
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise _ended(program, process, folder)
+        with suppress(OSError), urllib.request.urlopen(program.ready, timeout=2) as answer:  # noqa: S310 - http
+            if answer.status == 200:
+                return
+        time.sleep(_POLL)
+    raise DashboardError(
+        f"{program.name} is not ready after {patience:g} s", f"Its log is {_log(program, folder)}"
+    )
+
+
+def _ended(program: Program, process: subprocess.Popen[bytes], folder: Path) -> DashboardError:
+    path = _log(program, folder)
+    lines = path.read_text(errors="replace").strip().splitlines() or ["nothing"]
+    # A container engine says what is wrong first, and how to ask for help last.
+    said = next((line for line in reversed(lines) if "rror" in line), lines[-1])
+    return DashboardError(
+        f"{program.name} ended with code {process.returncode}. It said: {said}", f"Its log is {path}"
+    )
+
+
+def _log(program: Program, folder: Path) -> Path:
+    return folder / f"{program.name.lower()}.log"
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end both as Ctrl-C does, and SIGINT as well where a shell's `&` has it ignored."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
