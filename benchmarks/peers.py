@@ -71,9 +71,12 @@ class Peer:
         return self.life
 
     def kill(self) -> None:
-        """End the process as a power cut would; its trainer follows."""
+        """End the process as a power cut would, and wait for its trainer, which writes a checkpoint."""
         if self._process is not None:
-            self._process.kill()
+            with suppress(psutil.NoSuchProcess):
+                trainers = psutil.Process(self._process.pid).children(recursive=True)
+                self._process.kill()
+                psutil.wait_procs(trainers, LEAVING)
             self._reap(30)
         self.life = None
 
