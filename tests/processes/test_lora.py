@@ -81,7 +81,8 @@ def _strangers(members, address, base, other):
     """What peers say whose base model is another one, or not there at all."""
     shutil.copytree(base, other)
     weights = other / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     wrong = members.start("wrong", "--bootstrap", address, "--model", str(other))
     without = members.start("without", "--bootstrap", address)
     assert (wrong.wait(), without.wait()) == (90, 90)
