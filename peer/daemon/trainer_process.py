@@ -24,6 +24,17 @@ END_DEADLINE = 3.5
 
 READ_SIZE = 65536
 
+KEPT_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 62),
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""The trainer keeps the memory that it frees. Otherwise glibc maps a copy of the weights anew at each outer
+step, and the kernel fills it page by page. With 10 M parameters a copy takes 3 ms in memory that is kept and
+6 to 80 ms in new memory; an inner step, which has large tensors too, takes 4 % less. The last is torch's:
+memory comes in pages of 2 MiB, where the kernel has them."""
+
 
 class TrainerProcess:
     """A process that leads a group of its own, and our end of the socket pair to it."""
@@ -107,11 +118,10 @@ class TrainerProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Leave one core to the daemon, unless the person has said how many threads to use.
+    """Leave one core to the daemon, and let memory be used again; what the person has set stands.
 
     Threads of torch that wait for each other spin; with more of them than cores, peers on one machine slow
-    each other down tenfold and more. Memory comes in pages of 2 MiB, where the kernel has them: copies of the
-    weights are then made twice as fast.
+    each other down tenfold and more.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"OMP_NUM_THREADS": str(max(cores - 1, 1)), "THP_MEM_ALLOC_ENABLE": "1", **os.environ}
+    return {"OMP_NUM_THREADS": str(max(cores - 1, 1)), **KEPT_MEMORY, **os.environ}
