@@ -94,7 +94,8 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
         ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
         ("peer.plan.choose", ("torch", "trio", "libp2p")),
         ("peer.models.export, peer.models.report, peer.models.generate", ("trio", "libp2p", "transformers")),
-        ("peer.cli.main", ("torch", "libp2p")),
+        ("peer", ("torch", "trio", "msgspec")),
+        ("peer.trainer.tasks.find, peer.trainer.tasks.task", ("torch", "trio")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(
