@@ -7,15 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from peer.api.peer import Peer as Peer
+    from peer.api.run import Run as Run
     from peer.errors import PeerError as PeerError
     from peer.trainer.tasks.task import Task as Task
 
 _HOMES = {
+    "Peer": "peer.api.peer",
     "PeerError": "peer.errors",
+    "Run": "peer.api.run",
     "Task": "peer.trainer.tasks.task",
 }
 
-__all__ = ["PeerError", "Task"]
+__all__ = ["Peer", "PeerError", "Run", "Task"]
 
 
 def __getattr__(name: str) -> object:
