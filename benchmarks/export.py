@@ -29,7 +29,7 @@ from peer.models.loaded import of_folder
 from peer.models.replicas import Replica, Replicas, unheard
 from peer.trainer import checkpoint, data, sources
 from peer.trainer.replica import Replica as Trainer
-from peer.trainer.work import plain
+from peer.trainer.work import Places, plain
 from protocol.codec import digest, encode
 from protocol.manifest import Manifest, Tokenizer
 
@@ -65,7 +65,8 @@ def train(folder: Path, manifest: Manifest, tokenizer: Path | None, steps: int) 
             one.take_inner_step()
         path = checkpoint.save(folder / str(shard), run_id, one.contents())
         members.append(Replica(str(shard), path, one.counters))
-    return Replicas(run_id.hex(), manifest, tokenizer, tuple(members)), corpus.held_out
+    places = Places(tokenizer=tokenizer)
+    return Replicas(run_id.hex(), manifest, places, tuple(members)), corpus.held_out
 
 
 def compare(folder: Path, held_out: Tensor) -> dict[str, object]:

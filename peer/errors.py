@@ -58,6 +58,15 @@ class PeerError(Exception):
         return f"{self.message}. {self.remedy}"
 
 
+def of_another_process(code: int, message: str, remedy: str) -> PeerError:
+    """Return the error that another process of ours has described, as an object of its own class."""
+    kinds = (kind for kind in PeerError.__subclasses__() if kind.__module__ == __name__)
+    kind = next((kind for kind in kinds if kind.code == code), PeerError)
+    error = kind.__new__(kind)  # some make their message themselves
+    PeerError.__init__(error, message, remedy)
+    return error
+
+
 class UsageError(PeerError):
     """The command line asks for something that cannot be."""
 

@@ -89,7 +89,7 @@ class Status(Message, frozen=True, tag="status"):
     outer_step: int
     tokens: int
     loss: float | None
-    """Training loss in nats a token; None before the first step."""
+    """Training loss in nats a token, or in the unit of the plug-in's task; None before the first step."""
     tokens_per_second: float
     exchanges: int
     skips: int
@@ -120,6 +120,8 @@ class Status(Message, frozen=True, tag="status"):
     """None but while the state is being fetched."""
     pause: Pause | None = None
     """Why the state is `paused`; it may also be there while the peer leaves."""
+    task: str | None = None
+    """The plug-in's task that the run trains, whose examples are counted as tokens."""
 
 
 class Stopping(Message, frozen=True, tag="stopping"):

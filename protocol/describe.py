@@ -4,8 +4,8 @@ JSON, one object each way: the question on standard input, the answer on standar
 """
 
 from protocol.codec import Message
-from protocol.foreign import Lora, Pretrained, Task
-from protocol.manifest import Tokenizer
+from protocol.foreign import Lora, Pretrained, Settings, Task, TaskName
+from protocol.manifest import Manifest, Tokenizer
 from protocol.trainer import Failed
 
 MAX_DESCRIPTION = 64 * 1024
@@ -23,9 +23,12 @@ class AskPretrained(Message, frozen=True, tag="pretrained"):
 
 
 class AskTask(Message, frozen=True, tag="task"):
-    """Look at an installed task and describe it."""
+    """Try an installed task and describe it."""
 
-    name: str
+    name: TaskName
+    settings: Settings
+    draft: Manifest
+    """The run, as far as it is known."""
 
 
 class AskSame(Message, frozen=True, tag="same"):

@@ -6,7 +6,7 @@ plug-in that it has installed. Neither ever comes from another peer.
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from protocol.codec import Message
 from protocol.layout import Layout
@@ -18,6 +18,16 @@ Revision = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-
 Target = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.]{0,63}\Z")]
 
 TaskName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Package = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+Version = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}\Z")]
+SettingName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
+Setting = (
+    bool
+    | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+    | Annotated[float, Meta(ge=-1e300, le=1e300)]
+    | Annotated[str, Meta(max_length=200)]
+)
+Settings = Annotated[dict[SettingName, Setting], Meta(max_length=64)]
 
 
 class Lora(Message, frozen=True):
@@ -49,12 +59,16 @@ class Pretrained(Message, frozen=True, kw_only=True):
 
 
 class Task(Message, frozen=True, kw_only=True):
-    """A task of a plug-in: model, data, loss and evaluation."""
+    """A task of a plug-in: model, data, loss and evaluation. All peers of a run have the same."""
 
     name: TaskName
     """Its entry point in the group `murmuration.tasks`."""
-    package: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+    package: Package
     """The distribution that brings it, so that others know what to install."""
-    version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}\Z")]
-    """The distribution's version: all peers of a run have the same."""
+    version: Version
+    """The distribution's."""
+    source: Digest
+    """Hash of the plug-in's own source files."""
+    settings: Settings = field(default_factory=dict)
+    """With which it is made."""
     layout: Layout

@@ -210,6 +210,8 @@ def _show(value: object) -> str:
         return f"{value.source} ({_show(value.weights)})"
     if isinstance(value, Task):
         return f"{value.package} {value.version}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {item}" for name, item in sorted(value.items())) or "none"
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
     return str(value)

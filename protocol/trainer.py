@@ -63,6 +63,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """`onebyte`: the whole ledger, a file of `Logs`. Votes that it lacks are withdrawn."""
     model_path: str | None = None
     """The base model on this host: a folder, or a name on the Hub."""
+    allowed_task: str | None = None
+    """The task whose code this host's owner lets run."""
 
 
 class Encode(Message, frozen=True, tag="encode"):

@@ -34,11 +34,12 @@ FORBIDDEN = {
     "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},
     "peer/models": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.daemon", "peer.cli", "peer.local"},
     "peer/local": {"trio", "libp2p", "multiaddr", "peer.swarm", "peer.cli"},
+    "peer/api": {"torch", "trio", "libp2p", "multiaddr", "peer.swarm"},
 }
 FREE = "peer.codec.formats"
 """What each codec's bytes look like from outside, without torch: whoever bounds them may know it."""
 LIBP2P_ROOM = "peer/swarm/libp2p_host"
-KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local", "peer/watch")
+KNOWS_DAEMON = ("peer/daemon", "peer/cli", "peer/local", "peer/watch", "peer/api")
 
 
 def _imports(path: Path) -> set[str]:
@@ -94,7 +95,9 @@ def test_the_daemon_never_loads_torch_and_the_trainer_never_loads_trio():
         ("peer.cli.main", ("torch", "libp2p", "matplotlib")),
         ("peer.plan.choose", ("torch", "trio", "libp2p")),
         ("peer.models.export, peer.models.report, peer.models.generate", ("trio", "libp2p", "transformers")),
-        ("peer.cli.main", ("torch", "libp2p")),
+        ("peer", ("torch", "trio", "msgspec")),
+        ("peer.api.peer", ("torch", "libp2p")),
+        ("peer.trainer.tasks.find, peer.trainer.tasks.task", ("torch", "trio")),
     ]:
         code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
         done = subprocess.run(

@@ -12,21 +12,31 @@ from rich.table import Table
 from peer.cli.options import AsJson, RunDevice
 from peer.cli.progress import progress
 from peer.cli.replicas import Homes, ModelFolder, TokenizerFile, find_replicas, one_source, warn_of_stragglers
-from peer.telemetry.format import format_bytes
+from peer.errors import UsageError
+from peer.telemetry.format import format_bytes, printable
 
 if TYPE_CHECKING:
+    import torch
+
+    from peer.models.held_out import HeldOut
+    from peer.models.replicas import Replicas
     from peer.models.report import Evaluation
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A text file (UTF-8).")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A text file (UTF-8); without one, what the run holds out."),
+    ] = None,
     home: Homes = None,
     model: ModelFolder = None,
     tokenizer: TokenizerFile = None,
     device: RunDevice = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Measure the loss on a text: of each replica and of their average, or of an exported model.
+    """Measure the loss: of each replica and of their average, or of an exported model.
+
+    A task of a plug-in is measured by its own evaluation, on the examples that it holds out.
 
     Example: peer evaluate book.txt --home swarm/peer-0 --home swarm/peer-1
     """
@@ -35,6 +45,11 @@ def evaluate(
 
     one_source(home, model)
     chosen = choose(device)
+    if file is None:
+        if model is not None:
+            raise UsageError("An exported model has nothing held out", "Name a text file to measure it on")
+        _held_out(find_replicas(home, tokenizer=tokenizer), chosen, as_json=as_json)
+        return
     if model is not None:
         with progress(model.name) as report:
             done = evaluate_folder(model, file, chosen, report)
@@ -48,6 +63,32 @@ def evaluate(
     else:
         print(f"{done.path}: {format_bytes(done.bytes)}, {done.tokens:,} tokens")
         Console().print(table(done))
+
+
+def _held_out(replicas: "Replicas", device: "torch.device", *, as_json: bool) -> None:
+    from peer.models.held_out import evaluate_held_out
+
+    warn_of_stragglers(replicas)
+    with progress("held-out examples") as report:
+        done = evaluate_held_out(replicas, device, report)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+    else:
+        Console().print(held_out_table(done))
+
+
+def held_out_table(done: "HeldOut") -> Table:
+    """Draw the losses on what the run holds out, and what its task tells beside them."""
+    measures = list(done.models[0].measures)
+    drawn = Table(box=None, pad_edge=False)
+    drawn.add_column("model", no_wrap=True)
+    for name in ("step", "loss" if done.task else "nats a token", *map(printable, measures)):
+        drawn.add_column(name, justify="right")
+    for one in done.models:
+        step = "" if one.inner_step is None else f"{one.inner_step:,}"
+        values = (one.loss, *(one.measures[name] for name in measures))
+        drawn.add_row(one.name, step, *(f"{value:.4f}" for value in values))
+    return drawn
 
 
 def table(done: "Evaluation") -> Table:

@@ -16,6 +16,9 @@ from peer.telemetry.format import format_bytes
 if TYPE_CHECKING:
     from peer.models.export import Exported
 
+CONFIG = "config.json"
+"""What only a language model has."""
+
 SHOWN = 3
 """Tensors that are named, those in which the replicas differ most."""
 
@@ -71,5 +74,8 @@ def as_text(done: "Exported") -> str:
         lines.append(f"spread: {model.spread.overall:.2%} of the weights, root mean square; most of all")
         apart = sorted(model.spread.tensors.items(), key=lambda item: -item[1])[:SHOWN]
         lines += [f"  {share:.2%} in {name}" for name, share in apart]
-    lines.append(f'try it: peer sample "Once upon" --model {done.path}')
+    if CONFIG in done.files:
+        lines.append(f'try it: peer sample "Once upon" --model {done.path}')
+    else:
+        lines.append(f"how to load it: {done.path}/README.md")
     return "\n".join(lines)

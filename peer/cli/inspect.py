@@ -11,7 +11,7 @@ from peer.cli.options import DEFAULT_HOME, AsJson, Home
 from peer.daemon.client import ControlClient
 from peer.daemon.home import read_identity
 from peer.daemon.runtime import control_socket
-from peer.telemetry.format import format_bytes, format_seconds, progress_line
+from peer.telemetry.format import counted, format_bytes, format_loss, format_seconds, progress_line
 from protocol.control import Status
 
 
@@ -61,9 +61,9 @@ def _table(told: Status) -> Table:
         "state": state_of(told),
         **_joining(told),
         "device": told.device,
-        "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} tokens)",
-        "loss": "-" if told.loss is None else f"{told.loss:.3f} nats a token",
-        "pace": f"{told.tokens_per_second:,.0f} tokens/s",
+        "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} {counted(told.task)})",
+        "loss": "-" if told.loss is None else format_loss(told.loss, told.task),
+        "pace": f"{told.tokens_per_second:,.0f} {counted(told.task)}/s",
         "peers in view": view,
         "exchanges": f"{told.exchanges} mixed, {told.skips} outer steps skipped",
         "traffic": f"{format_bytes(told.bytes_in)} in, {format_bytes(told.bytes_out)} out",

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from peer.cli.options import DEFAULT_HOME, AsJson, Home
-from peer.daemon.client import ControlClient
+from peer.daemon.client import FINISHING, ControlClient
 from peer.daemon.last_status import read_last_status
 from peer.daemon.runtime import control_socket
 from peer.errors import UsageError
@@ -15,9 +15,6 @@ from peer.telemetry.format import printable
 from protocol.control import Status
 
 LONGEST_REASON = 200
-
-FINISHING = 960.0
-"""Seconds for the exchange under way, the last checkpoint and the goodbye: each has a limit of its own."""
 
 
 def pause(

@@ -23,6 +23,7 @@ from protocol.rules import admit
 if TYPE_CHECKING:
     from peer.models.replicas import Replicas
     from peer.trainer.checkpoint import Saved
+    from peer.trainer.work import Places
 
 
 def _expand(paths: list[Path] | None) -> list[Path] | None:
@@ -96,7 +97,7 @@ def find_replicas(
             "Its checkpoints hold what was trained: peer.trainer.hf.lora.export_adapter writes adapters",
         )
     members = tuple(Replica(_name(home, saved), saved.path, saved.counters) for home, saved in found)
-    return Replicas(run_id, manifest, tokenizer or _tokenizer(home), members)
+    return Replicas(run_id, manifest, _places(home, tokenizer), members)
 
 
 def one_source(homes: list[Path] | None, model: Path | None) -> None:
@@ -152,11 +153,17 @@ def _manifest(homes: list[Path]) -> tuple[Path, SignedManifest]:
     )
 
 
-def _tokenizer(home: Path) -> Path | None:
+def _places(home: Path, tokenizer: Path | None) -> "Places":
     from peer.daemon.settings import recall
+    from peer.trainer.work import Places
 
-    kept = recall(home).tokenizer_path
-    return None if kept is None else Path(kept)
+    kept = recall(home)
+    return Places(
+        data=Path(kept.data_path) if kept.data_path else None,
+        tokenizer=tokenizer or (Path(kept.tokenizer_path) if kept.tokenizer_path else None),
+        model=kept.model_path,
+        allowed_task=kept.allowed_task,
+    )
 
 
 def _name(home: Path, saved: "Saved") -> str:

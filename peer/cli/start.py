@@ -101,6 +101,12 @@ def start(
             help="The run's base model: its folder on this host, or its name on the Hugging Face Hub.",
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Let this task of an installed plug-in run here, if the run is of it."
+        ),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
@@ -154,6 +160,7 @@ def start(
         tokenizer_path=tokenizer,
         weights_path=weights,
         model=model,
+        task=task,
         batch=batch,
         metrics_host=metrics_host,
         metrics_port=metrics_port,

@@ -12,6 +12,12 @@ from peer.config.schema import COMPUTED, KEYS, SECTIONS, Path, names_in
 BUILT_IN = ("layers", "width", "heads", "hidden", "rope_base", "path")
 """Keys of the built-in model."""
 
+REPLACED = ("model", "tokenizer", "data")
+"""Sections in whose place a task stands."""
+
+KEPT = (("data", "shards"),)
+"""Of these, what counts for a task as well."""
+
 Values = dict[Path, object]
 """The keys that the file gives, each of its type."""
 
@@ -65,8 +71,20 @@ def check_model(values: Values) -> Iterator[Mistake]:
         path = ("model", name)
         if path in values and values[path] != KEYS[path].default:
             yield _never_read(path, values[path], why)
-    if ("task",) in values and kind == "hf":
-        yield _never_read(source, values.get(source), f"task = {shown(values['task',])}")
+
+
+def check_task(values: Values) -> Iterator[Mistake]:
+    """Yield what a task asks for, and the keys that nothing would read beside it."""
+    name = ("task", "name")
+    if name not in values:
+        if (settings := ("task", "settings")) in values:
+            yield Mistake(settings, f"task.settings needs task.name: {describe(KEYS[name].kind)}")
+        return
+    why = f"task.name = {shown(values[name])}"
+    for path, value in values.items():
+        unread = path[0] in REPLACED and path not in KEPT
+        if unread and value != KEYS[path].default:
+            yield _never_read(path, value, why)
 
 
 def must_be(path: Path, value: object, allowed: str) -> Mistake:

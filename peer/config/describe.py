@@ -1,10 +1,13 @@
 """Types and values as a person reads them: what a key may hold, and what it does hold."""
 
 import json
+import re
 from datetime import date, time
 
 from msgspec import inspect
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_WORD = 2**31 - 1
 _SHOWN = 60
 """Characters of a value that a message repeats."""
 
@@ -30,16 +33,20 @@ def _describe(kind: inspect.Type) -> str:
             return "a table of " + ", ".join(f"{each.name} ({_describe(each.type)})" for each in fields)
         case inspect.StrType():
             return f"text{_length(kind)}"
+        case inspect.DictType(value_type=value, max_length=most):
+            return f"a table of at most {most} names, each with {_describe(value)}"
+        case inspect.UnionType(types=kinds):
+            return ", or ".join(_describe(each) for each in kinds)
     raise TypeError(f"no words for {kind!r}")
 
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> str:
-    low = "" if kind.ge is None else f" from {_number(kind.ge)}"
+    low = "" if kind.ge is None or kind.ge <= -_WORD else f" from {_number(kind.ge)}"
     if kind.gt is not None:
         low = f" above {_number(kind.gt)}"
     if kind.le is not None:
         # Large bounds are there to fit a machine word; their last digits matter to nobody's settings.
-        if abs(kind.le) >= 2**31 - 1:
+        if abs(kind.le) >= _WORD:
             return low
         return f"{low} {'to' if kind.gt is None else 'and at most'} {_number(kind.le)}"
     return f"{low} and below {_number(kind.lt)}" if kind.lt is not None else low
@@ -50,7 +57,8 @@ def _number(bound: float) -> str:
 
 
 def _length(kind: inspect.StrType) -> str:
-    size = f" of {kind.min_length} to {kind.max_length} characters" if kind.max_length else ""
+    low = f"{kind.min_length} to" if kind.min_length else "at most"
+    size = f" of {low} {kind.max_length} characters" if kind.max_length else ""
     return f"{size} that matches {kind.pattern}" if kind.pattern else size
 
 
@@ -59,10 +67,15 @@ def toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(name)} = {toml(item)}" for name, item in value.items()) + "}"
     if isinstance(value, date | time):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: object) -> str:
+    text = str(name)
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def shown(value: object) -> str:

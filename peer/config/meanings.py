@@ -10,6 +10,10 @@ SECTION_MEANINGS: dict[str, str] = {
     "inner": "The inner optimiser, which trains on this host alone: with warm-up, cosine and clipping.",
     "outer": "The outer rule: how a peer lines up with the others.",
     "onebyte": "The preset onebyte, which has neither inner optimiser nor outer rule.",
+    "task": (
+        "A task of an installed plug-in, with its own model, data, loss and evaluation, in place of [model], "
+        "[tokenizer] and [data], of which only data.shards counts then."
+    ),
 }
 
 KEY_MEANINGS: dict[str, str] = {
@@ -19,10 +23,6 @@ KEY_MEANINGS: dict[str, str] = {
         'How tensors may be written in an exchange, the preferred first. "auto" alone chooses for each link.'
     ),
     "modulo_bits": 'Bits a value that the codec "modulo" sends. With fewer than 3, mixes drive peers apart.',
-    "task": (
-        "A task of an installed plug-in, by its name in the entry points `murmuration.tasks`: it brings its "
-        "own model, data, loss and evaluation, and every peer needs the same plug-in."
-    ),
     "model.kind": (
         '"builtin": made of the numbers below. "hf": a causal language model of transformers, from '
         "model.source; of the numbers below only context counts, and its own tokenizer is used."
@@ -101,4 +101,9 @@ KEY_MEANINGS: dict[str, str] = {
     "onebyte.epsilon": "Size of a perturbation: each weight moves by so much, up or down.",
     "onebyte.learning_rate": "How far one perturbation moves the weights, for a slope of 1.",
     "onebyte.samples": "Perturbations of one inner step, each a byte on the wire.",
+    "task.name": (
+        "The task's entry point in the group murmuration.tasks. Every peer needs the same plug-in; the "
+        "manifest pins its package, version and source."
+    ),
+    "task.settings": "What the task is made with, as its own documentation says.",
 }

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from peer.config.check import Mistake, Values, check_files, check_keys, check_model, must_be
+from peer.config.check import Mistake, Values, check_files, check_keys, check_model, check_task, must_be
 from peer.config.locate import Lines, line_of, locate
 from peer.config.schema import ASKED, BY_PRESET, KEYS, LOCAL
 from peer.errors import RunFileError
 from protocol.describe import Described
-from protocol.foreign import Lora
+from protocol.foreign import Lora, Settings
 from protocol.manifest import Manifest
 from protocol.presets import PRESETS
 from protocol.rules import draft_violations
@@ -25,6 +25,9 @@ from protocol.rules import draft_violations
 NO_FOUNDER = bytes(32)
 """Stands in a draft where the founder's key will."""
 
+NAME = "run.toml"
+
+_MEND_TABLE = "Correct the keys; `peer init` writes a run.toml in which every key is explained"
 _REMEDY = "Correct the file and try again; `peer init` writes one in which every key is explained"
 
 
@@ -41,6 +44,14 @@ class BaseModel:
     source: str
     revision: str | None
     lora: Lora | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChoice:
+    """A plug-in's task, as the file asks for it."""
+
+    name: str
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class RunFile:
     tokenizer_path: Path | None
     weights_path: Path | None
     base: BaseModel | None = None
-    task: str | None = None
+    task: TaskChoice | None = None
 
     def manifest(
         self,
@@ -101,13 +112,23 @@ def read_run_file(path: Path) -> RunFile:
         RunFileError: it cannot be read, or has mistakes; the message has a line for each.
     """
     text = _read(path)
-    table = _parse(path, text)
-    lines = locate(text)
+    return _check(_parse(path, text), path, locate(text))
+
+
+def read_table(table: dict[str, object], folder: Path) -> RunFile:
+    """Check what a program says in place of a `run.toml` in `folder`, which does not exist.
+
+    Raises:
+        RunFileError: it has mistakes; the message has a line for each.
+    """
+    return _check(table, folder / NAME, None)
+
+
+def _check(table: dict[str, object], path: Path, lines: Lines | None) -> RunFile:
     values, mistakes = check_keys(table)
     _refuse(path, lines, mistakes)
-    _refuse(path, lines, [*check_files(values), *check_model(values)])
-    draft, base = _draft(values), _base(path, values)
-    task = None if (name := values.get(("task",))) is None else str(name)
+    _refuse(path, lines, [*check_files(values), *check_model(values), *check_task(values)])
+    draft, base, task = _draft(values), _base(path, values), _task(values)
     broken = draft_violations(draft, foreign=bool(base or task))
     _refuse(path, lines, (must_be(each.path, each.value, each.allowed) for each in broken))
     data, tokenizer, weights = (_resolve(path, values.get(key)) for key in LOCAL)
@@ -135,7 +156,11 @@ def _parse(path: Path, text: str) -> dict[str, object]:
         raise RunFileError(f"{path}:{line}: not TOML: {reason}", _REMEDY) from error
 
 
-def _refuse(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
+def _refuse(path: Path, lines: Lines | None, mistakes: Iterable[Mistake]) -> None:
+    if lines is None:
+        if said := [mistake.message for mistake in mistakes]:
+            raise RunFileError("\n".join(said), _MEND_TABLE)
+        return
     placed = sorted((line_of(lines, mistake.path), mistake.message) for mistake in mistakes)
     if placed:
         raise RunFileError("\n".join(f"{path}:{line}: {message}" for line, message in placed), _REMEDY)
@@ -166,6 +191,11 @@ def _base(run_file: Path, values: Values) -> BaseModel | None:
         None if revision is None else str(revision),
         lora if isinstance(lora, Lora) else None,
     )
+
+
+def _task(values: Values) -> TaskChoice | None:
+    name, settings = (values.get(("task", each)) for each in ("name", "settings"))
+    return None if name is None else TaskChoice(str(name), settings if isinstance(settings, dict) else {})
 
 
 def _given(values: Values, *path: str) -> object:

@@ -6,11 +6,13 @@ from typing import Annotated, Literal, get_type_hints
 import msgspec
 from msgspec import NODEFAULT, Meta
 
-from protocol.foreign import Lora, Revision, TaskName
+from protocol.foreign import Lora, Revision, Settings, TaskName
 from protocol.manifest import Manifest
 
 Path = tuple[str, ...]
 """The names that lead to a key: `("inner", "batch")`, or `("name",)` for one outside every section."""
+
+_INSTALLED = "it is found in the installed plug-in that task.name names"
 
 COMPUTED: dict[Path, str] = {
     ("protocol",): "it is the version of this program",
@@ -19,17 +21,22 @@ COMPUTED: dict[Path, str] = {
     ("model", "pretrained"): "it is computed from the model that model.source names",
     ("data", "sha256"): "it is computed from the file that data.path names",
     ("tokenizer", "sha256"): "it is computed from the file that tokenizer.path names",
+    ("task", "package"): _INSTALLED,
+    ("task", "version"): _INSTALLED,
+    ("task", "source"): _INSTALLED,
+    ("task", "layout"): _INSTALLED,
 }
 """Fields of the manifest that nobody sets by hand, and why."""
 
 FilePath = Annotated[str, Meta(min_length=1)]
 
 ASKED: dict[Path, object] = {
-    ("task",): TaskName,
     ("model", "kind"): Literal["builtin", "hf"],
     ("model", "source"): FilePath,
     ("model", "revision"): Revision,
     ("model", "lora"): Lora,
+    ("task", "name"): TaskName,
+    ("task", "settings"): Settings,
 }
 """Keys that are no fields: a process that can load the model looks at what they name, for the manifest."""
 
@@ -73,6 +80,9 @@ def _keys_of(struct: type[msgspec.Struct], prefix: Path) -> dict[Path, Key]:
     keys: dict[Path, Key] = {}
     for field in msgspec.structs.fields(struct):
         path, kind = (*prefix, field.name), hints[field.name]
+        if path == ("task",):
+            keys |= _asked(path)
+            continue
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             keys |= _keys_of(kind, path)
         elif path not in COMPUTED and path not in ASKED and field.default is not NODEFAULT:
@@ -80,10 +90,15 @@ def _keys_of(struct: type[msgspec.Struct], prefix: Path) -> dict[Path, Key]:
     for path in LOCAL:
         if path[:-1] == prefix:
             keys[path] = Key(path, FilePath, None)
-    for path, kind in ASKED.items():
-        if path[:-1] == prefix:
-            keys[path] = Key(path, kind, "builtin" if path == ("model", "kind") else None)
-    return keys
+    return keys | _asked(prefix)
+
+
+def _asked(section: Path) -> dict[Path, Key]:
+    return {
+        path: Key(path, kind, "builtin" if path == ("model", "kind") else None)
+        for path, kind in ASKED.items()
+        if path[:-1] == section
+    }
 
 
 KEYS: dict[Path, Key] = _keys_of(Manifest, ())

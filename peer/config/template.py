@@ -13,6 +13,7 @@ _WIDTH = 100
 EXAMPLES: dict[Path, object] = {
     ("model", "revision"): "main",
     ("model", "lora"): {"rank": 8, "alpha": 16, "targets": ["q_proj", "v_proj"]},
+    ("task", "settings"): {"width": 32},
 }
 """What keys without a default might hold."""
 

@@ -29,6 +29,9 @@ A = TypeVar("A")
 PATIENCE = 5.0
 """Seconds that a healthy daemon needs at the very most; it answers within milliseconds."""
 
+FINISHING = 960.0
+"""Seconds for the exchange under way, the last checkpoint and the goodbye: each has a limit of its own."""
+
 LEAVING = 10.0
 """Seconds for goodbye and checkpoint: both have tighter deadlines of their own."""
 

@@ -8,6 +8,7 @@ import trio
 from peer.config.run_file import RunFile
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
+from peer.trainer.tasks.find import find_for
 from protocol.describe import Answer, AskPretrained, AskSame, AskTask, Described, Question
 from protocol.manifest import Manifest
 from protocol.trainer import Failed
@@ -43,9 +44,19 @@ async def check_base(manifest: Manifest, place: str | None) -> None:
         await _ask(AskSame(pretrained=manifest.model.pretrained, place=place), show=True)
 
 
+async def check_task(manifest: Manifest, allowed: str | None) -> None:
+    """See that the manifest's task, if it has one, is here and may run. Nothing of it is run yet.
+
+    Raises:
+        TaskError: it is not, or may not.
+    """
+    if manifest.task:
+        await trio.to_thread.run_sync(find_for, manifest.task, allowed)
+
+
 def _question(wanted: RunFile) -> Question | None:
     if wanted.task is not None:
-        return AskTask(name=wanted.task)
+        return AskTask(name=wanted.task.name, settings=wanted.task.settings, draft=wanted.draft)
     if wanted.base is None:
         return None
     base = wanted.base

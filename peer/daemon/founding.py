@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
-from peer.daemon.describing import check_base, describe
+from peer.daemon.describing import check_base, check_task, describe
 from peer.daemon.home import Home
 from peer.daemon.settings import Settings, recall, remember
 from peer.errors import (
@@ -55,6 +55,7 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
         _compare(wanted, manifest)
     if known is not None:
         await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
+        await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)
     home.write_manifest(sealed)
     if answered is not None:
         _remember(home, bootstraps)
@@ -148,8 +149,11 @@ def _as_described(wanted: RunFile, manifest: Manifest) -> Described:
             lora = replace(lora, targets=theirs.targets)
         pretrained = replace(pretrained, lora=lora)
     task = manifest.task or None
-    same_task = task is not None and task.name == wanted.task
-    return Described(pretrained=pretrained, tokenizer=manifest.tokenizer, task=task if same_task else None)
+    if wanted.task is None:
+        task = None
+    elif task is not None:
+        task = replace(task, name=wanted.task.name, settings=wanted.task.settings)
+    return Described(pretrained=pretrained, tokenizer=manifest.tokenizer, task=task)
 
 
 def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[Path | None, Path | None]:
@@ -169,3 +173,8 @@ def base_model(settings: Settings, wanted: RunFile | None) -> str | None:
         return None
     folder = Path(named).expanduser()
     return str(folder.absolute()) if folder.is_dir() else named
+
+
+def allowed_task(settings: Settings, wanted: RunFile | None) -> str | None:
+    """Return the task that this host's owner has named, and so lets run, in the same order."""
+    return settings.task or (wanted.task.name if wanted and wanted.task else None)

@@ -7,7 +7,7 @@ import trio
 
 from peer.config.run_file import read_run_file
 from peer.daemon import disk
-from peer.daemon.founding import base_model, local_paths
+from peer.daemon.founding import allowed_task, base_model, local_paths
 from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
@@ -103,6 +103,7 @@ class Node:
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
             model_path=base_model(settings, wanted),
+            allowed_task=allowed_task(settings, wanted),
         )
 
     def stop(self, reason: str = "asked to") -> None:
@@ -184,6 +185,7 @@ class Node:
             tokenizer_path=remembered.tokenizer_path,
             weights_path=remembered.weights_path,
             model_path=remembered.model_path,
+            allowed_task=remembered.allowed_task,
             batch=self._settings.batch,
             state=state,
         )
@@ -316,6 +318,7 @@ class Node:
             swarm_size=swarm.horizon.size,
             joining=self.joining.status(),
             pause=self.pausing.now,
+            task=manifest.task.name if manifest.task else None,
         )
 
     @property

@@ -43,6 +43,8 @@ class Settings:
     """First weights, where the manifest names a file."""
     model: str | None = None
     """The base model, where the manifest names one: a folder, or a name on the Hub."""
+    task: str | None = None
+    """The plug-in's task that may run here, where the manifest names it."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
     metrics_host: str = "127.0.0.1"
@@ -69,6 +71,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     bootstraps: tuple[str, ...] = ()
     """Whom it joined through, or was joining when it was stopped."""
     model_path: str | None = None
+    allowed_task: str | None = None
     paused: Pause | None = None
     """A pause that a person asked for and has not ended."""
 

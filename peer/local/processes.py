@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,9 @@ START_DEADLINE = 60.0
 """Seconds for the founder to listen: imports on a busy machine take a few."""
 
 POLL = 0.1
+
+LOG = "daemon.log"
+"""What a peer that a program started has said, in its home."""
 
 
 @dataclass(slots=True)
@@ -43,7 +46,7 @@ class LocalPeer:
     @property
     def log(self) -> Path:
         """What the process wrote to its standard error."""
-        return _log_of(self.home)
+        return self.home / LOG
 
     def refresh(self) -> None:
         """Ask the daemon how it is, or take its last word; one that does not answer keeps what it said."""
@@ -70,24 +73,8 @@ class LocalSwarm:
         """Start one more peer with a home of its own."""
         home = self.folder / f"peer-{index}"
         home.mkdir(parents=True)
-        command = [
-            *(sys.executable, "-m", "peer", "start", "--home", str(home)),
-            *("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof"),
-            *arguments,
-        ]
-        with ExitStack() as files:
-            log = files.enter_context(_log_of(home).open("wb"))
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                # The pipe's end is how the peer learns that we are gone, however we went.
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C in the terminal reaches us alone; we then end the peers in order.
-                start_new_session=True,
-                env=_environment(),
-            )
-        peer = LocalPeer(f"peer-{index}", home, process)
+        own = ("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof")
+        peer = launch("peer", home, [*own, *arguments], threads=1)
         self.peers.append(peer)
         return peer
 
@@ -120,23 +107,48 @@ class LocalSwarm:
 
     def stop(self) -> None:
         """End every process: first by asking, and in time in any case. Returns when none is left."""
-        for peer in self.peers:
-            peer.signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_DEADLINE
-        for peer in self.peers:
-            with suppress(subprocess.TimeoutExpired):
-                peer.process.wait(max(deadline - time.monotonic(), 0.01))
-        for peer in self.peers:
-            peer.signal(signal.SIGKILL)
-            peer.process.wait()
-            if peer.process.stdin is not None:
-                peer.process.stdin.close()
+        end(self.peers)
 
 
-def _log_of(home: Path) -> Path:
-    return home / "daemon.log"
+def launch(
+    module: str, home: Path, arguments: Sequence[str], *, threads: int | None, piped: bool = False
+) -> LocalPeer:
+    """Start a peer in a process of its own, which ends when this one does.
+
+    Args:
+        module: speaks for `peer`: its arguments are those of the command.
+        home: the peer's, which exists.
+        arguments: for `peer start`; `--stop-on-eof` among them.
+        threads: of its trainer, unless the environment says how many; None leaves it to the trainer. Peers
+            that share the cores of one machine would only take them from each other with more than one.
+        piped: standard output comes through a pipe; otherwise it goes to the log, as standard error does.
+    """
+    command = [sys.executable, "-m", module, "start", "--home", str(home), *arguments]
+    given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    with (home / LOG).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            # The pipe's end is how the peer learns that we are gone, however we went.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if piped else log,
+            stderr=log,
+            # Ctrl-C in the terminal reaches us alone; we then end the peers in order.
+            start_new_session=True,
+            env={**given, **os.environ},
+        )
+    return LocalPeer(home.name, home, process)
 
 
-def _environment() -> dict[str, str]:
-    # Peers that share the cores of one machine would only take them from each other with more threads.
-    return {"OMP_NUM_THREADS": "1", **os.environ}
+def end(peers: Sequence[LocalPeer]) -> None:
+    """End every process: first by asking, and in time in any case. Returns when none is left."""
+    for peer in peers:
+        peer.signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_DEADLINE
+    for peer in peers:
+        with suppress(subprocess.TimeoutExpired):
+            peer.process.wait(max(deadline - time.monotonic(), 0.01))
+    for peer in peers:
+        peer.signal(signal.SIGKILL)
+        peer.process.wait()
+        if peer.process.stdin is not None:
+            peer.process.stdin.close()

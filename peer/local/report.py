@@ -62,8 +62,9 @@ def peer_reports(peers: list[LocalPeer]) -> list[PeerReport]:
     ]
 
 
-def as_text(report: Report, folder: Path) -> str:
-    """Say the report in a few lines."""
+def as_text(report: Report, folder: Path, task: str | None = None) -> str:
+    """Say the report of a run, which may be of a plug-in's task, in a few lines."""
+    on, unit = ("examples", "") if task else ("text", " nats a token")
     held_out = report.held_out
     replicas = " ".join(f"{loss:.3f}" for loss in held_out.replicas)
     done = sum(peer.exchanges for peer in report.peers)
@@ -71,7 +72,7 @@ def as_text(report: Report, folder: Path) -> str:
     exchanges = f"{done} mixed, {skipped} outer steps skipped"
     return "\n".join(
         [
-            f"loss on held-out text: {held_out.start:.3f} nats a token at the start",
+            f"loss on held-out {on}: {held_out.start:.3f}{unit} at the start",
             f"  single replicas:     {replicas} (mean {held_out.replicas_mean:.3f})",
             f"  their average:       {held_out.average:.3f}",
             f"exchanges:             {exchanges} (preset {report.preset}, codec {report.codec})",

@@ -70,7 +70,7 @@ def run_swarm(order: Order, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:
-        print(as_text(report, folder))
+        print(as_text(report, folder, run.task.name if run.task else None))
     _complain(swarm)
 
 
@@ -173,7 +173,12 @@ def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[
     if sealed is None:
         raise swarm.failure(swarm.peers[0])
     manifest = open_manifest(sealed)
-    places = Places(run.data_path, run.tokenizer_path, run.base.source if run.base else None)
+    places = Places(
+        run.data_path,
+        run.tokenizer_path,
+        run.base.source if run.base else None,
+        run.task.name if run.task else None,
+    )
     losses = evaluate(checkpoints, manifest, places, run.weights_path)
     held_out = HeldOut(
         start=losses.start,

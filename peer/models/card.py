@@ -43,17 +43,30 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     spread: Spreads
 
 
-def write(manifest: Manifest, made: Provenance, *, gguf: bool) -> str:
-    """Return the card as Markdown with the head that the Hugging Face Hub reads."""
-    model, several = manifest.model, len(made.replicas) > 1
-    subject = f"the average of {len(made.replicas)} replicas" if several else "one replica"
-    spread = (
-        f" The replicas are {made.spread.overall:.2%} from their mean (root mean square)." if several else ""
+def subject(made: Provenance) -> str:
+    """Say of what the weights are, and how far replicas are apart."""
+    if len(made.replicas) == 1:
+        return "one replica"
+    return (
+        f"the average of {len(made.replicas)} replicas, which are {made.spread.overall:.2%} from it "
+        "(root mean square),"
     )
-    rows = "\n".join(
+
+
+def rows(made: Provenance) -> str:
+    """Return the table of the replicas."""
+    head = (
+        "| replica | inner steps | outer steps | tokens | distance from the mean |\n|---|---|---|---|---|\n"
+    )
+    return head + "\n".join(
         f"| {one.name} | {one.inner_step:,} | {one.outer_step:,} | {one.tokens:,} | {one.distance:.2%} |"
         for one in made.replicas
     )
+
+
+def write(manifest: Manifest, made: Provenance, *, gguf: bool) -> str:
+    """Return the card as Markdown with the head that the Hugging Face Hub reads."""
+    model = manifest.model
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -64,14 +77,12 @@ tags:
 
 # {made.run_name}
 
-A language model of {made.parameters:,} parameters: {subject} of a run of Murmuration, which trains one model
-on many machines that nobody coordinates.{spread}
+A language model of {made.parameters:,} parameters: {subject(made)} of a run of Murmuration, which trains
+one model on many machines that nobody coordinates.
 
 Run: `{made.run_id}`, outer rule `{made.preset}`.
 
-| replica | inner steps | outer steps | tokens | distance from the mean |
-|---|---|---|---|---|
-{rows}
+{rows(made)}
 
 - **Architecture**: Llama's: {model.layers} layers of width {model.width}, {model.heads} heads,
   feed-forward of {model.hidden}, context of {model.context} tokens, tied embedding, {made.dtype}.

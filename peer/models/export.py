@@ -4,7 +4,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from peer.errors import ExportError
-from peer.models import card, llama, tokens
+from peer.models import card, llama, task_card, tokens
 from peer.models.loaded import CONFIG, TOKENIZER, WEIGHTS
 from peer.models.replicas import Mean, Replicas, Report, average
 from peer.trainer.checkpoint import sync
+from peer.trainer.hf.lora import WRAPPED
+from protocol.foreign import Task
 
 CARD = "README.md"
 GENERATION = "generation_config.json"
@@ -71,13 +73,15 @@ def export(replicas: Replicas, order: Order, report: Report) -> Exported:
         report: told the tensors that are averaged, of all.
 
     Raises:
-        ExportError: the folder is not empty, or cannot be written, or GGUF cannot hold the run's tokenizer.
+        ExportError: the folder is not empty, or cannot be written, or GGUF cannot hold the run's model.
         ExtraMissingError: GGUF is wanted, and its library is not installed.
         CheckpointError: a checkpoint is damaged, or of another model.
         DataError: the run's tokenizer file is missing, or not the run's.
     """
     _check(order)
     manifest = replicas.manifest
+    if manifest.task:
+        return _export_task(replicas, manifest.task, order, report)
     tokenizer = tokens.tokenizer_json(manifest.tokenizer, replicas.tokenizer_path)
     if order.gguf:
         from peer.models import gguf_file
@@ -101,10 +105,38 @@ def export(replicas: Replicas, order: Order, report: Report) -> Exported:
             CARD: card.write(manifest, made, gguf=order.gguf).encode(),
         }.items():
             (fresh / name).write_bytes(content)
-        # What safetensors writes is readable by its owner alone.
-        (fresh / WEIGHTS).chmod((fresh / CONFIG).stat().st_mode)
-        files = {file.name: file.stat().st_size for file in sorted(fresh.iterdir())}
+        files = _sizes(fresh)
     return Exported(path=str(order.folder), files=files, model=made)
+
+
+def _export_task(replicas: Replicas, task: Task, order: Order, report: Report) -> Exported:
+    """Write the weights of a plug-in's model under its own names; how to build it, the plug-in knows."""
+    if order.gguf:
+        raise ExportError(f"GGUF cannot hold the model of the task {task.name}", "Leave --gguf out")
+    mean = _unwrapped(average(replicas, report))
+    made = provenance(replicas, mean, order.precision)
+    dtype, _ = DTYPES[order.precision]
+    weights = {name: tensor.to(dtype) for name, tensor in mean.weights.items()}
+    with _appearing(order) as fresh:
+        save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
+        (fresh / PROVENANCE).write_bytes(tokens.pretty(made))
+        (fresh / CARD).write_text(task_card.write(task, made), encoding="utf-8")
+        files = _sizes(fresh)
+    return Exported(path=str(order.folder), files=files, model=made)
+
+
+def _unwrapped(mean: Mean) -> Mean:
+    """Name tensors as the plug-in's own model does."""
+    tensors = {name.removeprefix(WRAPPED): share for name, share in mean.spread.tensors.items()}
+    weights = {name.removeprefix(WRAPPED): tensor for name, tensor in mean.weights.items()}
+    return Mean(weights, replace(mean.spread, tensors=tensors))
+
+
+def _sizes(fresh: Path) -> dict[str, int]:
+    """Return the sizes of the files, by name, which all may read now."""
+    # What safetensors writes is readable by its owner alone.
+    (fresh / WEIGHTS).chmod((fresh / CARD).stat().st_mode)
+    return {file.name: file.stat().st_size for file in sorted(fresh.iterdir())}
 
 
 def provenance(replicas: Replicas, mean: Mean, precision: Precision) -> card.Provenance:

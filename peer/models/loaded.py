@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from peer.errors import ModelError
+from peer.errors import ModelError, UsageError
 from peer.models import llama, tokens
 from peer.models.replicas import Replicas
 from peer.trainer.model import Transformer
@@ -49,9 +49,15 @@ def of_run(replicas: Replicas, device: torch.device) -> Loaded:
     """Return the run's model, whose weights are still to be put in, and its tokenizer.
 
     Raises:
+        UsageError: the run trains a task, which is no language model.
         DataError: the tokenizer's file is missing, or not the run's.
     """
     manifest = replicas.manifest
+    if manifest.task:
+        raise UsageError(
+            f"This run trains the task {manifest.task.name}, which neither reads nor writes text",
+            "See how it does with `peer evaluate`, without a file; take the weights out with `peer export`",
+        )
     content = tokens.tokenizer_json(manifest.tokenizer, replicas.tokenizer_path)
     net = Transformer(manifest.model, manifest.tokenizer.vocabulary).to(device)
     return Loaded(net.requires_grad_(requires_grad=False), tokens.parse(content), manifest.model.context)

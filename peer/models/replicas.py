@@ -14,6 +14,7 @@ from torch import Tensor
 from peer.errors import CheckpointError
 from peer.trainer.checkpoint import WEIGHTS, Counters
 from peer.trainer.model import Transformer
+from peer.trainer.work import Places
 from protocol.manifest import Manifest
 
 Report = Callable[[int, int], None]
@@ -45,13 +46,18 @@ class Replicas:
 
     Attributes:
         run_id: in hex.
-        tokenizer_path: the run's tokenizer file on this host; None for bytes.
+        places: where this host keeps what the manifest names by its hash.
     """
 
     run_id: str
     manifest: Manifest
-    tokenizer_path: Path | None
+    places: Places
     members: tuple[Replica, ...]
+
+    @property
+    def tokenizer_path(self) -> Path | None:
+        """The run's tokenizer file on this host; None for bytes."""
+        return self.places.tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Mean:
     """The average of replicas.
 
     Attributes:
-        weights: fp32, under the names of `peer.trainer.model`.
+        weights: fp32, under the model's own names.
     """
 
     weights: dict[str, Tensor]
@@ -93,7 +99,7 @@ def average(replicas: Replicas, report: Report = unheard) -> Mean:
     Raises:
         CheckpointError: a checkpoint is gone, damaged or of another model, or its weights are not finite.
     """
-    shapes = {name: tuple(parameter.shape) for name, parameter in empty(replicas.manifest).named_parameters()}
+    shapes = _shapes(replicas)
     weights: dict[str, Tensor] = {}
     tensors: dict[str, float] = {}
     lengths = 0.0
@@ -127,6 +133,15 @@ def average(replicas: Replicas, report: Report = unheard) -> Mean:
     )
 
 
+def _shapes(replicas: Replicas) -> dict[str, tuple[int, ...]]:
+    if replicas.manifest.task:
+        # Only the plug-in knows its model, and need not be asked: checkpoints of one run are alike.
+        with _Weights(replicas.members[0], None) as file:
+            return file.shapes
+    net = empty(replicas.manifest)
+    return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+
+
 def load(replica: Replica, manifest: Manifest) -> dict[str, Tensor]:
     """Return one replica's weights.
 
@@ -146,9 +161,10 @@ def _share(square: float, length: float) -> float:
 class _Weights:
     """A checkpoint's weights, read from the disk one tensor at a time. Open, it outlives its own removal."""
 
-    def __init__(self, replica: Replica, shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, replica: Replica, expected: dict[str, tuple[int, ...]] | None) -> None:
         self.path = replica.path
-        self._shapes = shapes
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._expected = expected
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -159,8 +175,9 @@ class _Weights:
                 f"the checkpoint {self.path} cannot be read: {error}",
                 "Try again: its daemon may have replaced it.",
             ) from error
-        found = {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118
-        if found != self._shapes:
+        names = self._file.keys()
+        self.shapes = {name: tuple(self._file.get_slice(name).get_shape()) for name in names}
+        if self._expected not in (None, self.shapes):
             raise CheckpointError(
                 f"the checkpoint {self.path} is of another model", "Choose one of this run."
             )

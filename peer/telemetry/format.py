@@ -44,6 +44,16 @@ def progress_line(done: float, total: float, rate: float, seconds_left: float | 
     return f"{'#' * full}{'-' * (BAR - full)} {share:.0%}, {amount}, {format_bytes(rate)}/s, {left}"
 
 
+def format_loss(loss: float, task: str | None) -> str:
+    """Write a training loss with its unit; a plug-in's task has one of its own, which nobody knows."""
+    return f"{loss:.3f}" if task else f"{loss:.3f} nats a token"
+
+
+def counted(task: str | None) -> str:
+    """Name what is counted as tokens."""
+    return "examples" if task else "tokens"
+
+
 def short_peer(peer_id: str) -> str:
     """Write a PeerID short enough for a line; its end tells peers apart, all begin alike."""
     return peer_id if len(peer_id) <= 12 else f"{peer_id[:4]}..{peer_id[-4:]}"

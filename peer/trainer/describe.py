@@ -11,8 +11,8 @@ import msgspec
 from peer.errors import BaseModelError, PeerError
 from peer.trainer import sources
 from peer.trainer.hf import find
-from protocol.describe import MAX_DESCRIPTION, AskPretrained, AskSame, Described, Question
-from protocol.foreign import Lora, Pretrained
+from protocol.describe import MAX_DESCRIPTION, AskPretrained, AskSame, AskTask, Described, Question
+from protocol.foreign import Lora, Pretrained, Task
 from protocol.manifest import Tokenizer
 from protocol.trainer import Failed
 
@@ -28,7 +28,7 @@ def describe(question: Question) -> Described:
     if isinstance(question, AskSame):
         find.find_for(question.pretrained, question.place)
         return Described()
-    raise NotImplementedError
+    return _task(question)
 
 
 def _pretrained(asked: AskPretrained) -> Described:
@@ -59,6 +59,24 @@ def _pretrained(asked: AskPretrained) -> Described:
             vocabulary=config.get_text_config().vocab_size,
             sha256=sources.file_hash(tokenizer) if tokenizer else None,
         ),
+    )
+
+
+def _task(asked: AskTask) -> Described:
+    from peer.trainer.tasks import find as plugins
+    from peer.trainer.tasks import work
+
+    plugin = plugins.find(asked.name)
+    layout = work.rehearse(plugin, asked.draft, asked.settings)
+    return Described(
+        task=Task(
+            name=asked.name,
+            package=plugin.package,
+            version=plugin.version,
+            source=plugin.source,
+            settings=asked.settings,
+            layout=layout,
+        )
     )
 
 

@@ -38,14 +38,20 @@ class Losses:
 def held_out_loss(net: nn.Module, tokens: Tensor, context: int, windows: int = WINDOWS) -> float:
     """Return the mean loss, nats a token, over `windows` evenly spaced windows of 1-D `tokens`, in fp32."""
     available = data.window_count(tokens, context)
-    count = min(windows, available)
-    chosen = [(2 * i + 1) * available // (2 * count) for i in range(count)]
+    chosen = evenly(available, windows)
+    count = len(chosen)
     device = next(net.parameters()).device
     total = 0.0
     for start in range(0, count, BATCH):
         part = chosen[start : start + BATCH]
         total += float(net(data.batch(tokens, part, context).to(device))) * len(part)
     return total / count
+
+
+def evenly(available: int, most: int) -> list[int]:
+    """Return at most so many of the numbers below `available`, evenly spaced: the same ones each time."""
+    count = min(most, available)
+    return [(2 * i + 1) * available // (2 * count) for i in range(count)]
 
 
 def evaluate_replicas(

@@ -13,6 +13,8 @@ from peer.trainer.muon import Muon
 from protocol.manifest import Inner
 
 EPSILON = 1e-8
+MATRIX = 2
+"""Dimensions."""
 
 Parameters = Sequence[nn.Parameter]
 
@@ -60,9 +62,12 @@ def _decaying(parameters: Parameters, inner: Inner) -> list[dict[str, object]]:
 
 
 def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
-    """Return the matrices that are no embedding: those that Muon's orthogonal updates are made for."""
+    """Return the matrices that are no embedding: those that Muon's orthogonal updates are made for.
+
+    Filters of a convolution, with more dimensions, are none.
+    """
     embeddings = {part.weight for part in module.modules() if isinstance(part, nn.Embedding)}
-    return [each for each in trainable(module).values() if each.ndim > 1 and each not in embeddings]
+    return [each for each in trainable(module).values() if each.ndim == MATRIX and each not in embeddings]
 
 
 class InnerOptimiser:

@@ -1,5 +1,6 @@
 """One peer's copy of the model, with everything that its training goes on from."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -326,7 +327,11 @@ class Replica:
         if not all(0 <= count <= MAX_COUNT for count in (state.inner_step, state.outer_step, state.tokens)):
             raise RefusedStateError("the donor's state counts below 0 or beyond reason")
         momentum = torch.empty_like(self.theta) if self.outer is None else self.outer.momentum
-        most = MOST_GROWN * norm(self.theta)
+        began = norm(self.theta)
+        if self._manifest.task:
+            # A plug-in's weights may all begin at zero: they have room as if they began at 1.
+            began = max(began, math.sqrt(self.theta.numel()))
+        most = MOST_GROWN * began
         try:
             spool.read(file, get("fp32"), (self.theta, momentum))
         except (CodecError, OSError) as error:

@@ -32,16 +32,25 @@ class Places:
         data: the text, folder or token file.
         tokenizer: the tokenizer file.
         model: the base model: a folder, or a name on the Hub.
+        allowed_task: the task whose code the host's owner lets run.
     """
 
     data: Path | None = None
     tokenizer: Path | None = None
     model: str | None = None
+    allowed_task: str | None = None
 
     @classmethod
     def of(cls, begin: Begin) -> "Places":
         """Return what the daemon was told."""
-        return cls(_path(begin.data_path), _path(begin.tokenizer_path), begin.model_path)
+        data, tokenizer = _path(begin.data_path), _path(begin.tokenizer_path)
+        return cls(data, tokenizer, begin.model_path, begin.allowed_task)
+
+
+def nothing_else(examples: int) -> dict[str, float]:
+    """Measure nothing beside the loss."""
+    del examples
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class Work:
         test: the loss of a net on what nobody trains on, over at most so many examples, the same for all.
         tokens: that one example counts for.
         chance: the loss of knowing nothing.
+        measure: what else an evaluation of `net` tells, over at most so many examples.
     """
 
     net: nn.Module
@@ -61,6 +71,7 @@ class Work:
     test: Callable[[nn.Module, int], float]
     tokens: int
     chance: float
+    measure: Callable[[int], dict[str, float]] = nothing_else
 
     def held_out_loss(self, examples: int = WINDOWS) -> float:
         """Return the loss of `net` as it is now."""
@@ -79,6 +90,10 @@ def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = t
     Raises:
         PeerError: something is missing here, or differs from what the manifest names.
     """
+    if manifest.task:
+        from peer.trainer.tasks import work
+
+        return work.load(manifest, manifest.task, places.allowed_task, shard)
     if manifest.model.pretrained:
         return _pretrained(manifest, manifest.model.pretrained, places, shard, frozen)
     return plain(manifest, data.load(manifest, places.data, places.tokenizer), shard)

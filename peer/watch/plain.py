@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from peer.telemetry.format import format_bytes, format_seconds, printable, short_peer
+from peer.telemetry.format import counted, format_bytes, format_loss, format_seconds, printable, short_peer
 from peer.telemetry.log import text_line
 from peer.watch.health import Level, health
 from peer.watch.seen import Seen
@@ -78,8 +78,8 @@ def _progress(seen: Seen) -> str:
     detail, status = seen.detail, seen.detail.status
     parts = [f"step {status.inner_step:,}"]
     if status.loss is not None:
-        parts.append(f"loss {status.loss:.3f} nats a token")
-    parts.append(f"{status.tokens_per_second:,.0f} tokens a second")
+        parts.append(f"loss {format_loss(status.loss, status.task)}")
+    parts.append(f"{status.tokens_per_second:,.0f} {counted(status.task)} a second")
     if detail.next_boundary is not None:
         parts.append(f"next outer step in {format_seconds(detail.next_boundary)}")
     return ", ".join(parts)

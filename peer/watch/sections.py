@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from peer.telemetry.format import format_bytes, format_seconds, short_peer
+from peer.telemetry.format import counted, format_bytes, format_loss, format_seconds, short_peer
 from peer.telemetry.log import text_line
 from peer.watch.chart import curve, limits
 from peer.watch.health import Level, health
@@ -35,7 +35,7 @@ def header(seen: Seen, width: int, glyphs: Glyphs) -> Text:
 def loss(seen: Seen, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """Draw the training loss over the whole run."""
     now, points = seen.detail.status.loss, seen.detail.losses
-    head = "loss" if now is None else f"loss {now:.3f} nats a token"
+    head = "loss" if now is None else f"loss {format_loss(now, seen.detail.status.task)}"
     lines = [title(head, width, glyphs)]
     if len(points) < 2:
         return [*lines, line("no loss yet", width, glyphs, "dim")]
@@ -61,8 +61,8 @@ def pace(seen: Seen, width: int, height: int, glyphs: Glyphs) -> list[Text]:
         "inner step": f"{status.inner_step:,}" + ("" if step is None else f", each {format_seconds(step)}"),
         "outer step": f"{status.outer_step:,}, every {detail.every:,}",
         "next one": f"{soon} {bar(inside / detail.every, max(width - 24, 0), glyphs)}",
-        "speed": f"{status.tokens_per_second:,.0f} tokens/s",
-        "tokens": f"{status.tokens:,}",
+        "speed": f"{status.tokens_per_second:,.0f} {counted(status.task)}/s",
+        counted(status.task): f"{status.tokens:,}",
         "learn rate": NONE if detail.learning_rate is None else f"{detail.learning_rate:.2e}",
         "traffic": f"{format_bytes(status.bytes_in)} in, {format_bytes(status.bytes_out)} out",
     }

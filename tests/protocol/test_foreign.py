@@ -29,7 +29,7 @@ BASE = Pretrained(
     lora=Lora(targets=("q_proj",)),
     layout=LAYOUT,
 )
-TASK = Task(name="sums", package="murmuration-sums", version="1.0", layout=LAYOUT)
+TASK = Task(name="sums", package="murmuration-sums", version="1.0", source=HASH, layout=LAYOUT)
 TUNED = Manifest(
     founder=FOUNDER.public_key,
     model=Model(pretrained=BASE),
@@ -93,6 +93,32 @@ def test_what_cannot_be_is_refused(change, said):
 @pytest.mark.parametrize(
     "fields",
     [
+        {"name": "../x"},
+        {"package": "-r evil"},
+        {"version": "1.0\n"},
+        {"source": b"short"},
+        {"settings": {"x": [1]}},
+        {"settings": {"x-y": 1}},
+        {"settings": {"x": "y" * 201}},
+        {"settings": {"x": float("nan")}},
+        {"settings": {f"x{number}": 1 for number in range(65)}},
+        {"layout": {"layer": 0}},
+    ],
+)
+def test_a_task_out_of_its_bounds_is_refused_before_it_is_used(fields):
+    import msgspec
+
+    manifest = Manifest(founder=FOUNDER.public_key, task=TASK)
+    raw = msgspec.msgpack.decode(encode(manifest))
+    raw["task"] |= fields
+    sealed = replace(sign(manifest, FOUNDER), manifest=msgspec.msgpack.encode(raw))
+    with pytest.raises(ProtocolError, match="schema"):
+        open_manifest(sealed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
         {"source": "../../etc"},
         {"source": "x\n"},
         {"revision": "-rf"},
@@ -120,4 +146,10 @@ def test_differences_are_named_for_people():
     plain = replace(TUNED, model=Model())
     other = replace(TUNED, model=Model(pretrained=replace(BASE, source="other")))
     assert differences(plain, TUNED) == ["model.pretrained: none here, org/model (000000000000) there"]
+    assert differences(plain, replace(plain, task=TASK)) == ["task: none here, murmuration-sums 1.0 there"]
+    newer = replace(TASK, version="1.1", settings={"width": 8, "big": True})
+    assert differences(replace(plain, task=newer), replace(plain, task=TASK)) == [
+        "task.version: 1.1 here, 1.0 there",
+        "task.settings: big = True, width = 8 here, none there",
+    ]
     assert differences(other, TUNED) == ["model.pretrained.source: other here, org/model there"]

@@ -23,7 +23,7 @@ ADAPTER = "default"
 """What peft calls an adapter that nobody has named; a part of its parameters' names."""
 
 WRAPPED = "inner."
-"""How names of parameters begin here: the base model stands inside a module that gives a loss."""
+"""How names of parameters begin but in the built-in model: others stand inside a module that gives a loss."""
 
 PEFT_BEGINS = "base_model.model."
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -109,6 +109,13 @@ def test_without_json_a_person_reads_it(invoke, daemon):
         assert words in done.output
 
 
+def test_a_tasks_examples_are_counted(invoke, daemon):
+    with daemon(lambda: status(task="shapes")):
+        told = invoke("status").output
+    assert "12,346 examples/s" in told
+    assert "nats" not in told
+
+
 def test_before_the_first_step_there_is_no_loss(invoke, daemon):
     with daemon(lambda: status(loss=None, metrics=None, state="joining")):
         lines = {line.split()[0]: line.split()[1:] for line in invoke("status").output.splitlines()}

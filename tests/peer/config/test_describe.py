@@ -28,6 +28,11 @@ from protocol.manifest import Positive
             Annotated[tuple[Literal["a", "b"], ...], Meta(min_length=1, max_length=8)],
             'a list of 1 to 8, each one of "a", "b"',
         ),
+        (Annotated[int, Meta(ge=-(2**53), le=2**53)], "a whole number"),
+        (
+            Annotated[dict[str, bool | Annotated[str, Meta(max_length=9)]], Meta(max_length=4)],
+            "a table of at most 4 names, each with true or false, or text of at most 9 characters",
+        ),
     ],
 )
 def test_what_a_key_may_hold_in_words(kind, words):

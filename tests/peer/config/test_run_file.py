@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from peer.config.run_file import NO_FOUNDER, BaseModel, read_run_file
+from peer.config.run_file import NO_FOUNDER, BaseModel, TaskChoice, read_run_file
 from peer.errors import Exit, RunFileError
 from protocol.foreign import Lora
 from protocol.identity import Identity
@@ -116,7 +116,7 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ),
         (
             "nmae = 1",
-            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, modulo_bits, task, [",
+            "1: nmae is not a key; did you mean name? allowed: name, seed, codecs, modulo_bits, [",
         ),
         (
             "\n[modle]\nlayers = 1",
@@ -217,9 +217,38 @@ def test_a_base_model_is_a_folder_beside_the_file_or_a_name_on_the_hub(read, tmp
         ),
         ('[model]\nsource = "x"', '2: model.source = "x" would never be read, as model.kind = "builtin"'),
         ("[model]\nlora = {rank = 0}", "2: model.lora = {rank = 0} must be a table of rank (a whole number"),
-        ('task = "x y"', '1: task = "x y" must be text that matches'),
+        ('[task]\nname = "x y"', '2: task.name = "x y" must be text that matches'),
+        ('task = "shapes"', '1: task = "shapes" must be a section: write [task] and its keys below it'),
+        ("[task]\nsettings = {width = 3}", "2: task.settings needs task.name: text that matches"),
+        (
+            '[task]\nname = "x"\nsettings = {w = [1]}',
+            "3: task.settings = {w = [1]} must be a table of at most 64",
+        ),
+        (
+            '[task]\nname = "x"\nversion = "1"',
+            "3: task.version is not set by hand: it is found in the installed",
+        ),
+        (
+            '[model]\nlayers = 3\n[task]\nname = "x"',
+            '2: model.layers = 3 would never be read, as task.name = "x": leave it out',
+        ),
         ("[model]\npretrained = 1", "2: model.pretrained is not set by hand"),
     ],
 )
 def test_mistakes_about_models_from_elsewhere_are_named(mistakes, text, message):
     assert mistakes(text)[0].startswith(message)
+
+
+def test_a_task_is_named_with_its_settings(read):
+    text = (
+        '[data]\nshards = 8\n[task]\nname = "shapes"\n[task.settings]\nwidth = 32\nnoise = 0.5\nbig = true\n'
+    )
+    run = read(text)
+    assert run.task == TaskChoice("shapes", {"width": 32, "noise": 0.5, "big": True})
+    assert run.draft == replace(DEFAULT, data=Data(shards=8))
+    assert read('[task]\nname = "shapes"').task == TaskChoice("shapes", {})
+    assert read("").task is None
+
+
+def test_a_task_may_have_as_many_fragments_as_its_own_model_has_layers(read):
+    assert read('[outer]\nfragments = 9\n[task]\nname = "shapes"').draft.outer.fragments == 9

@@ -36,6 +36,11 @@ def test_a_person_reads_the_losses_the_exchanges_and_the_bytes():
     ]
 
 
+def test_a_tasks_losses_have_no_unit():
+    first, *_ = as_text(REPORT, Path("/swarm"), "shapes").splitlines()
+    assert first == "loss on held-out examples: 5.668 at the start"
+
+
 def test_a_program_reads_it_back():
     assert msgspec.json.decode(msgspec.json.encode(REPORT), type=Report) == REPORT
 

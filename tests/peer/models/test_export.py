@@ -13,6 +13,7 @@ from peer.models.replicas import Replicas, average, unheard
 from peer.trainer import data, sources
 from peer.trainer.evaluate import held_out_loss
 from peer.trainer.tokenizer import load as load_tokenizer
+from peer.trainer.work import Places
 from tests.peer.trainer import tiny
 
 CPU = torch.device("cpu")
@@ -120,7 +121,7 @@ def test_other_programs_know_the_weights_format(exported):
 
 
 def test_one_replica_is_called_one(run, tmp_path):
-    alone = Replicas(run.run_id, run.manifest, None, run.members[:1])
+    alone = Replicas(run.run_id, run.manifest, Places(), run.members[:1])
     done = _export(alone, tmp_path / "model")
     assert done.model.spread.overall == 0.0
     assert ": one replica of a run" in (tmp_path / "model" / "README.md").read_text()
@@ -178,8 +179,8 @@ def test_a_file_is_no_folder(run, tmp_path):
 
 
 def test_nothing_appears_where_a_checkpoint_is_gone(run, tmp_path):
-    gone = Replicas(run.run_id, run.manifest, None, (run.members[0], run.members[1]))
+    gone = Replicas(run.run_id, run.manifest, Places(), (run.members[0], run.members[1]))
     member = type(run.members[0])("gone", tmp_path / "gone", run.members[0].counters)
     with pytest.raises(CheckpointError):
-        _export(Replicas(gone.run_id, gone.manifest, None, (*gone.members, member)), tmp_path / "model")
+        _export(Replicas(gone.run_id, gone.manifest, Places(), (*gone.members, member)), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

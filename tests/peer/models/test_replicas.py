@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from peer.errors import CheckpointError
 from peer.models.replicas import Replica, Replicas, average, load
 from peer.trainer.checkpoint import WEIGHTS, Counters
+from peer.trainer.work import Places
 
 
 def _stored(run):
@@ -15,7 +16,7 @@ def _stored(run):
 
 
 def _one(run, path):
-    return Replicas(run.run_id, run.manifest, None, (Replica("one", path, Counters()),))
+    return Replicas(run.run_id, run.manifest, Places(), (Replica("one", path, Counters()),))
 
 
 def test_the_average_is_the_mean_of_each_tensor(run):
@@ -45,7 +46,7 @@ def test_the_spread_is_the_distance_to_the_mean_over_its_length(run):
 
 
 def test_one_replica_is_its_own_average_bit_for_bit(run):
-    alone = Replicas(run.run_id, run.manifest, None, run.members[:1])
+    alone = Replicas(run.run_id, run.manifest, Places(), run.members[:1])
     mean = average(alone)
     assert all(torch.equal(mean.weights[name], tensor) for name, tensor in _stored(run)[0].items())
     assert mean.spread.overall == 0.0

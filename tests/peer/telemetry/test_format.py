@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.telemetry.format import format_bytes, format_seconds, printable, progress_line, short_peer
+from peer.telemetry.format import (
+    counted,
+    format_bytes,
+    format_loss,
+    format_seconds,
+    printable,
+    progress_line,
+    short_peer,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +68,8 @@ def test_progress_is_a_bar_with_rate_and_time_left():
     line = progress_line(25e6, 100e6, 2.5e6, 30.0)
     assert line == f"{'#' * 6}{'-' * 18} 25%, 25.0 MB of 100.0 MB, 2.5 MB/s, 30.0 s left"
     assert progress_line(0, 8, 0.0, None).endswith("0%, 0 B of 8 B, 0 B/s, no byte lately")
+
+
+def test_only_a_language_models_loss_is_in_nats():
+    assert (format_loss(2.05, None), counted(None)) == ("2.050 nats a token", "tokens")
+    assert (format_loss(2.05, "shapes"), counted("shapes")) == ("2.050", "examples")

@@ -155,3 +155,9 @@ def test_precision_on_the_cpu(wanted, dtype):
     with precision(Inner(precision=wanted), torch.device("cpu")):
         assert net.logits(tokens).dtype == dtype
         assert net(tokens).dtype == torch.float32
+
+
+def test_filters_and_embeddings_are_no_matrices_for_muon():
+    net = torch.nn.Sequential(torch.nn.Embedding(4, 4), torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(4, 4))
+    assert [tuple(each.shape) for each in hidden_matrices(net)] == [(4, 4)]
+    assert hidden_matrices(net)[0] is net[2].weight

@@ -29,6 +29,11 @@ def test_it_begins_with_how_everything_stands():
         assert words in said
 
 
+def test_a_tasks_loss_has_no_unit_and_its_examples_are_counted():
+    (line,) = [each for each in summary(Seen(detail(task="shapes"))) if each.startswith("step")]
+    assert line.startswith("step 120, loss 2.500, 12,346 examples a second, ")
+
+
 def test_where_nothing_changes_nothing_is_said():
     plain = Plain()
     plain.lines(Seen(DETAIL))

@@ -1,0 +1,113 @@
+"""A run as a program describes it: with the keys of `run.toml`, held to the same checks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self, TypedDict, Unpack
+
+from peer.config.describe import toml
+from peer.config.run_file import NAME, read_run_file, read_table
+
+Section = Mapping[str, object]
+"""The keys of one section of `run.toml`, such as `{"batch": 16}` for `[inner]`."""
+
+
+class Keys(TypedDict, total=False):
+    """The keys of `run.toml`: those before its first section, and its sections."""
+
+    name: str
+    seed: int
+    codecs: Sequence[str]
+    modulo_bits: int
+    model: Section
+    tokenizer: Section
+    data: str | Section
+    inner: Section
+    outer: Section
+    onebyte: Section
+    task: Section
+
+
+class Run:
+    """A run to found: what every peer of it trains, and how.
+
+    It has the keys of `run.toml`, each with the same default, and what is wrong with them is told at once:
+
+        Run(name="mine", data="python", inner={"batch": 16}, outer={"preset": "noloco"})
+
+    Paths among them are relative to the working directory.
+
+    Attributes:
+        name: for people.
+        toml: the run as the text of a `run.toml`.
+        path: the file that it stands in; None where a program has made it.
+
+    Raises:
+        RunFileError: a key is unknown, or a value impossible; the message has a line for each.
+    """
+
+    def __init__(self, **keys: Unpack[Keys]) -> None:
+        here = Path.cwd()
+        table = _plain(keys, here)
+        self.path: Path | None = None
+        self.name = read_table(table, here).draft.name
+        self.toml = "".join(f"{name} = {toml(value)}\n" for name, value in table.items())
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, object]) -> Self:
+        """Return the run of a table, such as `tomllib` makes of a `run.toml`.
+
+        Raises:
+            RunFileError: as the class itself.
+        """
+        return cls(**table)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Self:
+        """Return the run of a `run.toml`, in which paths are relative to its folder.
+
+        Raises:
+            RunFileError: it cannot be read, or has mistakes; the message names their lines.
+        """
+        made = cls.__new__(cls)
+        file = read_run_file(Path(path).absolute())
+        made.path, made.name = file.path, file.draft.name
+        made.toml = file.path.read_text(encoding="utf-8")
+        return made
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r}>"
+
+    @contextmanager
+    def written(self) -> Iterator[Path]:
+        """Lend the run as a file, for as long as this lasts."""
+        if self.path is not None:
+            yield self.path
+            return
+        with TemporaryDirectory(prefix="murmuration-run-") as folder:
+            file = Path(folder, NAME)
+            file.write_text(self.toml, encoding="utf-8")
+            yield file
+
+
+def _plain(keys: Mapping[str, object], here: Path) -> dict[str, object]:
+    """Return what TOML can hold, without what is None, and with paths that mean the same anywhere."""
+    table = {name: _value(value, here) for name, value in keys.items() if value is not None}
+    model = table.get("model")
+    if isinstance(model, dict) and isinstance(source := model.get("source"), str):
+        folder = here / Path(source).expanduser()
+        model["source"] = str(folder) if folder.is_dir() else source
+    return table
+
+
+def _value(value: object, here: Path) -> object:
+    if isinstance(value, Mapping):
+        inside = {str(name): _value(item, here) for name, item in value.items() if item is not None}
+        if isinstance(path := inside.get("path"), str):
+            inside["path"] = str(here / path)
+        return inside
+    if isinstance(value, list | tuple):
+        return [_value(item, here) for item in value]
+    return fspath(value) if isinstance(value, PathLike) else value

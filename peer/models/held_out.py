@@ -1,0 +1,73 @@
+"""How replicas and their average do on what their run holds out, by the run's own evaluation."""
+
+from typing import Literal
+
+import msgspec
+import torch
+
+from peer.models.replicas import Replicas, Report, average
+from peer.models.report import AVERAGE
+from peer.trainer.checkpoint import load_weights
+from peer.trainer.flat import trainable
+from peer.trainer.work import Work, load
+
+EXAMPLES = 256
+"""Held-out examples, or windows of text, at the most: evenly spaced, the same for all."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One model's row.
+
+    Attributes:
+        kind: `average` is the swarm's model: the mean of the replicas' weights.
+        inner_step: of a replica.
+        loss: nats a token; of a task, in the task's own unit.
+        measures: what a task tells beside it, by name.
+    """
+
+    name: str
+    kind: Literal["replica", "average"]
+    inner_step: int | None
+    loss: float
+    measures: dict[str, float]
+
+
+class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What `peer evaluate --json` prints where no text is given. Fields keep their names and meanings."""
+
+    run_id: str
+    task: str | None
+    """None where the run trains a language model."""
+    models: list[Judged]
+
+
+@torch.no_grad()
+def evaluate_held_out(replicas: Replicas, device: torch.device, report: Report) -> HeldOut:
+    """Judge each replica and, where there are several, their average.
+
+    Raises:
+        PeerError: as `peer.trainer.work.load`, or a checkpoint is damaged.
+    """
+    work = load(replicas.manifest, replicas.places, shard=0)
+    work.net.to(device)
+    several = len(replicas.members) > 1
+    parts = len(replicas.members) + several
+    rows: list[Judged] = []
+    for one in replicas.members:
+        report(len(rows), parts)
+        load_weights(one.path, work.net)
+        rows.append(_judge(work, one.name, "replica", one.counters.inner_step))
+    if several:
+        report(len(rows), parts)
+        weights = average(replicas).weights
+        for name, parameter in trainable(work.net).items():
+            parameter.copy_(weights[name])
+        rows.append(_judge(work, AVERAGE, "average", None))
+    report(parts, parts)
+    task = replicas.manifest.task
+    return HeldOut(run_id=replicas.run_id, task=task.name if task else None, models=rows)
+
+
+def _judge(work: Work, name: str, kind: Literal["replica", "average"], inner_step: int | None) -> Judged:
+    loss, measures = work.held_out_loss(EXAMPLES), work.measure(EXAMPLES)
+    return Judged(name=name, kind=kind, inner_step=inner_step, loss=loss, measures=measures)
