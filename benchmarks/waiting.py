@@ -99,7 +99,7 @@ class Pair:
             listen=f"/ip4/{NEAR}/tcp/{first}",
         )
         stack.callback(self.peer.end)
-        self._link = stack.enter_context(Child(*python("tests.links", *link, str(first), str(bulk))))
+        self._link = stack.enter_context(Child(*python("peer.links", *link, str(first), str(bulk))))
         self._link.keep_to(LAST_CORE)
         for _ in ports:
             self._link.hear()

@@ -29,6 +29,7 @@ FORBIDDEN = {
     "peer/config": {"torch", "trio", "libp2p", "multiaddr", "peer.daemon", "peer.swarm", "peer.trainer"},
     "peer/daemon": {"torch", "libp2p", "multiaddr", "peer.cli", "peer.local", "peer.outer", "peer.codec"},
     "peer/simulate": {"torch", "libp2p", "multiaddr", "peer.daemon", "peer.trainer", "peer.cli"},
+    "peer/links": {"protocol", "peer.swarm", "peer.daemon", "peer.trainer", "peer.cli", *ALL} - {"trio"},
     "peer/explain": {"protocol", "peer", *ALL},
     "peer/plan": {"peer.daemon", "peer.trainer", "peer.cli", "peer.local", "peer.outer", *ALL},
     "peer/watch": {"torch", "libp2p", "multiaddr", "peer.swarm", "peer.trainer", "peer.cli"},

@@ -112,7 +112,7 @@ def _shape(stack: ExitStack, case: Case, arms: list[Arm]) -> str:
         str(case.megabits),
         *(["--warm"] if case.steady else []),
     ]
-    shaper = stack.enter_context(Child(*python("tests.links", *link, *ports)))
+    shaper = stack.enter_context(Child(*python("peer.links", *link, *ports)))
     for _ in ports:
         shaper.hear()
     return FAR

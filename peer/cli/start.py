@@ -48,7 +48,7 @@ def start(
         list[str] | None,
         typer.Option(
             metavar="ADDR",
-            help="Another address that leads here: a router's, with its port forwarded; repeatable.",
+            help="The address that leads here: a router's, with its port forwarded; repeatable.",
         ),
     ] = None,
     announce_loopback: Annotated[

@@ -21,7 +21,7 @@ class Settings:
     listen: tuple[str, ...] = ()
     """Empty: every interface, on the port of last time or any free one."""
     announce: tuple[str, ...] = ()
-    """Addresses to tell others beside those of this machine."""
+    """Addresses to tell others in place of those of this machine."""
     announce_loopback: bool = False
     relay: bool = True
     """Carry control traffic of peers that cannot be dialled, once it is proved that we can be."""

@@ -14,6 +14,7 @@ from peer.daemon.control import Commands, ControlServer
 from peer.daemon.detail import Details
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
+from peer.daemon.manager import READY, STOPPING, keep_alive, tell_manager
 from peer.daemon.node import Node
 from peer.daemon.recorder import Recorder, check_extras, open_sinks
 from peer.daemon.runtime import Runtime
@@ -44,6 +45,7 @@ async def run_daemon(settings: Settings) -> None:
     async with trio.open_nursery() as nursery:
         leaving = Leaving(nursery.cancel_scope)
         nursery.start_soon(_watch_signals, leaving)
+        nursery.start_soon(keep_alive)
         if settings.stop_on_eof:
             nursery.start_soon(_watch_input, leaving)
         await _run(settings, leaving)
@@ -59,6 +61,7 @@ class Leaving:
 
     def __call__(self, reason: str) -> None:
         """Leave, because of `reason`."""
+        tell_manager(STOPPING)
         if self.node is None:
             self._scope.cancel()
         else:
@@ -165,6 +168,7 @@ async def _supervise(node: Node, settings: Settings, runtime: Runtime, log: Log)
         nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)
         recorder = Recorder(node, open_sinks(settings, node, settings.home), log)
         nursery.start_soon(recorder.run)
+        tell_manager(READY)
         await node.run()
         await recorder.finish()
         nursery.cancel_scope.cancel()

@@ -177,13 +177,15 @@ class Standing:
         """Return what to tell others: what is proved, what is not yet disproved, and the way round.
 
         Behind a router, an address of the network inside leads nowhere for who is not there, and perhaps to
-        somebody else's printer; it is told once somebody inside has proved it.
+        somebody else's printer; it is told once somebody inside has proved it. An operator who says where we
+        are to be reached is believed that there is one.
         """
         verdict, own = self.verdict(), self._candidates()
         hosts = set(verdict.outside)
         proved = [each for each in verdict.proved if each in own or (_host(each) in hosts and _travels(each))]
         hopeful = list(self._claimed) if self.mapped is None else [*self._claimed, self.mapped]
-        hidden = any(_is_global(host) for host in hosts) and verdict.nat is not Nat.NONE
+        outside = any(_is_global(host) for host in hosts) and verdict.nat is not Nat.NONE
+        hidden = outside or bool(self._claimed)
         hopeful += [each for each in own if not hidden or _is_global(_host(each))]
         kept = [each for each in hopeful if each not in verdict.refuted]
         found = dict.fromkeys([*sorted(proved, key=lambda each: not _is_global(_host(each))), *kept])

@@ -21,12 +21,12 @@ class Announcement:
         self._told: tuple[str, ...] | None = None
 
     def tell(self, addresses: Sequence[str]) -> None:
-        """Announce these from now on, in place of all claims and candidates."""
+        """Announce these from now on, in place of claims and candidates."""
         self._told = tuple(addresses)
 
     def current(self) -> list[str]:
         """Return what is announced now."""
-        told = (*self.claimed, *self.candidates()) if self._told is None else self._told
+        told = (self.claimed or self.candidates()) if self._told is None else self._told
         return list(dict.fromkeys(told))[:MAX_ADDRESSES]
 
     def advertise(self, _: list[Multiaddr]) -> list[Multiaddr]:

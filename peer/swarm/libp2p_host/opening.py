@@ -41,7 +41,8 @@ async def open_transport(
     Args:
         identity: who we are.
         listen: multiaddrs such as `/ip4/0.0.0.0/tcp/4001`. Port 0 takes a free one.
-        announce: addresses to tell others before those of this machine: a router's, with its port forwarded.
+        announce: addresses to tell others in place of those of this machine: a router's, with its port
+            forwarded.
         announce_loopback: whether to tell others loopback addresses where a wildcard includes them.
         limits: bounds on connections and streams.
         table_limits: bounds on the DHT.

@@ -24,11 +24,17 @@ def _standing(*told, own=(INSIDE,), claimed=()):
 
 
 def test_nothing_is_known_at_first_and_what_the_machine_says_is_told():
-    standing = _standing(claimed=(OUTSIDE,))
+    standing = _standing()
     assert standing.verdict() == Verdict()
-    assert standing.announced([CIRCUIT]) == [OUTSIDE, INSIDE]
+    assert standing.announced([CIRCUIT]) == [INSIDE]
     assert standing.ports() == [4001]
     assert standing.predicted() == []
+
+
+def test_who_says_where_it_is_reached_tells_an_address_inside_only_once_it_is_proved():
+    assert _standing(claimed=(OUTSIDE,)).announced() == [OUTSIDE]
+    proved = _standing(_told(INSIDE, "reached"), claimed=(OUTSIDE,))
+    assert proved.announced() == [INSIDE, OUTSIDE]
 
 
 def test_a_machine_with_an_address_of_the_internet():

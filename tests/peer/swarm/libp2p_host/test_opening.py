@@ -187,11 +187,11 @@ trio.run(main)
     assert logging.getLogger("libp2p").level > logging.CRITICAL
 
 
-async def test_a_forwarded_address_is_announced_first():
+async def test_a_forwarded_address_is_announced_and_none_of_the_machine_before_somebody_has_proved_it():
     public = "/ip4/203.0.113.7/tcp/4001"
     async with open_transport(IDENTITY, LOOPBACK, announce=[public]) as transport:
-        assert transport.addresses[0] == f"{public}/p2p/{IDENTITY.peer_id}"
-        assert len(transport.addresses) == 2
+        assert transport.addresses == (f"{public}/p2p/{IDENTITY.peer_id}",)
+        assert len(transport.candidates) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from contextlib import suppress
 import pytest
 import trio
 
-from tests.links.ladder import MBIT, even
-from tests.links.shaper import Shaper
+from peer.links.ladder import MBIT, even
+from peer.links.shaper import Shaper
 
 pytestmark = pytest.mark.anyio
 SIZE = 8_000_000

@@ -1,4 +1,4 @@
-"""Forward ports through a link of the ladder: `python -m tests.links --link 4g 4001 4002`.
+"""Forward ports through a link of the ladder: `python -m peer.links --link 4g 4001 4002`.
 
 Prints `PORT` lines once they can be called on 127.0.0.2, and ends with its standard input.
 """
@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from tests.links.ladder import LADDER, MBIT, even
-from tests.links.shaper import Shaper
+from peer.links.ladder import LADDER, MBIT, even
+from peer.links.shaper import Shaper
 
 
 def main() -> None:
+    """Forward until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ports", type=int, nargs="+")
     parser.add_argument("--link", choices=LADDER, help="of the ladder; else --rtt and --rate make one")

@@ -1,19 +1,15 @@
-"""A TCP forwarder that makes a loopback connection feel like a long one, in user space: needs no privileges.
-
-What it cannot show is TCP's own recovery: a loss is a pause of one connection, and nothing is sent twice.
-"""
+"""What carries bytes from one end to the other as a link would: in bursts, at its rate, after its delay."""
 
 import math
 import random
-import socket
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 from trio.abc import HalfCloseableStream
 
-from tests.links.ladder import Link, Way
+from peer.links.ladder import Link, Way
 
 BURST = 64 * 1024
 """Bytes that travel together."""
@@ -27,8 +23,19 @@ IDLE = 1.0
 LEAST_TIMEOUT = 0.2
 """Seconds that a retransmission time-out has beyond the round trip, as on Linux."""
 
-_SOCKET_BUFFER = 256 * 1024
-"""Bytes in the kernel on each side: what waits belongs to the link, not to sockets of the forwarder."""
+
+class Carrier(Protocol):
+    """What a flow sends its bursts over."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds that every byte travels at least."""
+
+    async def enter(self, size: int) -> float:
+        """Wait until there is room for `size` bytes; return when they will be at the other end."""
+
+    def loses(self) -> bool:
+        """Draw whether a burst is lost."""
 
 
 class Road:
@@ -38,13 +45,39 @@ class Road:
         self.way = way
         self._rng = rng
         self._free = -math.inf
+        self._open = trio.Event()
+        self._open.set()
+
+    @property
+    def delay(self) -> float:
+        """Seconds that every byte travels, without jitter."""
+        return self.way.delay
+
+    def close(self) -> None:
+        """Take nothing more until `reopen`: what wants to enter waits, and what is under way arrives."""
+        if self._open.is_set():
+            self._open = trio.Event()
+
+    def reopen(self) -> None:
+        """End a closure."""
+        self._open.set()
+
+    async def passable(self) -> None:
+        """Wait while it is closed."""
+        await self._open.wait()
 
     async def enter(self, size: int) -> float:
         """Wait until the queue takes `size` bytes; return when they will be at the other end."""
+        await self.passable()
         # Others that wait too may come first, and then it is full again.
-        while (wait := self._free - self.way.queue - trio.current_time()) > 0:  # noqa: ASYNC110
+        while (wait := self._free - self.way.queue - trio.current_time()) > 0:
             await trio.sleep(wait)
-        self._free = max(self._free, trio.current_time()) + size / self.way.rate
+            await self.passable()
+        return self.take(trio.current_time(), size)
+
+    def take(self, at: float, size: int) -> float:
+        """Return when `size` bytes that come to its beginning at `at` will be at the other end."""
+        self._free = max(self._free, at) + size / self.way.rate
         return self._free + self.way.delay + self._rng.random() * self.way.jitter
 
     def loses(self) -> bool:
@@ -52,10 +85,32 @@ class Road:
         return self._rng.random() < self.way.loss
 
 
+@dataclass(frozen=True, slots=True)
+class Tandem:
+    """A road out of a house and one into another, as one: its way up, and their way down."""
+
+    first: Road
+    second: Road
+
+    @property
+    def delay(self) -> float:
+        """Seconds that every byte travels, without jitter."""
+        return self.first.delay + self.second.delay
+
+    async def enter(self, size: int) -> float:
+        """Wait until the first takes `size` bytes, and neither is closed; return when they will be there."""
+        await self.second.passable()
+        return self.second.take(await self.first.enter(size), size)
+
+    def loses(self) -> bool:
+        """Draw whether a burst is lost on either."""
+        return self.first.loses() or self.second.loses()
+
+
 class Flow:
     """One direction of one connection: at most a window in flight, in order."""
 
-    def __init__(self, road: Road, link: Link) -> None:
+    def __init__(self, road: Carrier, link: Link) -> None:
         self._road = road
         self._link = link
         self._window = min(INITIAL_WINDOW, link.window) if link.slow_start else link.window
@@ -109,7 +164,7 @@ class Flow:
     async def _arrive(
         self, bursts: trio.MemoryReceiveChannel[tuple[float, bytes]], sink: HalfCloseableStream
     ) -> None:
-        back = self._link.round_trip - self._road.way.delay
+        back = self._link.round_trip - self._road.delay
         async for arrival, data in bursts:
             await trio.sleep_until(arrival)
             if not data:
@@ -118,68 +173,3 @@ class Flow:
             await sink.send_all(data)
             self._acks.append((trio.current_time() + back, len(data)))
             self._acked.set()
-
-
-class Shaper:
-    """One link: every connection through it shares its rates. Callers are on the near side."""
-
-    def __init__(self, link: Link, *, seed: int = 0) -> None:
-        self.link = link
-        rng = random.Random(seed)
-        self._up, self._down = Road(link.up, rng), Road(link.down, rng)
-        self._connections: set[trio.CancelScope] = set()
-        self.connections = 0
-        """Accepted so far."""
-
-    @asynccontextmanager
-    async def forwarding(
-        self, port: int, *, host: str = "127.0.0.2", near_port: int | None = None
-    ) -> AsyncIterator[int]:
-        """Forward what calls `host` to 127.0.0.1:`port`; give the port to call, by default the same.
-
-        Another loopback address with the same port lets a program that tells its own port be found through
-        the link.
-        """
-        listeners = await trio.open_tcp_listeners(port if near_port is None else near_port, host=host)
-        for listener in listeners:
-            _shrink(listener.socket)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, lambda near: self._serve(near, port), listeners)
-            yield listeners[0].socket.getsockname()[1]
-            nursery.cancel_scope.cancel()
-
-    def cut(self) -> None:
-        """Break every connection; new ones are taken."""
-        for scope in list(self._connections):
-            scope.cancel()
-
-    async def _serve(self, near: trio.SocketStream, port: int) -> None:
-        self.connections += 1
-        with trio.CancelScope() as scope:
-            self._connections.add(scope)
-            try:
-                # The handshake that the caller believes is over.
-                await trio.sleep(self.link.round_trip)
-                await self._join(near, port)
-            except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                pass  # who broke it, and how, concerns the two ends alone
-            finally:
-                self._connections.discard(scope)
-                await trio.aclose_forcefully(near)
-
-    async def _join(self, near: trio.SocketStream, port: int) -> None:
-        raw = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        _shrink(raw)
-        await raw.connect(("127.0.0.1", port))
-        far = trio.SocketStream(raw)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(Flow(self._up, self.link).run, near, far)
-                nursery.start_soon(Flow(self._down, self.link).run, far, near)
-        finally:
-            await trio.aclose_forcefully(far)
-
-
-def _shrink(raw: trio.socket.SocketType) -> None:
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)

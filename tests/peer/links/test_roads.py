@@ -1,13 +1,14 @@
 """The delay, the rate and the window that a shaped link makes."""
 
 import random
+from itertools import pairwise
 
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from tests.links.ladder import LADDER, MBIT, WINDOW, Link, Way, even
-from tests.links.shaper import BURST, INITIAL_WINDOW, LEAST_TIMEOUT, Flow, Road
+from peer.links.ladder import LADDER, MBIT, WINDOW, Link, Way, even
+from peer.links.roads import BURST, INITIAL_WINDOW, LEAST_TIMEOUT, Flow, Road, Tandem
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +96,30 @@ async def test_a_link_that_is_turned_is_the_same_from_the_other_side():
     assert link.turned().up == link.down
     assert link.turned().turned() == link
     assert link.round_trip == link.turned().round_trip == pytest.approx(0.02)
+
+
+async def test_two_lines_one_after_the_other_add_their_delays_and_the_slower_decides():
+    rng = random.Random(0)
+    up, down = Road(Way(0.02, 400_000, queue=10), rng), Road(Way(0.03, 100_000, queue=10), rng)
+    both = Tandem(up, down)
+    assert both.delay == pytest.approx(0.05)
+    arrivals = [await both.enter(10_000) for _ in range(5)]
+    gaps = [late - early for early, late in pairwise(arrivals)]
+    assert arrivals[0] - trio.current_time() == pytest.approx(0.05 + 0.025 + 0.1)
+    assert gaps == pytest.approx([0.1] * 4)
+
+
+async def test_a_road_that_is_closed_takes_nothing_and_what_waited_goes_on_when_it_opens():
+    road = Road(Way(0.01), random.Random(0))
+    down = Road(Way(0.01), random.Random(0))
+    began = trio.current_time()
+    down.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_reopen_after, down, 7.0)
+        arrival = await Tandem(road, down).enter(1)
+    assert arrival - began == pytest.approx(7.02)
+
+
+async def _reopen_after(road, seconds):
+    await trio.sleep(seconds)
+    road.reopen()
