@@ -1,7 +1,6 @@
 """Real peer processes for tests: started, watched through their own event log, and always ended."""
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -50,7 +49,6 @@ class PeerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={"OMP_NUM_THREADS": "1", **os.environ},
         )
         self.events: list[dict[str, Any]] = []
         self.said: list[str] = []

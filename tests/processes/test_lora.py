@@ -39,7 +39,6 @@ def base(tmp_path_factory):
     from peer.trainer import sources
     from tests import base_models
 
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("lora") / "base"
     folder.mkdir()
     text = sources.embedded("austen")[:400_000].decode()
