@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -137,6 +138,19 @@ class Family:
     def found(self, name: str, *arguments: str) -> PeerProcess:
         """Start a peer that founds the small run."""
         return self.start(name, "--run", str(self.run_file), *arguments)
+
+    def swarm(self, count: int, *arguments: str) -> list[PeerProcess]:
+        """Start so many peers of the small run, the first of which founds it."""
+        first = self.found("peer-0", *arguments)
+        join = ("--bootstrap", first.address)
+        return [first, *(self.start(f"peer-{number}", *join, *arguments) for number in range(1, count))]
+
+    def leave(self) -> list[int]:
+        """Tell all who still run to leave, at once, and return their exit codes."""
+        staying = [peer for peer in self.members if peer.process.poll() is None]
+        for peer in staying:
+            peer.process.send_signal(signal.SIGTERM)
+        return [peer.wait() for peer in staying]
 
 
 @contextmanager
