@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
-"""Seconds to wait for any one event, on a machine with two busy cores."""
+PATIENCE = 120.0
+"""Seconds to wait for any one event: more than it takes on a machine that has much else to do."""
 
 SMALL_RUN = """
 codecs = ["int8"]
