@@ -7,8 +7,6 @@ import socket
 import sys
 from pathlib import Path
 
-import torch
-
 from peer.errors import PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
@@ -75,7 +73,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        _load()
         _obey(link)
     except PeerError as error:
         link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
@@ -83,11 +80,6 @@ def main() -> int:
     finally:
         link.close()
     return 0
-
-
-def _load() -> None:
-    """Load what torch loads with the first optimiser: it takes seconds, in which a state is being fetched."""
-    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
 
 
 def _obey(link: Link) -> None:

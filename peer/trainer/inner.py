@@ -1,7 +1,6 @@
 """The inner optimiser: AdamW, Muon or SGD with warm-up, cosine and clipping, and the losses' precision."""
 
 import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -10,13 +9,11 @@ from torch import Tensor, nn
 
 from peer.trainer.flat import trainable
 from peer.trainer.muon import Muon
+from peer.trainer.optimisers import AdamW, Optimiser, Parameters, Sgd
 from protocol.manifest import Inner
 
-EPSILON = 1e-8
 MATRIX = 2
 """Dimensions."""
-
-Parameters = Sequence[nn.Parameter]
 
 
 def learning_rate(inner: Inner, step: int, own_step: int) -> float:
@@ -39,26 +36,6 @@ def for_batch(inner: Inner, batch: int) -> Inner:
     the learning rate stay (arXiv 2507.07101, section 3).
     """
     return replace(inner, beta2=inner.beta2 ** (batch / inner.batch))
-
-
-def adamw(parameters: Parameters, inner: Inner) -> torch.optim.AdamW:
-    """Return AdamW (arXiv 1711.05101) over `parameters`; only matrices decay."""
-    return torch.optim.AdamW(
-        _decaying(parameters, inner),
-        lr=inner.learning_rate,
-        betas=(inner.beta1, inner.beta2),
-        eps=EPSILON,
-        fused=True,
-    )
-
-
-def _decaying(parameters: Parameters, inner: Inner) -> list[dict[str, object]]:
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": inner.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
 
 
 def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
@@ -84,43 +61,31 @@ class InnerOptimiser:
         hidden = hidden_matrices(module) if inner.kind == "muon" else []
         apart = set(hidden)
         rest = [parameter for parameter in self._parameters if parameter not in apart]
-        self._optimisers: list[torch.optim.Optimizer] = []
+        self._optimisers: list[Optimiser] = []
         self._steps: list[Tensor] = []
         """AdamW's counts of its steps."""
         self.first = self.second = flat.new_empty(0)
         if inner.kind == "sgd":
-            self._optimisers.append(torch.optim.SGD(_decaying(rest, inner), inner.learning_rate))
+            self._optimisers.append(Sgd(rest, inner))
             return
         self.first = torch.zeros_like(flat)
         self.second = flat.new_zeros(sum(parameter.numel() for parameter in rest))
         first = _views(self._parameters, self.first)
         if hidden:
             # Its updates are as large as AdamW's, so one rate serves both.
-            muon = Muon(hidden, inner.learning_rate, inner.beta1, inner.weight_decay)
-            muon.state |= {parameter: {"momentum_buffer": first[parameter]} for parameter in hidden}
-            self._optimisers.append(muon)
-        self._optimisers.append(self._adamw(rest, first))
-
-    def _adamw(self, parameters: Parameters, first: dict[nn.Parameter, Tensor]) -> torch.optim.AdamW:
-        made = adamw(parameters, self._inner)
-        for parameter, second in _views(parameters, self.second).items():
-            self._steps.append(torch.zeros((), device=second.device))
-            made.state[parameter] = {
-                "step": self._steps[-1],
-                "exp_avg": first[parameter],
-                "exp_avg_sq": second,
-            }
-        return made
+            self._optimisers.append(Muon(hidden, first, inner.beta1, inner.weight_decay))
+        others = AdamW(rest, first, _views(rest, self.second), inner)
+        self._steps += others.steps.values()
+        self._optimisers.append(others)
 
     def step(self, step: int, own_step: int) -> None:
         """Clip the gradients, take the step at the schedule's rate, and free the gradients."""
         rate = learning_rate(self._inner, step, own_step)
         torch.nn.utils.clip_grad_norm_(self._parameters, self._inner.clip)
         for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
-            optimiser.zero_grad()
+            optimiser.step(rate)
+        for parameter in self._parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def restore(self, first: Tensor, second: Tensor, own_steps: int) -> None:

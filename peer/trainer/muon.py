@@ -4,11 +4,11 @@ torch.optim.Muon computes in bfloat16 everywhere, which a CPU without it does fi
 """
 
 import math
-from collections.abc import Iterable
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from peer.trainer.optimisers import Moments, Parameters
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration: steepest at zero, which does not bring singular values to 1 but near it."""
@@ -20,34 +20,23 @@ SIZE = 0.2
 """Root mean square of an update at rate 1: what AdamW's usually is (arXiv 2502.16982, section 2.2)."""
 
 
-class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, made orthogonal, with decoupled weight decay, over matrices.
+class Muon:
+    """Nesterov momentum, made orthogonal, with decoupled weight decay, over matrices."""
 
-    State: `momentum_buffer`, a running mean of the gradients, in the shape of each parameter.
-    """
-
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, matrices: Parameters, means: Moments, momentum: float, weight_decay: float) -> None:
+        """`means` are running means of the gradients, in the shape of each matrix; they are kept up here."""
+        self._matrices, self._means = matrices, means
+        self._momentum, self._weight_decay = momentum, weight_decay
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, rate: float) -> None:
         """Take a step with the gradients that are there."""
-        del closure
-        for group in self.param_groups:
-            for parameter in cast("list[nn.Parameter]", group["params"]):
-                if parameter.grad is not None:
-                    update = self._direct(parameter, parameter.grad, group["momentum"])
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(update, alpha=-group["lr"] * SIZE * math.sqrt(max(parameter.shape)))
-
-    def _direct(self, parameter: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        return orthogonalise(gradient.lerp(mean, momentum))
+        for matrix in self._matrices:
+            if matrix.grad is not None:
+                mean = self._means[matrix].lerp_(matrix.grad, 1 - self._momentum)
+                update = orthogonalise(matrix.grad.lerp(mean, self._momentum))
+                matrix.mul_(1 - rate * self._weight_decay)
+                matrix.add_(update, alpha=-rate * SIZE * math.sqrt(max(matrix.shape)))
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Real peer processes for tests: started, watched through their own event log, and always ended."""
 
 import json
-import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
-"""Seconds to wait for any one event, on a machine with two busy cores."""
+PATIENCE = 120.0
+"""Seconds to wait for any one event: more than it takes on a machine that has much else to do."""
 
 SMALL_RUN = """
 codecs = ["int8"]
@@ -50,7 +50,6 @@ class PeerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={"OMP_NUM_THREADS": "1", **os.environ},
         )
         self.events: list[dict[str, Any]] = []
         self.said: list[str] = []
@@ -139,6 +138,19 @@ class Family:
     def found(self, name: str, *arguments: str) -> PeerProcess:
         """Start a peer that founds the small run."""
         return self.start(name, "--run", str(self.run_file), *arguments)
+
+    def swarm(self, count: int, *arguments: str) -> list[PeerProcess]:
+        """Start so many peers of the small run, the first of which founds it."""
+        first = self.found("peer-0", *arguments)
+        join = ("--bootstrap", first.address)
+        return [first, *(self.start(f"peer-{number}", *join, *arguments) for number in range(1, count))]
+
+    def leave(self) -> list[int]:
+        """Tell all who still run to leave, at once, and return their exit codes."""
+        staying = [peer for peer in self.members if peer.process.poll() is None]
+        for peer in staying:
+            peer.process.send_signal(signal.SIGTERM)
+        return [peer.wait() for peer in staying]
 
 
 @contextmanager

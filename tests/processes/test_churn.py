@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 
 
 def test_survivors_of_kills_go_on_and_who_was_killed_comes_back():
-    order = Order(peers=4, seconds=24.0, every=6.0, away=5.0, seed=0)
+    order = Order(peers=4, seconds=15.0, every=4.0, away=4.0, seed=0)
     with swarm(order.peers) as made:
         made.start()
         report = churn(made, order)

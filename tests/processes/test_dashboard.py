@@ -38,7 +38,7 @@ def prometheus_alone(tmp_path):
         pytest.skip("prometheus is not installed (apt install prometheus)")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "prometheus").symlink_to(found)
-    return dict(os.environ, PATH=str(tmp_path / "bin"), OMP_NUM_THREADS="1")
+    return dict(os.environ, PATH=str(tmp_path / "bin"))
 
 
 def test_every_panel_of_a_real_swarm_has_data(tmp_path, prometheus_alone):

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import statistics
 from itertools import pairwise
 
 import pytest
@@ -16,8 +17,10 @@ LONGEST_PAUSE = 10.0
 
 
 def _longest_pause(peer):
+    """Seconds by which the longest outer step was longer than they are on this machine just now."""
     times = [told["time"] for told in peer.drain() if told["event"] == "share_ready"]
-    return max(later - earlier for earlier, later in pairwise(times))
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return max(gaps) - statistics.median(gaps)
 
 
 def test_a_swarm_outlives_any_of_its_members_its_founder_too(tmp_path):

@@ -1,10 +1,10 @@
 """A LoRA fine-tune of a small real model over three real peers, and what it learned, loaded by `peft`."""
 
 import shutil
-import signal
 
 import pytest
 
+from tests.processes.losses import last_checkpoint, losses, manifest_of
 from tests.processes.support import family
 
 pytest.importorskip("peft", reason="the extra `hf` is not installed")
@@ -39,7 +39,6 @@ def base(tmp_path_factory):
     from peer.trainer import sources
     from tests import base_models
 
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("lora") / "base"
     folder.mkdir()
     text = sources.embedded("austen")[:400_000].decode()
@@ -67,14 +66,13 @@ def test_three_peers_tune_adapters_that_peft_loads(base, tmp_path):
         for name, said in _strangers(members, address, base, tmp_path / "other").items():
             assert len(said) == 1, name
             assert said[0].startswith("peer: ")
-        for peer in peers:
-            assert peer.end(signal.SIGTERM) == 0
+        assert members.leave() == [0, 0, 0]
 
     homes = [tmp_path / name for name in ("first", "second", "third")]
-    losses, exported = _evaluate(homes, base, tmp_path / "adapter")
-    assert losses.average < losses.start - 0.2
-    assert max(losses.replicas) < losses.start - 0.1
-    assert exported == pytest.approx(losses.replicas[0], abs=1e-4)
+    found, exported = _evaluate(homes, base, tmp_path / "adapter")
+    assert found.average < found.start - 0.2
+    assert max(found.replicas) < found.start - 0.1
+    assert exported == pytest.approx(found.replicas[0], abs=1e-4)
 
 
 def _strangers(members, address, base, other):
@@ -98,18 +96,15 @@ def _evaluate(homes, base, target):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from peer.daemon.home import look_into
-    from peer.trainer import checkpoint, data
+    from peer.trainer import data
     from peer.trainer.evaluate import held_out_loss
     from peer.trainer.hf.lora import export_adapter
     from peer.trainer.hf.net import Causal
-    from peer.trainer.work import Places, evaluate
-    from protocol.manifest import open_manifest
+    from peer.trainer.work import Places
 
-    manifest = open_manifest(look_into(homes[0]))
-    found = [checkpoint.paths(home / "checkpoints")[0] for home in homes]
-    losses = evaluate(found, manifest, Places(model=str(base)), None)
-    export_adapter(found[0], manifest, target)
+    manifest = manifest_of(homes[0])
+    found = losses(homes, Places(model=str(base)))
+    export_adapter(last_checkpoint(homes[0]), manifest, target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft and transformers disagree on a name
         from peft import PeftModel
@@ -119,4 +114,4 @@ def _evaluate(homes, base, target):
         )
     held_out = data.load(manifest, None, base / "tokenizer.json").held_out
     with torch.no_grad():
-        return losses, held_out_loss(Causal(tuned), held_out, manifest.model.context)
+        return found, held_out_loss(Causal(tuned), held_out, manifest.model.context)

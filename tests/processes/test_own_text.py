@@ -28,7 +28,7 @@ def test_a_swarm_on_ones_own_text_runs_to_its_report_and_its_peers_go_on_from_an
         timeout=120,
         check=False,
         cwd=tmp_path,
-        env={"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

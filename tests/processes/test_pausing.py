@@ -9,7 +9,7 @@ import pytest
 from peer.daemon.client import ControlClient
 from peer.daemon.runtime import control_socket
 from tests.checkpoints import learned
-from tests.processes.support import PATIENCE, family
+from tests.processes.support import PATIENCE, SMALL_RUN, family
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -61,6 +61,8 @@ def test_pauses_and_a_restart_in_one_change_nothing_in_the_result(tmp_path):
 
 def test_a_paused_peer_holds_no_partner_up_and_finishes_in_order(tmp_path):
     with family(tmp_path) as members:
+        # Outer steps so long that no exchange fails because its share is overtaken.
+        members.run_file.write_text(SMALL_RUN.replace("every = 50", "every = 200"))
         first = members.found("first")
         second = members.start("second", "--bootstrap", first.address)
         second.wait_for("exchange_done")

@@ -1,14 +1,13 @@
-"""Every preset with real daemons, and every codec with one, as `peer swarm` runs them, small."""
+"""Every preset with real daemons, and every codec below 8 bits with one, small."""
 
-import json
-import subprocess
-import sys
 from typing import get_args
 
 import pytest
 
 from protocol.manifest import CodecName
 from protocol.presets import PRESETS
+from tests.processes.losses import losses
+from tests.processes.support import family
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(200)]
 
@@ -22,28 +21,15 @@ hidden = 64
 context = 32
 [inner]
 batch = 4
-steps = {steps}
+steps = 1200
 warmup = 20
 [outer]
 preset = "{preset}"
 every = 100
 """
-STEPS = 1200
 
-
-def _swarm(folder, preset, codec):
-    run_file = folder / "run.toml"
-    run_file.write_text(RUN.format(preset=preset, codec=codec, steps=STEPS))
-    command = [sys.executable, "-m", "peer", "swarm", "--folder", str(folder / "swarm"), "--json"]
-    command += ["--run", str(run_file), "--peers", "3", "--steps", str(STEPS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert all(peer["inner_steps"] == STEPS for peer in report["peers"])
-    assert report["preset"] == preset
-    return report
-
+LEAST_MIXES = 2
+LEAST_STEPS = 500
 
 CASES = [
     ("noloco", "modulo"),
@@ -57,18 +43,32 @@ CASES = [
 
 @pytest.mark.parametrize(("preset", "codec"), CASES)
 def test_peers_mix_and_learn(tmp_path, preset, codec):
-    report = _swarm(tmp_path, preset, codec)
-    assert all(peer["exchanges"] >= 2 for peer in report["peers"])
-    held_out = report["held_out"]
-    assert held_out["average"] < held_out["start"] - 1
+    pairs = PRESETS[preset].group == 2
+    with family(tmp_path) as members:
+        members.run_file.write_text(RUN.format(preset=preset, codec=codec))
+        peers = members.swarm(2 if pairs else 3)
+        for peer in peers:
+            for _ in range(LEAST_MIXES):
+                peer.wait_for("exchange_done")
+        for peer in peers:
+            peer.wait_for("share_ready", lambda told: told["inner_step"] >= LEAST_STEPS)
+        assert set(members.leave()) == {0}
+        assert not any("Traceback" in line for peer in peers for line in peer.said)
+    found = losses([peer.home for peer in peers])
+    assert found.average < found.start - 1
     # Mixed replicas are close: their average is no worse than they are.
-    assert held_out["average"] <= held_out["replicas_mean"] + 0.02
+    assert found.average <= sum(found.replicas) / len(peers) + 0.02
 
 
 def test_solo_mixes_with_nobody(tmp_path):
-    report = _swarm(tmp_path, "solo", "int8")
-    assert all(peer["exchanges"] == 0 for peer in report["peers"])
-    assert report["held_out"]["replicas_mean"] < report["held_out"]["start"] - 1
+    with family(tmp_path) as members:
+        members.run_file.write_text(RUN.format(preset="solo", codec="int8"))
+        peers = members.swarm(2, "--steps", str(LEAST_STEPS))
+        assert [peer.wait() for peer in peers] == [0, 0]
+        told = {event["event"] for peer in peers for event in peer.drain()}
+        assert not told & {"share_ready", "exchange_done", "exchange_failed"}
+    found = losses([peer.home for peer in peers])
+    assert max(found.replicas) < found.start - 1
 
 
 def test_every_preset_that_mixes_and_every_codec_below_8_bits_is_run_here():

@@ -1,4 +1,4 @@
-"""`peer swarm` as its user runs it, small."""
+"""`peer swarm` as its user runs it: to its report, and to Ctrl-C."""
 
 import json
 import signal
@@ -6,50 +6,40 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 
+from peer.local.report import Report
 from tests.processes.support import SMALL_RUN
+from tests.test_readme import marked
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 
-LARGER = {"steps = 100000": "steps = 300", "int8": "fp32", "width = 32": "width = 64"}
-"""Shares of 160 kB: large enough for lanes."""
-
-
-def _command(folder, *arguments):
-    run_file = folder / "small.toml"
-    run = SMALL_RUN
-    for small, large in LARGER.items():
-        run = run.replace(small, large)
-    run_file.write_text(run)
-    return [
-        *(sys.executable, "-m", "peer", "swarm", "--folder", str(folder / "swarm")),
-        *("--run", str(run_file), *arguments),
-    ]
-
-
-def test_the_report_is_one_object_with_every_promised_field(tmp_path):
-    command = _command(tmp_path, "--peers", "4", "--steps", "300", "--json")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+def test_the_readmes_command_does_what_is_told(tmp_path):
+    _, *arguments = marked("run")[-1]
+    command = [sys.executable, "-m", "peer", *arguments, "--json", "--folder", str(tmp_path / "swarm")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=290, check=False)
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert len(report["peers"]) == 4
-    for peer in report["peers"]:
-        assert set(peer) >= {"peer_id", "inner_steps", "tokens", "exchanges", "skips", "loss"}
-        assert peer["inner_steps"] == 300
-        assert peer["exchanges"] >= 1
-    held_out = report["held_out"]
-    assert held_out["average"] < held_out["start"] - 1
-    assert held_out["average"] <= held_out["replicas_mean"]
-    assert held_out["replicas_mean"] == pytest.approx(sum(held_out["replicas"]) / 4)
-    assert report["bytes_sent"] > report["lane_bytes_sent"] > 0.5 * report["bytes_sent"]
-    assert (report["preset"], report["codec"]) == ("gossip", "fp32")
+    (line,) = done.stdout.splitlines()
+    report = msgspec.json.decode(line, type=Report, strict=True)
+    assert json.loads(line).keys() == set(Report.__struct_fields__)
+    assert len(report.peers) == len(report.held_out.replicas) == len(report.checkpoints) == 4
+    assert all(peer.inner_steps == 200 for peer in report.peers)
+    assert all(peer.exchanges >= 1 for peer in report.peers)
+    held_out = report.held_out
+    assert held_out.average <= held_out.start - 1
+    assert held_out.average <= held_out.replicas_mean
+    assert held_out.replicas_mean == pytest.approx(sum(held_out.replicas) / 4)
+    assert report.bytes_sent > report.lane_bytes_sent > 0.5 * report.bytes_sent
+    assert (report.preset, report.codec) == ("gossip", "int8")
 
 
 @pytest.mark.parametrize("moment", ["starting", "training"])
 def test_ctrl_c_ends_every_process_within_five_seconds_and_keeps_what_was_learned(tmp_path, moment):
-    command = _command(tmp_path, "--peers", "3", "--steps", "100000")
+    (tmp_path / "run.toml").write_text(SMALL_RUN)
+    command = [sys.executable, "-m", "peer", "swarm", "--folder", str(tmp_path / "swarm")]
+    command += ["--run", str(tmp_path / "run.toml"), "--peers", "3", "--steps", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         for line in process.stderr:

@@ -1,5 +1,6 @@
 """`peer top` as a person sees it: in a terminal, over two real peers that train."""
 
+import math
 import re
 import signal
 
@@ -33,6 +34,11 @@ def _has(*words):
 def _step(lines):
     found = re.search(r"inner step ([\d,]+)", "\n".join(lines))
     return int(found[1].replace(",", "")) if found else 0
+
+
+def _first_of_curve(lines):
+    found = re.search(r"^ +step ([\d,]+)", "\n".join(lines), re.MULTILINE)
+    return int(found[1].replace(",", "")) if found else math.inf
 
 
 def test_80_by_24_shows_a_peer_that_trains_and_a_key_ends_it(two, tmp_path):
@@ -99,8 +105,9 @@ def test_the_end_of_the_daemon_is_told(two, tmp_path):
     with pane(tmp_path, peer("top", "--home", str(second.home))) as terminal:
         shown = terminal.wait_for(_has("ended with 32"))
         assert _has("peer: No daemon runs in")(shown)
-    # The curve outlives the daemon: the next one shows the run from its first step.
+    # The curve outlives the daemon: the next one shows the steps before its own, too.
     again = two.start("second")
+    own = again.wait_for("trainer_started")["inner_step"]
     again.wait_for("share_ready")
     with pane(tmp_path, peer("top", "--home", str(second.home))) as terminal:
-        terminal.wait_for(lambda lines: any(re.match(r"\s+step [1-9]\d?\s", line) for line in lines))
+        terminal.wait_for(lambda lines: _first_of_curve(lines) < own)

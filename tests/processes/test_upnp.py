@@ -16,7 +16,7 @@ from peer.swarm.upnp import RouterPort
 
 async def main():
     router = RouterPort()
-    for _ in range(2):
+    for _ in range(int(sys.argv[1])):
         print(await router.open(4001), flush=True)
     sys.stdin.read()
     await router.close()
@@ -34,9 +34,9 @@ def internet():
         yield made
 
 
-def _asking(inside):
+def _asking(inside, times):
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-    return subprocess.Popen([*inside, sys.executable, "-c", ASK], text=True, **pipes)
+    return subprocess.Popen([*inside, sys.executable, "-c", ASK, str(times)], text=True, **pipes)
 
 
 def _mapped(internet):
@@ -46,7 +46,7 @@ def _mapped(internet):
 
 def test_a_port_is_mapped_renewed_and_given_back(internet):
     inside, outside = internet.home("upnp")
-    with _asking(inside) as asking:
+    with _asking(inside, 2) as asking:
         said = [asking.stdout.readline().strip() for _ in range(2)]
         assert said == [f"/ip4/{outside}/tcp/4001"] * 2
         assert _mapped(internet)
@@ -57,7 +57,7 @@ def test_a_port_is_mapped_renewed_and_given_back(internet):
 
 def test_a_router_without_it_costs_some_seconds(internet):
     inside, _ = internet.home("port-preserving")
-    with _asking(inside) as asking:
+    with _asking(inside, 1) as asking:
         assert asking.stdout.readline().strip() == "None"
         asking.stdin.close()
         assert asking.wait(20) == 0

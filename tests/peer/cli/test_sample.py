@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +69,6 @@ def test_tokens_are_shown_as_they_come(swarm):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as writer:
         assert writer.stdout.read(40).startswith(b"Once upon")
         assert writer.poll() is None

@@ -1,6 +1,5 @@
 """`peer start`: what its options mean, and how a person's mistakes end it."""
 
-import os
 import re
 import socket
 import subprocess
@@ -77,7 +76,6 @@ def start(tmp_path):
             text=True,
             timeout=60,
             check=False,
-            env={"OMP_NUM_THREADS": "1", **os.environ},
         )
         assert "Traceback" not in done.stderr
         assert "exceptiongroup" not in done.stderr.lower()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from peer.trainer.flat import flatten
 from peer.trainer.inner import (
     InnerOptimiser,
-    adamw,
     for_batch,
     hidden_matrices,
     learning_rate,
@@ -17,8 +16,9 @@ from peer.trainer.inner import (
 )
 from peer.trainer.model import build
 from peer.trainer.muon import Muon
+from peer.trainer.optimisers import by_decay
 from protocol.manifest import Inner
-from tests.peer.trainer.tiny import INNER, MODEL
+from tests.peer.trainer.tiny import INNER, MODEL, adamw
 
 SCHEDULE = Inner(learning_rate=1.0, warmup=10, steps=110, final_ratio=0.1)
 
@@ -43,12 +43,11 @@ def test_the_rate_is_positive_and_at_most_the_peak(inner, step):
 
 def test_only_matrices_decay():
     net = build(MODEL, 256, seed=0)
-    decays = {
-        group["weight_decay"]: [parameter.ndim for parameter in group["params"]]
-        for group in adamw(list(net.parameters()), INNER).param_groups
+    groups = by_decay(list(net.parameters()), INNER.weight_decay)
+    assert {decay: {each.ndim for each in group} for decay, group in groups.items()} == {
+        INNER.weight_decay: {2},
+        0.0: {1},
     }
-    assert set(decays[INNER.weight_decay]) == {2}
-    assert set(decays[0.0]) == {1}
 
 
 def test_the_flat_moments_are_those_of_plain_adamw():
@@ -90,17 +89,16 @@ def test_muon_trains_the_hidden_matrices_and_adamw_the_rest():
     hidden = hidden_matrices(plain)
     assert sorted(map(tuple, {each.shape for each in hidden})) == [(32, 32), (32, 64), (64, 32)]
     rest = [each for each in plain.parameters() if each not in set(hidden)]
-    muon = Muon(hidden, 0.0, INNER.beta1, INNER.weight_decay)
+    muon = Muon(hidden, {each: torch.zeros_like(each) for each in hidden}, INNER.beta1, INNER.weight_decay)
     others = adamw(rest, inner)
     for step, tokens in enumerate(batches(3)):
         plain(tokens).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), INNER.clip)
-        for group in muon.param_groups + others.param_groups:
+        for group in others.param_groups:
             group["lr"] = learning_rate(INNER, step, step)
-        muon.step()
+        muon.step(learning_rate(INNER, step, step))
         others.step()
-        muon.zero_grad()
-        others.zero_grad()
+        plain.zero_grad()
     assert all(torch.equal(p, q) for p, q in zip(plain.parameters(), ours.parameters(), strict=True))
     assert optimiser.second.numel() == sum(each.numel() for each in rest)
 

@@ -1,7 +1,6 @@
 """The real trainer process over a socket pair; the test plays the daemon."""
 
 import hashlib
-import os
 import shutil
 import signal
 import socket
@@ -61,7 +60,6 @@ class Process:
                 [sys.executable, *command, "--socket", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
                 stderr=subprocess.PIPE,
                 text=True,
             )

@@ -11,13 +11,13 @@ from peer.errors import PeerError, TrainerError
 from peer.outer import mix
 from peer.trainer import checkpoint, data, spool
 from peer.trainer.checkpoint import Counters
-from peer.trainer.inner import adamw, learning_rate
+from peer.trainer.inner import learning_rate
 from peer.trainer.model import build
 from peer.trainer.order import Order, Position
 from peer.trainer.replica import RefusedStateError, Replica
 from protocol.manifest import Manifest
 from protocol.trainer import State
-from tests.peer.trainer.tiny import INNER, MODEL, corpus, manifest, replica, run_id, train, work
+from tests.peer.trainer.tiny import INNER, MODEL, adamw, corpus, manifest, replica, run_id, train, work
 
 PRESETS = ["solo", "noloco", "gossip", "streaming-gossip", "streaming-diloco", "diloco"]
 

@@ -66,3 +66,16 @@ def write_file(folder: Path, name: str, content: bytes | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def adamw(parameters: list[torch.nn.Parameter], inner: Inner) -> torch.optim.AdamW:
+    """torch's own AdamW, as the trainer has to take its steps: only matrices decay."""
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": inner.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=inner.learning_rate,
+        betas=(inner.beta1, inner.beta2),
+        eps=1e-8,
+        fused=True,
+    )
