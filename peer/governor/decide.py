@@ -43,7 +43,7 @@ def _reasons(
     readings: Readings, limits: Limits, now: datetime, held: Collection[PauseKind]
 ) -> Iterator[tuple[PauseKind, str]]:
     if limits.hours is not None and not limits.hours.hold(now):
-        yield "hours", f"outside the hours {limits.hours.text}; goes on {limits.hours.opening(now)}"
+        yield "hours", f"outside the hours {limits.hours.text}; next {limits.hours.opening(now)}"
     if limits.pause_on_battery and readings.on_battery:
         yield "battery", "on battery"
     if limits.pause_for_others and (user := _user(readings.gpu_users, still="gpu" in held)):
@@ -94,7 +94,7 @@ def _used_up(month: MonthUse | None, limit: float | None, *, still: bool) -> Ite
     least = limit - min(IN_TOUCH * month.left, limit / 2)
     if month.used >= (least - min(SLACK * limit, MOST_SLACK) if still else least):
         words = f"the {format_bytes(limit)} of traffic for {month.month} are used, but for what it takes"
-        yield "data", f"{words} to stay in touch; goes on on {month.until}"
+        yield "data", f"{words} to stay in touch; again on {month.until}"
 
 
 def _above(told: Measured | None, limit: float | None) -> Measured | None:

@@ -29,7 +29,7 @@ BLENDER = {"gpu": "GPU 0 is used by blender (pid 4242)"}
 KEYBOARD = {"keyboard": "a person is at the keyboard; goes on 5 min after the last key"}
 USED_UP = (
     "the 50.0 GB of traffic for November are used, but for what it takes to stay in touch; "
-    "goes on on 1 December"
+    "again on 1 December"
 )
 
 
@@ -63,8 +63,8 @@ TABLE = [
     (Readings(idle=300.0), {"pause_at_keyboard": "5min"}, ("keyboard",), {}),
     (Readings(), {"pause_at_keyboard": "5min"}, (), {}),
     # hours
-    (Readings(), {"hours": "22:00-07:00"}, (), {"hours": "outside the hours 22:00-07:00; goes on at 22:00"}),
-    (Readings(), {"hours": "sat"}, (), {"hours": "outside the hours sat; goes on on Saturday at 00:00"}),
+    (Readings(), {"hours": "22:00-07:00"}, (), {"hours": "outside the hours 22:00-07:00; next at 22:00"}),
+    (Readings(), {"hours": "sat"}, (), {"hours": "outside the hours sat; next on Saturday at 00:00"}),
     (Readings(), {"hours": "8:00-13:00"}, ("hours",), {}),
     # temperature
     (hot(99), {}, (), {}),
