@@ -1,6 +1,5 @@
 """The governor of a running daemon: looks at limits and sensors every few seconds, and pauses and resumes."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,7 +125,7 @@ class Governor:
                     await self._hurry.wait()
                 self._hurry = trio.Event()
         finally:
-            self._traffic.note(self._moved(), _now().date(), math.inf)
+            self._traffic.note(self._moved(), _now().date(), trio.current_time())
             self._traffic.save()
 
     def heard(self, message: ipc.FromTrainer) -> None:

@@ -133,7 +133,8 @@ class Reachability:
     def spare(self, *, sparing: bool) -> None:
         """Take nobody new as a relay, or do so again. Circuits that are open go on to their end."""
         self._sparing = sparing
-        self._apply()
+        if self._presented is not None:
+            self._apply()
 
     async def run(self) -> None:
         """Test and announce until cancelled; then nothing of ours is left in the router."""

@@ -51,6 +51,7 @@ async def test_who_spares_its_line_is_no_relay_meanwhile(tmp_path):
     flock = Flock(tmp_path, small)
     one = flock.hatch()
     two = flock.hatch(through=(one,))
+    two.swarm.spare(sparing=True)  # before it runs
     told = []
 
     async def spare():
@@ -63,6 +64,8 @@ async def test_who_spares_its_line_is_no_relay_meanwhile(tmp_path):
     await fly(flock, 60, spare)
     assert told == [(False, False), (False, False), (True, True)]
     assert two.swarm.view.relays() == []
+    assert two.swarm.statistics().reach.verdict.reachable
+    assert not two.transport.willing
 
 
 async def test_a_peer_may_decline_to_be_a_relay(tmp_path):
