@@ -18,7 +18,9 @@ NONE = "none"
 
 
 def _option(key: str, metavar: str) -> object:
-    return typer.Option(metavar=metavar, help=f"{KEYS[key].meaning.capitalize()}; {NONE}: no limit.")
+    about = KEYS[key]
+    meaning, example = about.meaning[0].upper() + about.meaning[1:], about.example.strip('"')
+    return typer.Option(metavar=metavar, help=f"{meaning}, such as {example}; {NONE}: no limit.")
 
 
 def limits(

@@ -64,6 +64,12 @@ def test_what_is_not_named_stays_and_none_takes_back(invoke, tmp_path):
     assert (shown["disk"], shown["traffic"], shown["hours"]) == ("20GB", "50GB", "-")
 
 
+def test_help_shows_how_each_is_written():
+    told = " ".join(CliRunner().invoke(app, ["limits", "--help"]).output.split())
+    assert "Pause above it, in °C of the device, such as 80; none: no limit." in told
+    assert "Most for the trainer on the GPU, such as 80%; none: no limit." in told
+
+
 def test_json_has_every_key(invoke):
     told = json.loads(invoke("--traffic", "50GB", "--no-pause-on-battery", "--json").output)
     assert list(told) == list(KEYS)
