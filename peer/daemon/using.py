@@ -42,7 +42,7 @@ def uses(
         name=gpu.name if gpu else "",
         memory=gpu.memory if gpu else None,
         batch=batch,
-        context=manifest.model.context,
+        context=0 if manifest.task else manifest.model.context,
         disk_free=room.free if room is not None else None,
         disk_needed=disk.most(manifest),
         month_bytes=month,

@@ -47,7 +47,7 @@ class Uses(Event, frozen=True, kw_only=True):
     batch: int
     """Sequences of one inner step."""
     context: int
-    """Tokens of a sequence."""
+    """Tokens of a sequence; 0 where a plug-in's task has examples of its own kind."""
     disk_free: int | None
     disk_needed: int
     """Bytes that its checkpoints take at the most."""
@@ -66,7 +66,7 @@ class Uses(Event, frozen=True, kw_only=True):
         """Return all of it in lines of 71 characters, which stand below the first."""
         free = f"{format_bytes(self.disk_free)} free; " if self.disk_free is not None else ""
         rows = {
-            "batch": f"{self.batch} sequences of {self.context} tokens an inner step",
+            "batch": f"{self.batch} {self._kind()} an inner step",
             "disk": f"{free}its checkpoints take up to {format_bytes(self.disk_needed)}",
             "network": self._traffic(),
             "at most": "; ".join(self.caps) or "what it needs: no limit is set",
@@ -74,6 +74,9 @@ class Uses(Event, frozen=True, kw_only=True):
             "change it": "peer limits --help",
         }
         return tuple(line for name, words in rows.items() for line in _paragraph(name, printable(words)))
+
+    def _kind(self) -> str:
+        return f"sequences of {self.context} tokens" if self.context else "examples"
 
     def _traffic(self) -> str:
         if self.month_bytes is None:

@@ -215,6 +215,7 @@ def test_what_is_used_stands_in_a_block_of_80_columns():
         ({"month_bytes": None}, "network:   votes of a few bytes"),
         ({"disk_free": None}, "disk:      its checkpoints take up to 3.4 GB"),
         ({"caps": ("10 Mbit/s up", "20.0 GB of disk")}, "at most:   10 Mbit/s up; 20.0 GB of disk"),
+        ({"context": 0}, "batch:     8 examples an inner step"),
         ({"pauses": ()}, "pauses:    only when it is told to"),
         ({"pauses": ("outside \x1b[31m",)}, "pauses:    outside ?[31m"),
     ],
