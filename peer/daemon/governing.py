@@ -125,8 +125,8 @@ class Governor:
                     await self._hurry.wait()
                 self._hurry = trio.Event()
         finally:
-            self._traffic.note(self._moved(), _now().date(), trio.current_time())
-            self._traffic.save()
+            self._traffic.note(self._moved(), _now().date())
+            self._traffic.save(trio.current_time())
 
     def heard(self, message: ipc.FromTrainer) -> None:
         """Take in a message of the trainer: it tells which device it is on."""
@@ -164,6 +164,8 @@ class Governor:
     async def _look(self) -> None:
         now, at = _now(), trio.current_time()
         readings = merge(await self._watching.read(), self._reckoned(now))
+        if self._traffic.due(at):
+            await trio.to_thread.run_sync(self._traffic.save, at)
         self._home_size = readings.home
         reasons = wanted(readings, self.limits, now, self._holding.held)
         pauses = self._holding.update(reasons, at=at, wall=time.time(), at_once=self._fresh)
@@ -172,7 +174,7 @@ class Governor:
 
     def _reckoned(self, now: datetime) -> Readings:
         """Return what needs no sensor."""
-        self._month = self._traffic.note(self._moved(), now.date(), trio.current_time())
+        self._month = self._traffic.note(self._moved(), now.date())
         needed = None
         if "cpu" in (self._device.kind, self._settings.device):
             needed = int(memory(sizes.parameters(self._manifest)))

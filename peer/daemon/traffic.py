@@ -35,25 +35,22 @@ class Traffic:
         self._path = home / _FILE
         self._counted = 0
         self._saved_at = float("-inf")
+        self._unsaved = False
         self._now = self._recall() or _Month(_key(today), 0)
         self._begin_month(today)
 
-    def note(self, moved: int, today: date, at: float) -> MonthUse:
-        """Take in how many bytes have moved since the daemon began, and return the month's use.
-
-        Args:
-            moved: bytes, both ways together.
-            today: by the local calendar.
-            at: seconds of a clock that never goes back.
-        """
+    def note(self, moved: int, today: date) -> MonthUse:
+        """Take in how many bytes have moved since the daemon began, both ways, and return the month's use."""
         self._begin_month(today)
         fresh = max(moved - self._counted, 0)
         self._counted = moved
         self._now = _Month(self._now.month, self._now.used + fresh)
-        if fresh and at - self._saved_at >= SAVED_EVERY:
-            self._saved_at = at
-            self.save()
+        self._unsaved = self._unsaved or fresh > 0
         return self.use(today)
+
+    def due(self, at: float) -> bool:
+        """Whether it should be written now, `at` seconds of a clock that never goes back."""
+        return self._unsaved and at - self._saved_at >= SAVED_EVERY
 
     def use(self, today: date) -> MonthUse:
         """Return the month's use as far as it is known."""
@@ -61,8 +58,9 @@ class Traffic:
         until = f"1 {month_name[today.month % 12 + 1]}"
         return MonthUse(self._now.used, month_name[today.month], until, left)
 
-    def save(self) -> None:
-        """Write it down. A disk that refuses costs the memory of it, and no more."""
+    def save(self, at: float) -> None:
+        """Write it down. A disk that refuses costs the memory of it, and no more. It may block."""
+        self._unsaved, self._saved_at = False, at
         with suppress(HomeError):
             write_atomically(self._path, msgspec.json.encode(self._now) + b"\n")
 

@@ -12,30 +12,33 @@ NOVEMBER, DECEMBER, JANUARY = date(2026, 11, 30), date(2026, 12, 1), date(2027, 
 
 def test_a_month_adds_up_and_the_next_begins_anew(tmp_path):
     traffic = Traffic(tmp_path, NOVEMBER)
-    assert traffic.note(100, NOVEMBER, 0.0) == MonthUse(100, "November", "1 December", DAY)
-    assert traffic.note(250, NOVEMBER, 5.0).used == 250
-    assert traffic.note(300, DECEMBER, 10.0) == MonthUse(50, "December", "1 January", 31 * DAY)
-    assert traffic.note(300, JANUARY, 15.0) == MonthUse(0, "January", "1 February", DAY)
+    assert traffic.note(100, NOVEMBER) == MonthUse(100, "November", "1 December", DAY)
+    assert traffic.note(250, NOVEMBER).used == 250
+    assert traffic.note(300, DECEMBER) == MonthUse(50, "December", "1 January", 31 * DAY)
+    assert traffic.note(300, JANUARY) == MonthUse(0, "January", "1 February", DAY)
 
 
 def test_it_goes_on_after_a_restart_with_counters_that_begin_at_0(tmp_path):
     first = Traffic(tmp_path, NOVEMBER)
-    first.note(100, NOVEMBER, 0.0)
-    first.note(130, NOVEMBER, 1.0)
-    first.save()
+    first.note(100, NOVEMBER)
+    first.note(130, NOVEMBER)
+    first.save(0.0)
     again = Traffic(tmp_path, NOVEMBER)
     assert again.use(NOVEMBER).used == 130
-    assert again.note(20, NOVEMBER, 0.0).used == 150
+    assert again.note(20, NOVEMBER).used == 150
     assert Traffic(tmp_path, DECEMBER).use(DECEMBER).used == 0
 
 
 def test_it_is_written_now_and_then_so_that_a_kill_costs_little(tmp_path):
     traffic = Traffic(tmp_path, NOVEMBER)
-    traffic.note(100, NOVEMBER, 0.0)
-    traffic.note(200, NOVEMBER, SAVED_EVERY - 1)
+    assert not traffic.due(0.0), "nothing has moved"
+    traffic.note(100, NOVEMBER)
+    assert traffic.due(0.0)
+    traffic.save(0.0)
+    assert not traffic.due(SAVED_EVERY), "nothing more has moved"
+    traffic.note(200, NOVEMBER)
+    assert [traffic.due(SAVED_EVERY - 1), traffic.due(SAVED_EVERY)] == [False, True]
     assert Traffic(tmp_path, NOVEMBER).use(NOVEMBER).used == 100
-    traffic.note(300, NOVEMBER, SAVED_EVERY)
-    assert Traffic(tmp_path, NOVEMBER).use(NOVEMBER).used == 300
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"month": "2026-11", "used": -5}', b"\xff", b"[" * 10_000])
@@ -47,5 +50,6 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path, text):
 def test_a_disk_that_refuses_costs_the_memory_alone(tmp_path):
     (tmp_path / "traffic.json").mkdir()
     traffic = Traffic(tmp_path, NOVEMBER)
-    assert traffic.note(100, NOVEMBER, 0.0).used == 100
-    traffic.save()
+    assert traffic.note(100, NOVEMBER).used == 100
+    traffic.save(0.0)
+    assert traffic.use(NOVEMBER).used == 100
