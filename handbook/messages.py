@@ -7,13 +7,13 @@ from typing import get_args
 import msgspec
 
 from handbook.fields import code, doc, fields_of, table
-from peer.telemetry import events as event_module
+from peer.telemetry.event import Event
 from peer.telemetry.events import AnyEvent
 
 
 def events() -> str:
     """Return a section for each event that the log may hold."""
-    common = fields_of(event_module.Event)
+    common = fields_of(Event)
     parts = [f"Every event has:\n\n{table(common)}"]
     parts += [_struct(kind) for kind in get_args(AnyEvent)]
     return "\n\n".join(parts)
@@ -47,6 +47,6 @@ def _struct(kind: type[msgspec.Struct]) -> str:
     title = f"### {kind.__name__}" + (
         f" {{ #{tag} }}" if isinstance(tag, str) and kind.__module__.startswith("peer") else ""
     )
-    where = "In the log" if issubclass(kind, event_module.Event) else "On the wire"
+    where = "In the log" if issubclass(kind, Event) else "On the wire"
     named = f"{where}: {code(str(tag))}." if tag else ""
     return "\n\n".join(part for part in (title, doc(kind), named, table(fields_of(kind))) if part)

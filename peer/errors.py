@@ -22,6 +22,7 @@ class Exit(IntEnum):
     NOT_RUNNING = 32
     IDENTITY_INVALID = 33
     CHECKPOINT_INVALID = 34
+    LIMITS_INVALID = 35
     DATA_INVALID = 40
     DEVICE_UNAVAILABLE = 41
     TRAINER_FAILED = 42
@@ -131,6 +132,12 @@ class CheckpointError(PeerError):
     """A checkpoint is missing parts, damaged, or of another model."""
 
     code = Exit.CHECKPOINT_INVALID
+
+
+class LimitsError(PeerError):
+    """`limits.toml` is wrong, or asks for what nothing on this machine can watch."""
+
+    code = Exit.LIMITS_INVALID
 
 
 class DataError(PeerError):

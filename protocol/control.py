@@ -55,6 +55,16 @@ class Pause(Message, frozen=True):
     """Seconds since 1970."""
 
 
+class Month(Message, frozen=True):
+    """Traffic of this calendar month, both ways together, in bytes."""
+
+    name: str
+    """November."""
+    used: int
+    limit: float | None
+    """The most that it may be."""
+
+
 class Joining(Message, frozen=True):
     """How far a newcomer's fetching of the run's state has come."""
 
@@ -119,9 +129,14 @@ class Status(Message, frozen=True, tag="status"):
     joining: Joining | None = None
     """None but while the state is being fetched."""
     pause: Pause | None = None
-    """Why the state is `paused`; it may also be there while the peer leaves."""
+    """Why the state is `paused`; it may also be there while the peer leaves. The first of `pauses`."""
     task: str | None = None
     """The plug-in's task that the run trains, whose examples are counted as tokens."""
+    pauses: tuple[Pause, ...] = ()
+    """Every reason why it pauses: it goes on once none is left."""
+    unwatched: tuple[str, ...] = ()
+    """Limits that nothing on this machine watches, and why."""
+    month: Month | None = None
 
 
 class Stopping(Message, frozen=True, tag="stopping"):

@@ -4,7 +4,7 @@ Tensors never pass through it: the side that has one writes its encoded bytes to
 spool folder and names the file. The one who is told of a file owns it from then on and deletes it.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -65,6 +65,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """The base model on this host: a folder, or a name on the Hub."""
     allowed_task: str | None = None
     """The task whose code this host's owner lets run."""
+    gpu_memory: float | None = None
+    """What may be taken of the GPU's memory: a share of it where it is 1 or less, otherwise bytes."""
 
 
 class Encode(Message, frozen=True, tag="encode"):
@@ -206,6 +208,21 @@ class Finish(Message, frozen=True, tag="finish"):
 # ---- trainer to daemon
 
 
+class Gpu(Message, frozen=True):
+    """A GPU that the trainer uses, and what others on this machine know it by."""
+
+    index: int
+    """As torch counts: `cuda:1` is 1."""
+    name: str
+    memory: int
+    """Bytes, all of them."""
+    vendor: Literal["nvidia", "amd"]
+    address: str
+    """On the PCI bus, such as 0000:01:00.0; empty where this torch does not tell."""
+    uuid: str
+    """As NVIDIA's driver writes it: GPU-..., or empty."""
+
+
 class Ready(Message, frozen=True, tag="ready"):
     """The model stands on its device and training begins."""
 
@@ -215,6 +232,7 @@ class Ready(Message, frozen=True, tag="ready"):
     outer_step: int
     tokens: int
     resumed: bool
+    gpus: tuple[Gpu, ...] = ()
 
 
 class StateRefused(Message, frozen=True, tag="state_refused"):

@@ -13,8 +13,8 @@ from peer.api.run import Run
 from peer.daemon.client import FINISHING, ControlClient
 from peer.daemon.home import Home
 from peer.errors import HomeError, ListenError, NotRunningError, PeerError
+from peer.telemetry.event import Event
 from peer.telemetry.event_file import Follower, read_events
-from peer.telemetry.events import Event
 from protocol.control import Detail, Status
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import msgspec
 import trio
 import typer
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home
-from peer.cli.start import Device
+from peer.cli.options import DEFAULT_HOME, AsJson, Home, TrainDevice
 from peer.daemon.doctor.findings import Finding
 from peer.daemon.settings import Settings
 from peer.errors import Exit
@@ -26,7 +25,7 @@ def doctor(
     announce: Annotated[
         list[str] | None, typer.Option(metavar="ADDR", help="What it would announce; repeatable.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where it would train.")] = Device.AUTO,
+    device: TrainDevice = "auto",
     upnp: Annotated[bool, typer.Option(help="Ask the router for a port, and give it back.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +42,7 @@ def doctor(
         bootstraps=tuple(bootstrap or ()),
         listen=tuple(listen or ()),
         announce=tuple(announce or ()),
-        device=device.value,
+        device=device,
         upnp=upnp,
     )
     report = trio.run(examine, settings)

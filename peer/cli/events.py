@@ -13,8 +13,8 @@ import typer
 from peer.cli.options import DEFAULT_HOME, Home
 from peer.daemon.home import Home as Folder
 from peer.errors import HomeError, UsageError
+from peer.telemetry.event import Event
 from peer.telemetry.event_file import Follower, read_events, to_json
-from peer.telemetry.events import Event
 
 LAST = 50
 """Events that are told where nothing says how many."""

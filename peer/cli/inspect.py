@@ -59,6 +59,7 @@ def _table(told: Status) -> Table:
         "peer": told.peer_id,
         "run": f"{told.run_name} ({told.run_id[:12]}), {told.preset}, {told.codec}",
         "state": state_of(told),
+        **_limits(told),
         **_joining(told),
         "device": told.device,
         "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} {counted(told.task)})",
@@ -78,8 +79,21 @@ def _table(told: Status) -> Table:
 
 
 def state_of(told: Status) -> str:
-    """Say how a daemon is, and why where it is paused."""
-    return told.state if told.pause is None else f"{told.state}: {escape(told.pause.reason)}"
+    """Say how a daemon is, and why where it is paused: every reason, as each must go away."""
+    if told.pause is None:
+        return told.state
+    reasons = [pause.reason for pause in told.pauses] or [told.pause.reason]
+    return "\n".join(f"{told.state}: {escape(reason)}" for reason in reasons)
+
+
+def _limits(told: Status) -> dict[str, str]:
+    rows = {}
+    if told.unwatched:
+        rows["unwatched"] = f"[yellow]{escape(chr(10).join(told.unwatched))}[/yellow]"
+    if told.month is not None and told.month.limit is not None:
+        used, most = format_bytes(told.month.used), format_bytes(told.month.limit)
+        rows["this month"] = f"{used} of {most} in {told.month.name}"
+    return rows
 
 
 def _reached(told: Status) -> str:

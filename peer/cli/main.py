@@ -15,6 +15,7 @@ from peer.cli import (
     export,
     init,
     inspect,
+    limits,
     pause,
     plan,
     sample,
@@ -43,6 +44,7 @@ app.command()(events.events)
 app.command()(pause.pause)
 app.command()(pause.resume)
 app.command()(pause.finish)
+app.command()(limits.limits)
 app.command()(inspect.stop)
 app.command()(doctor.doctor)
 app.command()(plan.plan)

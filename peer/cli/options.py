@@ -1,11 +1,12 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from peer.errors import HomeError
+from peer.errors import HomeError, UsageError
 
 DEFAULT_HOME = Path("~/.murmuration")
 
@@ -22,6 +23,23 @@ def expand(home: Path) -> Path:
         raise HomeError(f"Cannot tell where {home} is", "Write the whole path: --home /...") from error
 
 
+def device(text: str) -> str:
+    """Return the device that is meant.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text) is None:
+        raise UsageError(f"{text!r} is no device", "Use auto, cpu, mps, cuda, or cuda:1 for the second GPU")
+    return text
+
+
+TrainDevice = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", parser=device, help="Where to train: auto, cpu, mps, cuda, cuda:1, ..."
+    ),
+]
 Home = Annotated[
     Path,
     typer.Option(

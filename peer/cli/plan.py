@@ -11,9 +11,7 @@ import typer
 from peer.cli.init import write_new
 from peer.cli.options import AsJson
 from peer.cli.plan_check import show_check
-from peer.cli.rates import rate
 from peer.cli.swarm import Preset
-from peer.cli.units import count, duration, size
 from peer.config.run_file import NO_FOUNDER, read_run_file
 from peer.errors import UsageError
 from peer.plan.choose import choose
@@ -25,6 +23,7 @@ from peer.plan.reckon import Plan, reckon
 from peer.plan.run import choice_of, question_of
 from peer.plan.shape import shape
 from peer.plan.text import as_text, differences, doubts
+from peer.units import count, duration, rate, size
 from protocol.manifest import Manifest, Outer, Tokenizer
 from protocol.sizes import parameters
 

@@ -8,18 +8,9 @@ from typing import Annotated
 import trio
 import typer
 
-from peer.cli.options import DEFAULT_HOME, Home
-from peer.cli.rates import rate
+from peer.cli.options import DEFAULT_HOME, Home, TrainDevice
 from peer.daemon.settings import Settings
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
+from peer.units import rate
 
 
 class LogFormat(StrEnum):
@@ -77,7 +68,7 @@ def start(
         float | None,
         typer.Option(metavar="RATE", parser=rate, help="The most to fetch from others, written likewise."),
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    device: TrainDevice = "auto",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Inner step after which to leave; default: go on for ever.")
     ] = None,
@@ -153,7 +144,7 @@ def start(
         bulk_port=bulk_port,
         upload_limit=math.inf if upload_limit is None else upload_limit,
         download_limit=math.inf if download_limit is None else download_limit,
-        device=device.value,
+        device=device,
         stop_at=steps,
         shard=shard,
         data_path=data,

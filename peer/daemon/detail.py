@@ -21,14 +21,13 @@ class Details:
         node, told = self._node, self._node.reporter
         progress, manifest = told.progress, node.run_.manifest
         status, swarm = node.status(), node.swarm.statistics()
-        pace, tokens = status.tokens_per_second, told.tokens_per_step
         return Detail(
             status=status,
             time=time.time(),
             uptime=time.monotonic() - self._began,
             every=manifest.outer.every,
             next_boundary=told.next_boundary,
-            seconds_per_step=tokens / pace if tokens and pace else None,
+            seconds_per_step=told.pace,
             learning_rate=progress.learning_rate if progress else None,
             losses=told.losses.points(),
             recent=tuple(told.recent),

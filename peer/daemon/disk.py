@@ -13,6 +13,14 @@ CHECKPOINT = 2
 ROOM = 2
 """Checkpoints for which there must be room: the next one, and one more, as logs grow and others write too."""
 
+MOST = 4
+"""Checkpoints that lie on the disk at once: three that are kept, and the one that is written."""
+
+
+def most(manifest: Manifest) -> int:
+    """Return the bytes that a run's checkpoints take at the most."""
+    return MOST * CHECKPOINT * sizes.state_bytes(manifest)
+
 
 def look(home: Path, manifest: Manifest) -> DiskStatistics | None:
     """Return what is free where `home` lies; None where the system does not tell."""

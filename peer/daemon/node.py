@@ -8,6 +8,7 @@ import trio
 from peer.config.run_file import read_run_file
 from peer.daemon import disk
 from peer.daemon.founding import allowed_task, base_model, local_paths
+from peer.daemon.governing import Governor
 from peer.daemon.history_file import read_history, write_history
 from peer.daemon.home import Home
 from peer.daemon.joining import Joining
@@ -18,6 +19,7 @@ from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall, remember
 from peer.daemon.trainer_link import TrainerLink
 from peer.daemon.trainer_process import END_DEADLINE
+from peer.daemon.using import say_once, uses
 from peer.daemon.voting import Voting
 from peer.swarm.engagement import OwnShare
 from peer.swarm.line import Line
@@ -74,6 +76,7 @@ class Node:
         self._patience = END_DEADLINE
         self._left = trio.Event()
         self._metrics: str | None = None
+        self._said_what_is_used = False
         self.reporter = Reporter(log)
         if home.has_checkpoint():
             read_history(home.path, self.reporter.losses)
@@ -90,6 +93,16 @@ class Node:
             transport, identity, run, self.link, store, self.reporter, ladder=ladder, line=line
         )
         self.pausing = Pausing(home, self.link, self.swarm, log)
+        self.governor = Governor(
+            home.path,
+            settings,
+            run.manifest,
+            self.pausing,
+            line,
+            lambda: self.link.statistics().pid,
+            lambda: sum(self._traffic()),
+            log,
+        )
         self.joining = Joining(run, transport, self.swarm, home, runtime, log)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
@@ -124,6 +137,7 @@ class Node:
             nursery.start_soon(self.swarm.run)
             nursery.start_soon(self._housekeeping)
             nursery.start_soon(self.pausing.run)
+            nursery.start_soon(self.governor.run)
             nursery.start_soon(self._drain_when_told)
             nursery.start_soon(self._leave_when_told)
             if self._voting is not None:
@@ -162,6 +176,7 @@ class Node:
     # ---- what the trainer starts from
 
     async def _begin(self) -> ipc.Begin:
+        await self.governor.looked.wait()
         await self.pausing.wait_over()
         state = None
         if self._voting is not None:
@@ -188,6 +203,7 @@ class Node:
             allowed_task=remembered.allowed_task,
             batch=self._settings.batch,
             state=state,
+            gpu_memory=self.governor.limits.gpu_memory,
         )
         return await self._voting.complete(begin) if self._voting is not None else begin
 
@@ -215,6 +231,7 @@ class Node:
     def _heard(self, message: ipc.FromTrainer) -> None:
         self.reporter.heard(message)
         self.pausing.heard(message)
+        self.governor.heard(message)
         if self._voting is not None:
             self._voting.heard(message)
         if isinstance(message, ipc.Share):
@@ -225,8 +242,22 @@ class Node:
             self.joining.done()
         elif isinstance(message, ipc.Checkpointed):
             write_history(self._home.path, self.reporter.losses)
-        elif isinstance(message, ipc.Progress) and self.pausing.now is None:
-            self.swarm.pairing.next_boundary = message.next_boundary
+        elif isinstance(message, ipc.Progress):
+            if self.pausing.now is None:
+                self.swarm.pairing.next_boundary = message.next_boundary
+            self._say_what_is_used()
+
+    def _say_what_is_used(self) -> None:
+        """Say it at the first progress, which tells the pace."""
+        ready, pace = self.reporter.ready, self.reporter.pace
+        if ready is not None and pace is not None and not self._said_what_is_used:
+            self._said_what_is_used = True
+            peers = self.swarm.membership.horizon.statistics().size
+            manifest, home = self.run_.manifest, self._home.path
+            batch = self._settings.batch or manifest.inner.batch
+            limits = self.governor.limits
+            told = uses(home, manifest, ready, limits, batch=batch, peers=peers, pace=pace)
+            say_once(home, told, self._log)
 
     def _share(self, message: ipc.Share) -> None:
         stop_at = self._settings.stop_at
@@ -284,7 +315,7 @@ class Node:
         """Say how this peer is."""
         told, manifest = self.reporter, self.run_.manifest
         swarm, link = self.swarm.statistics(), self.link.statistics()
-        lanes_in, lanes_out = (swarm.bulk.bytes_in, swarm.bulk.bytes_out) if swarm.bulk else (0, 0)
+        bytes_in, bytes_out = self._traffic()
         return Status(
             peer_id=self._peer_id,
             run_id=self.run_.run_id.hex(),
@@ -303,9 +334,9 @@ class Node:
             exchanges=swarm.exchange.done,
             skips=sum(swarm.match.skips.values()),
             partner=swarm.match.partner or told.last_partner,
-            bytes_in=swarm.transport.bytes_received + lanes_in,
-            bytes_out=swarm.transport.bytes_sent + lanes_out,
-            lane_bytes_out=lanes_out,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            lane_bytes_out=swarm.bulk.bytes_out if swarm.bulk else 0,
             peers_in_view=swarm.view.live,
             alone_seconds=swarm.view.alone_seconds,
             addresses=self._transport.addresses,
@@ -319,7 +350,16 @@ class Node:
             joining=self.joining.status(),
             pause=self.pausing.now,
             task=manifest.task.name if manifest.task else None,
+            pauses=self.pausing.all,
+            unwatched=self.governor.unwatched,
+            month=self.governor.month,
         )
+
+    def _traffic(self) -> tuple[int, int]:
+        """Return the bytes that came and went, over streams and lanes, since the daemon began."""
+        swarm = self.swarm.statistics()
+        lanes_in, lanes_out = (swarm.bulk.bytes_in, swarm.bulk.bytes_out) if swarm.bulk else (0, 0)
+        return swarm.transport.bytes_received + lanes_in, swarm.transport.bytes_sent + lanes_out
 
     @property
     def _shown_state(self) -> str:

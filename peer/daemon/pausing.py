@@ -23,7 +23,7 @@ BY_HAND = "by hand"
 
 
 class Pausing:
-    """Holds the pause that a person wants and the one that the governor wants; either is enough.
+    """Holds the pause that a person wants and those that the governor wants; any one is enough.
 
     A person's outlives the daemon: who said `peer pause` says `peer resume`. A trainer that has yet to begin
     waits, and takes no device at all; one that has begun keeps its state and makes no steps.
@@ -35,7 +35,7 @@ class Pausing:
         self._swarm = swarm
         self._log = log
         self._hand = recall(home.path).paused
-        self._governor: Pause | None = None
+        self._governor: tuple[Pause, ...] = ()
         self._changed = trio.Event()
         self._trainer_told = False
         self._since: float | None = None
@@ -45,9 +45,14 @@ class Pausing:
         self._apply()
 
     @property
+    def all(self) -> tuple[Pause, ...]:
+        """The pauses in force, a person's before the governor's; none where the peer trains."""
+        return (self._hand, *self._governor) if self._hand is not None else self._governor
+
+    @property
     def now(self) -> Pause | None:
-        """The pause in force, a person's before the governor's; None where the peer trains."""
-        return self._hand or self._governor
+        """The first of them: the one that is told."""
+        return next(iter(self.all), None)
 
     def by_hand(self, reason: str) -> None:
         """Pause until `resume`, over restarts too."""
@@ -60,10 +65,11 @@ class Pausing:
         self._hand = None
         self._keep()
 
-    def govern(self, pause: Pause | None) -> None:
-        """Take what the governor wants now."""
-        if pause != self._governor:
-            self._governor = pause
+    def govern(self, pauses: tuple[Pause, ...]) -> None:
+        """Take what the governor wants now: a pause for each of its reasons."""
+        if pauses != self._governor:
+            self._governor = pauses
+            self._swarm.spare(sparing=any(pause.kind == "data" for pause in pauses))
             self._apply()
 
     def _keep(self) -> None:
@@ -130,5 +136,5 @@ class Pausing:
     def statistics(self) -> PausingStatistics:
         """Pauses since the start, and the one that lasts."""
         lasting = trio.current_time() - self._since if self._since is not None else 0.0
-        kind = self.now.kind if self.now is not None else None
-        return PausingStatistics(kind, self._count, self._seconds + lasting)
+        kinds = tuple(pause.kind for pause in self.all)
+        return PausingStatistics(kinds, self._count, self._seconds + lasting)

@@ -204,6 +204,13 @@ class Reporter:
         return total / steps if steps else None
 
     @property
+    def pace(self) -> float | None:
+        """Seconds of an inner step, at the pace that the trainer told last; None before it told one."""
+        if self.progress is None or not self.tokens_per_step or not self.progress.tokens_per_second:
+            return None
+        return self.tokens_per_step / self.progress.tokens_per_second
+
+    @property
     def next_boundary(self) -> float | None:
         """Seconds to the next outer step at the pace that the trainer told last; None before it told one."""
         if self.progress is None:

@@ -9,6 +9,7 @@ import msgspec
 from peer.daemon.home import write_atomically
 from peer.telemetry.log import LogFormat
 from protocol.control import Pause
+from protocol.trainer import Gpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ class Settings:
     """Leave when standard input ends: whoever started us is gone."""
 
 
+class TrainedOn(msgspec.Struct, frozen=True):
+    """A device, and what was asked for when it was chosen."""
+
+    asked: str
+    kind: str
+    gpus: tuple[Gpu, ...] = ()
+
+
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """What a home keeps beside its identity and checkpoints, so that a restart needs no options."""
 
@@ -74,6 +83,9 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     allowed_task: str | None = None
     paused: Pause | None = None
     """A pause that a person asked for and has not ended."""
+    trained_on: TrainedOn | None = None
+    told: str = ""
+    """What was said last of what this peer uses, as a hash: it is said again once it has changed."""
 
 
 _FILE = "settings.json"

@@ -53,6 +53,7 @@ class Snapshots:
             checkpoints=told.checkpoints,
             refusals=told.refusals,
             pausing=node.pausing.statistics(),
+            governor=node.governor.statistics(),
         )
 
     def _training(self) -> TrainingStatistics | None:

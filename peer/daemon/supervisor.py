@@ -14,6 +14,7 @@ from peer.daemon.control import Commands, ControlServer
 from peer.daemon.detail import Details
 from peer.daemon.founding import settle
 from peer.daemon.home import Home
+from peer.daemon.limits_file import read_limits
 from peer.daemon.manager import READY, STOPPING, keep_alive, tell_manager
 from peer.daemon.node import Node
 from peer.daemon.recorder import Recorder, check_extras, open_sinks
@@ -112,7 +113,7 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
         identity,
         announce=settings.announce,
         announce_loopback=settings.announce_loopback,
-        relay_limits=RelayLimits(rate=min(RelayLimits().rate, settings.upload_limit / 2)),
+        relay_limits=RelayLimits(rate=min(RelayLimits().rate, _upload_limit(settings, home) / 2)),
     )
     async with AsyncExitStack() as stack:
         try:
@@ -123,6 +124,10 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
             # Somebody else has our old port now. Caches and forwardings that name it were worth the try.
             transport = await stack.enter_async_context(opening((_everywhere(0),)))
         yield transport
+
+
+def _upload_limit(settings: Settings, home: Home) -> float:
+    return min(settings.upload_limit, read_limits(home.path).upload)
 
 
 @asynccontextmanager

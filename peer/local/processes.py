@@ -12,6 +12,7 @@ from pathlib import Path
 
 from peer.daemon.client import ControlClient
 from peer.daemon.last_status import read_last_status
+from peer.daemon.limits_file import write_given
 from peer.daemon.runtime import control_socket
 from peer.errors import NotRunningError, SwarmError
 from protocol.control import Status
@@ -73,6 +74,8 @@ class LocalSwarm:
         """Start one more peer with a home of its own."""
         home = self.folder / f"peer-{index}"
         home.mkdir(parents=True)
+        # Who starts a swarm wants to see it train, on battery and beside whatever else is open.
+        write_given(home, {"pause_for_others": False, "pause_on_battery": False})
         own = ("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof")
         peer = launch("peer", home, [*own, *arguments], threads=1)
         self.peers.append(peer)

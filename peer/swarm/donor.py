@@ -86,6 +86,8 @@ class Donor:
         self._promises: dict[bytes, int] = {}
         """Captured states that we hold, by name, and how often each was promised."""
         self._served = self._turned_away = 0
+        self.sparing = False
+        """Give to nobody new: this host's line has carried what it may."""
 
     async def serve(self, caller: str, call: AskState) -> Reply:  # noqa: ARG002 - it asks for all or nothing
         """Capture the state, or take one captured a moment ago, and hold it ready to be pulled."""
@@ -109,7 +111,7 @@ class Donor:
         guest = self._guests.get(caller)
         if guest is not None and guest.promised.ref.sha256 in self._promises:
             return guest.promised
-        if guest is None and len(self._guests) >= GUESTS:
+        if guest is None and (self.sparing or len(self._guests) >= GUESTS):
             return None
         held = await self._fresh_state()
         if held is not None:

@@ -23,6 +23,15 @@ class RateLimit:
         self._queues: dict[str, _Queue] = {}
 
     @property
+    def rate(self) -> float:
+        """Bytes a second; infinite where there is no cap."""
+        return self._rate
+
+    def change(self, rate: float) -> None:
+        """Let so many bytes pass in a second from now on."""
+        self._rate = rate
+
+    @property
     def slice(self) -> int:
         """Bytes to send at once: few where the cap is low, so that every receiver sees progress."""
         return int(min(_SLICE, self._rate * _SLICE_SECONDS))

@@ -123,11 +123,18 @@ class Reachability:
         self._untested = False
         self._told = ReachStatistics()
         self._presented: tuple[list[str], list[str]] | None = None
+        self._sparing = False
 
     @property
     def relaying(self) -> bool:
         """Whether we offer to be a relay."""
-        return self._volunteers and bool(self._standing.verdict().reachable)
+        return self._volunteers and not self._sparing and bool(self._standing.verdict().reachable)
+
+    def spare(self, *, sparing: bool) -> None:
+        """Take nobody new as a relay, or do so again. Circuits that are open go on to their end."""
+        self._sparing = sparing
+        if self._presented is not None:
+            self._apply()
 
     async def run(self) -> None:
         """Test and announce until cancelled; then nothing of ours is left in the router."""

@@ -192,6 +192,7 @@ class Swarm:
             self._pair(identity.peer_id)
         self.service = Service(run_id)
         self._donor: Donor | None = None
+        self._sparing = False
         self.serving = trio.Event()
         """Set once calls are answered."""
         self._kept: defaultdict[int, deque[OwnShare]] = defaultdict(deque)
@@ -255,6 +256,7 @@ class Swarm:
                 nursery,
                 self._observer.state_served,
             )
+            self._donor.sparing = self._sparing
             # Two sets of stubs are about that disagree on the type of what `start` hands over.
             start: Callable[..., Awaitable[None]] = self._matchmaker.run
             await nursery.start(start)
@@ -329,6 +331,14 @@ class Swarm:
         for kind in (messages.AskPeers, messages.AskState, messages.Offer, Ready, Invite):
             self.service.serve(kind, _refuse_leaving)
         await self.membership.say_goodbye()
+
+    def spare(self, *, sparing: bool) -> None:
+        """Carry nothing for others who are new, neither states nor circuits; or do so again."""
+        if sparing != self._sparing:
+            self._sparing = sparing
+            self.reach.spare(sparing=sparing)
+            if self._donor is not None:
+                self._donor.sparing = sparing
 
     def links(self, most: int) -> tuple[LinkStatistics, ...]:
         """Say how `most` of the peers in view are connected to us, at this moment."""

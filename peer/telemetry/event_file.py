@@ -11,7 +11,8 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from peer.telemetry.events import AnyEvent, Event
+from peer.telemetry.event import Event
+from peer.telemetry.events import AnyEvent
 
 MAX_SIZE = 64 * 1024 * 1024
 """Bytes of one file; with the old one kept, some 600,000 events."""

@@ -1,30 +1,8 @@
 """Everything worth telling that happens to a peer, as values: one line of `events.log` each."""
 
-import re
-import time
-
-import msgspec
-from msgspec import field
-
-from peer.telemetry.format import format_bytes, format_seconds, printable, short_peer
-
-
-def _tag(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag=_tag, tag_field="event"):
-    """Base of all events. A new field needs a default: logs of older versions are read too."""
-
-    time: float = field(default_factory=time.time)
-    """Seconds since 1970, by this host's clock."""
-
-    def describe(self) -> str:
-        """Return one line for a person, safe to print: what strangers sent is cleaned."""
-        return printable(self._words())
-
-    def _words(self) -> str:
-        raise NotImplementedError
+from peer.telemetry.event import Event
+from peer.telemetry.format import format_bytes, format_seconds, short_peer
+from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -410,6 +388,10 @@ AnyEvent = (
     | TrainerDied
     | Paused
     | Resumed
+    | LimitsChanged
+    | LimitsRefused
+    | Unwatched
+    | Uses
     | Checkpointed
     | CheckpointFailed
     | ShareFailed

@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from peer.errors import ExtraMissingError, HomeError
+from peer.telemetry.event import Event
 from peer.telemetry.event_file import to_json
-from peer.telemetry.events import AnyEvent, Event
+from peer.telemetry.events import AnyEvent
 
 ROWS = 10_000
 """Events written together: what is in memory stays small, however long the log is."""

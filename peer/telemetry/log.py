@@ -5,10 +5,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Literal, TextIO
 
+from peer.telemetry.event import Event
 from peer.telemetry.event_file import EventFile, to_json
-from peer.telemetry.events import Event
 
 ERASE_LINE = "\r\x1b[K"
+
+INDENT = " " * 9
+"""As wide as the time and a blank."""
 
 LogFormat = Literal["text", "json"]
 
@@ -19,7 +22,7 @@ class Log:
     def __init__(self, file: EventFile, stream: TextIO, log_format: LogFormat) -> None:
         self._file = file
         self._stream = stream
-        self._line = to_json if log_format == "json" else text_line
+        self._line = to_json if log_format == "json" else text_lines
         self._people_read = log_format == "text"
         self._progress = ""
 
@@ -40,6 +43,11 @@ class Log:
             self._progress = progress
         with suppress(OSError, ValueError):
             print(erase + text + self._progress, end="", file=self._stream, flush=True)
+
+
+def text_lines(event: Event) -> str:
+    """Return the event as `text_line` does, and below it what more it has to say."""
+    return "\n".join([text_line(event), *(f"{INDENT}{line}" for line in event.block())])
 
 
 def text_line(event: Event) -> str:

@@ -25,6 +25,7 @@ from peer.telemetry.refusals import Refusal
 from peer.telemetry.statistics import (
     DiskStatistics,
     DistanceStatistics,
+    GovernorStatistics,
     PausingStatistics,
     PeerStatistics,
     State,
@@ -102,6 +103,7 @@ def _daemon(peer: PeerStatistics) -> Iterator[Metric]:
         {"written": peer.checkpoints.written, "failed": peer.checkpoints.failed},
     )
     yield from _pausing(peer.pausing)
+    yield from _governor(peer.governor)
 
 
 def _disk(disk: DiskStatistics) -> Iterator[Metric]:
@@ -113,13 +115,30 @@ def _disk(disk: DiskStatistics) -> Iterator[Metric]:
 
 def _pausing(pausing: PausingStatistics) -> Iterator[Metric]:
     paused = GaugeMetricFamily(
-        f"{PREFIX}paused", "1 for what the pause that lasts comes from, 0 for the rest.", labels=["reason"]
+        f"{PREFIX}paused", "1 for each reason for which the peer pauses, 0 for the rest.", labels=["reason"]
     )
     for kind in get_args(PauseKind):
-        paused.add_metric([kind], kind == pausing.kind)
+        paused.add_metric([kind], kind in pausing.kinds)
     yield paused
     yield _counter("pauses", "Increments when a pause begins, by hand or the governor's.", pausing.count)
     yield _counter("paused_seconds", "Seconds paused, the pause that lasts included.", pausing.seconds)
+
+
+def _governor(governor: GovernorStatistics) -> Iterator[Metric]:
+    yield _gauge(
+        "limits_unwatched", "Limits of limits.toml that nothing on this machine watches.", governor.unwatched
+    )
+    yield _gauge(
+        "month_bytes",
+        "Bytes moved in this calendar month, both ways, over restarts; 0 again when the next begins.",
+        governor.month_bytes,
+    )
+    if governor.month_limit is not None:
+        yield _gauge(
+            "month_limit_bytes", "Bytes after which the peer pauses until next month.", governor.month_limit
+        )
+    if governor.home_bytes is not None:
+        yield _gauge("home_bytes", "Bytes of the peer's home, where it has a limit.", governor.home_bytes)
 
 
 def _training(training: TrainingStatistics) -> Iterator[Metric]:

@@ -70,11 +70,24 @@ class CheckpointStatistics:
 class PausingStatistics:
     """Pauses since the daemon started."""
 
-    kind: PauseKind | None = None
-    """What the pause that lasts comes from; None where the peer trains."""
+    kinds: tuple[PauseKind, ...] = ()
+    """What the pauses that last come from; none where the peer trains."""
     count: int = 0
     seconds: float = 0.0
     """Paused in all, the pause that lasts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class GovernorStatistics:
+    """What the governor keeps an eye on."""
+
+    unwatched: int = 0
+    """Limits that nothing on this machine watches."""
+    month_bytes: int = 0
+    """Moved in this calendar month, both ways together."""
+    month_limit: float | None = None
+    home_bytes: int | None = None
+    """What the home takes; None while no limit asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +108,4 @@ class PeerStatistics:
     refusals: Mapping[Refusal, int] = field(default_factory=dict)
     """Shares that were not fit to mix, by what was wrong with them (`peer.telemetry.refusals`)."""
     pausing: PausingStatistics = PausingStatistics()
+    governor: GovernorStatistics = GovernorStatistics()

@@ -10,7 +10,7 @@ from pathlib import Path
 from peer.errors import PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import choose
+from peer.trainer.device import choose, gpus_of, limit_memory
 from peer.trainer.inner import held_in
 from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Loop
@@ -33,6 +33,7 @@ def train(link: Link, begin: Begin) -> None:
         return
     manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
     device = choose(begin.device)
+    limit_memory(device, begin.gpu_memory)
     frozen = held_in(manifest.inner, device)
     replica = Replica(manifest, load(manifest, Places.of(begin), begin.shard, frozen), device, begin.batch)
     folder, run_id = home / "checkpoints", digest(encode(manifest))
@@ -58,6 +59,7 @@ def train(link: Link, begin: Begin) -> None:
             outer_step=replica.counters.outer_step,
             tokens=replica.counters.tokens,
             resumed=saved is not None,
+            gpus=gpus_of(device),
         )
     )
     Loop(link, manifest, replica, checkpoints, spool, begin.stop_at).run()

@@ -101,7 +101,7 @@ class Draft:
         self._fresh = folder / f".new-{self._target.name}"
         with self._no_litter():
             for left_over in folder.glob(".*-step-*"):
-                shutil.rmtree(left_over)
+                shutil.rmtree(left_over, ignore_errors=True)
             self._fresh.mkdir(parents=True)
             save_file(contents.weights, self._fresh / WEIGHTS)
             save_file(contents.state, self._fresh / STATE)
@@ -121,7 +121,8 @@ class Draft:
             sync(self._folder)
             shutil.rmtree(old, ignore_errors=True)
             for outdated in paths(self._folder)[KEEP:]:
-                shutil.rmtree(outdated)
+                # The daemon drops them as well, where the home has a limit.
+                shutil.rmtree(outdated, ignore_errors=True)
         return target
 
     @contextmanager

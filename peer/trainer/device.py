@@ -7,6 +7,7 @@ from torch import Tensor
 
 from peer.errors import DeviceError
 from peer.trainer.feed import Batch
+from protocol.trainer import Gpu
 
 
 def choose(name: str) -> torch.device:
@@ -38,6 +39,48 @@ def _is_here(device: torch.device) -> bool:
     if device.type == "mps":
         return torch.backends.mps.is_available()
     return device.type == "cpu" and not device.index
+
+
+def limit_memory(device: torch.device, most: float | None) -> None:
+    """Let torch take no more of the GPU's memory: a share where `most` is 1 or less, otherwise bytes."""
+    if most is None or device.type == "cpu":
+        return
+    if device.type == "mps":
+        whole = torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(_share(most, whole))
+    else:
+        whole = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(_share(most, whole), device)
+
+
+def _share(most: float, whole: int) -> float:
+    return min(most if most <= 1 else most / whole, 1.0)
+
+
+def gpus_of(device: torch.device) -> tuple[Gpu, ...]:
+    """Return the GPU behind a device, if it is NVIDIA's or AMD's, as other programs here know it."""
+    if device.type != "cuda":
+        return ()
+    index = torch.cuda.current_device() if device.index is None else device.index
+    known = torch.cuda.get_device_properties(index)
+    uuid = str(getattr(known, "uuid", ""))
+    gpu = Gpu(
+        index=index,
+        name=known.name,
+        memory=known.total_memory,
+        vendor="amd" if torch.version.hip else "nvidia",
+        address=_pci_address(known),
+        uuid=uuid if uuid.startswith("GPU-") or not uuid else f"GPU-{uuid}",
+    )
+    return (gpu,)
+
+
+def _pci_address(known: object) -> str:
+    """Return where a card is plugged in, as the kernel writes it."""
+    bus, card = getattr(known, "pci_bus_id", None), getattr(known, "pci_device_id", None)
+    if bus is None or card is None:
+        return ""
+    return f"{getattr(known, 'pci_domain_id', 0):04x}:{bus:02x}:{card:02x}.0"
 
 
 def give_back_cache(device: torch.device) -> None:

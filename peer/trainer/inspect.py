@@ -7,10 +7,11 @@ import json
 import os
 import sys
 
+import msgspec
 import torch
 
 from peer.errors import PeerError
-from peer.trainer.device import choose
+from peer.trainer.device import choose, gpus_of
 
 
 def inspect(name: str) -> dict[str, object]:
@@ -22,7 +23,8 @@ def inspect(name: str) -> dict[str, object]:
     device = choose(name)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return {"device": str(device), "name": torch.cuda.get_device_name(device), "free": free}
+        gpus = msgspec.to_builtins(gpus_of(device))
+        return {"device": str(device), "name": torch.cuda.get_device_name(device), "free": free, "gpus": gpus}
     return {"device": str(device), "name": "", "free": _free_memory()}
 
 

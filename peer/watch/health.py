@@ -12,6 +12,9 @@ LITTLE_ROOM = 5_000_000_000
 NO_ROOM = 1_000_000_000
 """Bytes free on the disk below which it is said, and below which checkpoints are in danger."""
 
+MUCH_TRAFFIC = 0.9
+"""Of what may be moved in a month, from which it is said."""
+
 SILENT = 3.0
 """Seconds without an answer of the daemon after which it is said: it answers within milliseconds."""
 
@@ -50,7 +53,18 @@ def _daemon(seen: Seen) -> Iterator[Finding]:
     if seen.silent >= SILENT:
         words = f"the daemon has not answered for {format_seconds(seen.silent)}"
         yield Finding(Level.BAD, words, "a silent daemon")
-    joining = seen.detail.status.joining
+    status = seen.detail.status
+    for pause in status.pauses:
+        yield Finding(Level.WATCH, f"paused: {pause.reason}", f"the pause ({pause.kind})")
+    for limit in status.unwatched:
+        key, _, reason = limit.partition(": ")
+        yield Finding(Level.WATCH, f"nothing watches {key}: {reason}", f"{key} unwatched")
+    month = status.month
+    if month is not None and month.limit is not None:
+        words = f"{format_bytes(month.used)} of {format_bytes(month.limit)} of traffic in {month.name}"
+        level = Level.WATCH if month.used > MUCH_TRAFFIC * month.limit else Level.WELL
+        yield Finding(level, words, "traffic of the month")
+    joining = status.joining
     if joining is not None:
         line = progress_line(joining.received, joining.size, joining.rate, joining.seconds_left)
         yield Finding(Level.WATCH, f"fetching the run's weights: {line.partition(' ')[2]}", "joining")

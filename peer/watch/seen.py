@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peer.telemetry.events import Event
+from peer.telemetry.event import Event
 from protocol.control import Detail
 
 

@@ -4,7 +4,8 @@ import secrets
 from contextlib import AsyncExitStack
 
 from peer.daemon.doctor.findings import Finding, Number, Report, found, well
-from peer.daemon.doctor.machine import look_at_device, look_at_disk
+from peer.daemon.doctor.limits import look_at_limits
+from peer.daemon.doctor.machine import inspect, look_at_device, look_at_disk
 from peer.daemon.doctor.network import Visit
 from peer.daemon.home import look_into
 from peer.daemon.settings import Settings, recall
@@ -35,12 +36,15 @@ async def examine(settings: Settings) -> Report:
         elif not settings.bootstraps:
             findings.append(_unvisited())
     findings.append(look_at_disk(settings.home, manifest))
-    findings += await look_at_device(settings.device, manifest)
+    seen = await inspect(settings.device)
+    findings += look_at_device(seen, manifest)
+    findings += await look_at_limits(settings.home, manifest, seen)
     return Report(tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.check))))
 
 
 _ORDER = (
-    "clock", "disk", "device", "home", "port", "manifest", "dial-back", "nat", "relay", "bandwidth", "dht",
+    "clock", "disk", "device", "limits", "home", "port", "manifest", "dial-back", "nat", "relay", "bandwidth",
+    "dht",
 )  # fmt: skip
 
 

@@ -19,6 +19,9 @@ class Number(IntEnum):
     MEMORY = 104
     PORT = 105
     HOME = 106
+    LIMITS = 107
+    UNWATCHED = 108
+    PAUSES = 109
     NO_BOOTSTRAP = 201
     MANIFEST = 202
     BLOCKED = 203
@@ -35,7 +38,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at, and what was seen."""
 
     check: str
-    """`clock`, `disk`, `device`, `port`, `manifest`, `dial-back`, `nat`, `relay`, `bandwidth` or `dht`."""
+    """`clock`, `disk`, `device`, `limits`, `home`, `port`, `manifest`, `dial-back`, `nat`, `relay`,
+    `bandwidth` or `dht`."""
     level: Level
     said: str
     """What was seen, with its figures."""
@@ -92,6 +96,9 @@ CATALOGUE: dict[Number, tuple[str, str]] = {
         "peer start --device cpu (or end what holds the memory)",
     ),
     Number.PORT: ("Another program has the port, perhaps the running daemon of this home.", ""),
+    Number.LIMITS: ("`peer start` with this home would end with the same words.", ""),
+    Number.UNWATCHED: ("A peer does not train past a limit that a person has set and nothing watches.", ""),
+    Number.PAUSES: ("The governor makes room for the other users of this machine, as its limits say.", ""),
     Number.HOME: ("`peer start` with this home would end with the same words.", ""),
     Number.NO_BOOTSTRAP: (
         "Only other peers can tell whether this one is reached, and none was reached itself.",

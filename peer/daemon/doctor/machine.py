@@ -9,14 +9,13 @@ from pathlib import Path
 import msgspec
 import trio
 
+from peer.daemon import disk
 from peer.daemon.doctor.findings import Finding, Number, found, well
 from peer.plan.shape import memory
 from peer.telemetry.format import format_bytes
 from protocol import sizes
 from protocol.manifest import Manifest
-
-CHECKPOINTS = 4
-"""Checkpoints that lie on the disk at once: those that are kept, and the one that is written."""
+from protocol.trainer import Gpu
 
 WITHOUT_RUN = 2 << 30
 """Bytes that a small run takes on the disk, where it is not known yet which run."""
@@ -31,6 +30,7 @@ class Seen(msgspec.Struct):
     device: str = ""
     name: str = ""
     free: int | None = None
+    gpus: tuple[Gpu, ...] = ()
     error: str = ""
     remedy: str = ""
 
@@ -39,7 +39,7 @@ def look_at_disk(home: Path, manifest: Manifest | None) -> Finding:
     """See whether checkpoints will fit beside the home."""
     folder = next(each for each in (home, *home.absolute().parents) if each.is_dir())
     free = shutil.disk_usage(folder).free
-    needed = WITHOUT_RUN if manifest is None else CHECKPOINTS * 2 * sizes.state_bytes(manifest)
+    needed = WITHOUT_RUN if manifest is None else disk.most(manifest)
     said = f"{format_bytes(free)} free at {folder}; the run takes up to {format_bytes(needed)}"
     if free >= needed:
         return well("disk", said)
@@ -52,9 +52,8 @@ def look_at_disk(home: Path, manifest: Manifest | None) -> Finding:
     )
 
 
-async def look_at_device(name: str, manifest: Manifest | None) -> list[Finding]:
+def look_at_device(seen: Seen, manifest: Manifest | None) -> list[Finding]:
     """See what the trainer would train on, and whether the run's model fits."""
-    seen = await _inspect(name)
     if seen.error:
         return [found("device", Number.DEVICE, "failure", seen.error, mend=seen.remedy)]
     called = f"{seen.device} {seen.name}".strip()
@@ -70,7 +69,8 @@ async def look_at_device(name: str, manifest: Manifest | None) -> list[Finding]:
     return [found("device", Number.MEMORY, "warning", said)]
 
 
-async def _inspect(name: str) -> Seen:
+async def inspect(name: str) -> Seen:
+    """Return what the trainer would train on."""
     command = [sys.executable, "-m", "peer.trainer.inspect", name]
     with trio.move_on_after(LONGEST):
         done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.DEVNULL, check=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import choose
+from peer.trainer.device import choose, gpus_of, limit_memory
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
 from peer.trainer.onebyte.loop import Loop, read_logs
@@ -23,6 +23,7 @@ def train(link: Link, begin: Begin) -> None:
     """
     manifest, spool = begin.manifest, Path(begin.spool)
     device = choose(begin.device)
+    limit_memory(device, begin.gpu_memory)
     work = load(manifest, Places.of(begin), begin.shard)
     load_first_weights(manifest.model, _path(begin.weights_path), work.net)
     voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.batch)
@@ -40,6 +41,7 @@ def train(link: Link, begin: Begin) -> None:
             outer_step=now.outer_step,
             tokens=now.tokens,
             resumed=saved is not None,
+            gpus=gpus_of(device),
         )
     )
     Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at).run()

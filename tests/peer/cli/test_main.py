@@ -15,8 +15,8 @@ from peer.cli.main import app, find
 from peer.errors import DataError, Exit, ListenError, PeerError
 
 COMMANDS = (
-    *("swarm", "start", "init", "id", "status", "top", "events", "pause", "resume", "finish", "stop"),
-    *("doctor", "plan", "explain", "export", "evaluate", "sample", "dashboard"),
+    *("swarm", "start", "init", "id", "status", "top", "events", "pause", "resume", "finish"),
+    *("limits", "stop", "doctor", "plan", "explain", "export", "evaluate", "sample", "dashboard"),
 )
 
 
@@ -83,7 +83,6 @@ def test_the_version_is_that_of_the_package(invoke):
         ["id", "--fly"],
         ["id", "extra"],
         ["status", "--home"],
-        ["start", "--device", "abacus"],
         ["start", "--steps", "0"],
         ["start", "--steps", "many"],
         ["start", "--shard", "-1"],

@@ -13,7 +13,7 @@ from peer.daemon.home import Home
 from peer.daemon.last_status import write_last_status
 from peer.errors import Exit, NotRunningError, UsageError
 from protocol.codec import encode
-from protocol.control import Pause
+from protocol.control import Month, Pause
 from tests.peer.daemon.controls import STATUS, serving, socket_folder, status
 from tests.peer.daemon.test_client import DAEMON
 
@@ -90,6 +90,24 @@ def test_finish_returns_once_the_daemon_is_gone(invoke, tmp_path, as_json):
         assert json.loads(done.output)["inner_step"] == STATUS.inner_step
     else:
         assert done.output == "finished at step 120\n"
+
+
+def test_the_status_tells_every_reason_and_what_is_not_watched(invoke, daemon):
+    battery = Pause(kind="battery", reason="on battery", since=1.0)
+    told = status(
+        state="paused",
+        pause=BLENDER,
+        pauses=(BLENDER, battery),
+        unwatched=("max_power: [nobody] tells",),
+        month=Month(name="November", used=10**9, limit=5e10),
+    )
+    with daemon(told, []):
+        lines = [" ".join(line.split()) for line in invoke("status").output.splitlines()]
+    at = lines.index("state paused: GPU 0 is used by blender (pid 4242)")
+    assert lines[at + 1 : at + 4] == [
+        "paused: on battery", "unwatched max_power: [nobody] tells",
+        "this month 1.0 GB of 50.0 GB in November",
+    ]  # fmt: skip
 
 
 def test_the_status_of_a_paused_peer_says_why(invoke, daemon):

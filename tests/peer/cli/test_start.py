@@ -48,6 +48,7 @@ def test_without_options_nothing_is_asked_of_the_daemon(parse, monkeypatch):
         ("--upload-limit 20Mbit", {"upload_limit": 2.5e6}),
         ("--download-limit 1.5MB/s", {"download_limit": 1.5e6}),
         ("--device cuda", {"device": "cuda"}),
+        ("--device cuda:1", {"device": "cuda:1"}),
         ("--steps 300", {"stop_at": 300}),
         ("--shard 0", {"shard": 0}),
         ("--data text", {"data_path": Path("text")}),

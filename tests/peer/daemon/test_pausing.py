@@ -4,6 +4,7 @@ import io
 
 import pytest
 import trio
+import trio.testing
 
 from peer.daemon.home import Home
 from peer.daemon.pausing import BY_HAND, Pausing
@@ -98,7 +99,7 @@ async def test_a_pause_that_is_over_before_the_trainer_has_stopped_is_not_told_o
 
 async def test_by_hand_outlives_the_daemon_and_the_governors_pause_does_not(make):
     one = make()
-    one.pausing.govern(BLENDER)
+    one.pausing.govern((BLENDER,))
     again = make()
     assert again.pausing.now is None
     one.pausing.by_hand("")
@@ -120,7 +121,7 @@ async def test_what_else_the_home_remembers_stays(make, tmp_path):
 
 async def test_either_is_enough_and_the_persons_word_comes_first(make):
     one = make()
-    one.pausing.govern(BLENDER)
+    one.pausing.govern((BLENDER,))
     one.pausing.heard(ipc.Paused(inner_step=3))
     one.pausing.by_hand("mine")
     assert one.pausing.now is not None
@@ -128,7 +129,7 @@ async def test_either_is_enough_and_the_persons_word_comes_first(make):
     one.pausing.resume()
     assert one.pausing.now == BLENDER
     assert one.swarm.pairing.resting
-    one.pausing.govern(None)
+    one.pausing.govern(())
     assert not one.swarm.pairing.resting
     assert [line.split(" (")[0] for line in one.said[:3]] == [
         "paused: GPU 0 is used by blender", "paused: mine", "paused: GPU 0 is used by blender"
@@ -138,10 +139,29 @@ async def test_either_is_enough_and_the_persons_word_comes_first(make):
     assert one.pausing.statistics().count == 1
 
 
+async def test_each_of_the_governors_reasons_is_held_and_the_first_is_told(make):
+    one = make()
+    battery = Pause(kind="battery", reason="on battery", since=2.0)
+    one.pausing.govern((BLENDER, battery))
+    one.pausing.heard(ipc.Paused(inner_step=3))
+    assert one.pausing.all == (BLENDER, battery)
+    assert one.pausing.statistics().kinds == ("gpu", "battery")
+    one.pausing.by_hand("mine")
+    assert one.pausing.statistics().kinds == ("hand", "gpu", "battery")
+    one.pausing.resume()
+    one.pausing.govern((battery,))
+    assert one.swarm.pairing.resting
+    one.pausing.govern(())
+    assert [line.split(" (at")[0] for line in one.said[:4]] == [
+        f"paused: {BLENDER.reason}", "paused: mine", f"paused: {BLENDER.reason}", "paused: on battery"
+    ]  # fmt: skip
+    assert one.pausing.all == ()
+
+
 async def test_a_trainer_that_has_yet_to_begin_waits_and_says_why(make):
     one = make()
     one.trainer.begun = False
-    one.pausing.govern(BLENDER)
+    one.pausing.govern((BLENDER,))
     begun = []
 
     async def begin():
@@ -154,11 +174,11 @@ async def test_a_trainer_that_has_yet_to_begin_waits_and_says_why(make):
         await trio.testing.wait_all_tasks_blocked()
         assert (begun, one.trainer.told) == ([], [])
         assert one.said == [f"paused: {BLENDER.reason} (before the trainer began)"]
-        one.pausing.govern(None)
+        one.pausing.govern(())
         await trio.testing.wait_all_tasks_blocked()
         assert begun == [True]
         # Paused again before the trainer can be told: it is once it has begun.
-        one.pausing.govern(BLENDER)
+        one.pausing.govern((BLENDER,))
         await trio.testing.wait_all_tasks_blocked()
         one.trainer.begun = True
         one.pausing.heard(READY)
@@ -178,11 +198,11 @@ async def test_the_next_trainer_is_told_too(make):
 
 async def test_time_paused_is_counted(make):
     one = make()
-    one.pausing.govern(BLENDER)
+    one.pausing.govern((BLENDER,))
     clock = trio.lowlevel.current_clock()
     clock.jump(5)
     assert one.pausing.statistics().seconds == 5
-    one.pausing.govern(None)
+    one.pausing.govern(())
     clock.jump(5)
     assert one.pausing.statistics().seconds == 5
 

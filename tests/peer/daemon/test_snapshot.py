@@ -20,7 +20,7 @@ from peer.swarm.swarm import Swarm
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from peer.telemetry.metrics import make_registry
-from peer.telemetry.statistics import DiskStatistics, PausingStatistics
+from peer.telemetry.statistics import DiskStatistics, GovernorStatistics, PausingStatistics
 from protocol import trainer as ipc
 from protocol.manifest import Manifest
 from tests.peer.daemon.controls import STATUS, status
@@ -44,6 +44,7 @@ class FakeNode:
     told: object = STATUS
     joining: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=lambda: None))
     pausing: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=PausingStatistics))
+    governor: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=GovernorStatistics))
     served: list[str] = field(default_factory=list)
 
     def status(self):

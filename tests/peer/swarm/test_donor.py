@@ -66,6 +66,18 @@ async def test_a_crowd_is_served_from_one_capture_and_bounded(tmp_path):
         nursery.cancel_scope.cancel()
 
 
+async def test_who_spares_its_line_gives_to_nobody_new(tmp_path):
+    async with trio.open_nursery() as nursery:
+        donor = _donor(_Learner(tmp_path), tmp_path, nursery)
+        assert isinstance(await donor.serve("guest", AskState()), StateIs)
+        donor.sparing = True
+        assert isinstance(await donor.serve("guest", AskState()), StateIs), "it was promised"
+        assert isinstance(await donor.serve("another", AskState()), Full)
+        donor.sparing = False
+        assert isinstance(await donor.serve("another", AskState()), StateIs)
+        nursery.cancel_scope.cancel()
+
+
 def _files(folder):
     return sorted(path.name for path in folder.glob("state-*"))
 

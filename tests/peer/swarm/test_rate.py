@@ -37,6 +37,17 @@ async def test_all_who_ask_share_the_cap_in_their_order():
     assert trio.current_time() - began == pytest.approx(0.5), "what was not used does not pile up"
 
 
+async def test_a_cap_may_change():
+    limit = RateLimit(1000)
+    await limit.take(500)
+    limit.change(100)
+    assert limit.rate == 100
+    began = trio.current_time()
+    await limit.take(50)
+    await limit.take(50)
+    assert trio.current_time() - began == pytest.approx(1.0)
+
+
 def test_slices_are_small_where_the_cap_is_low():
     assert RateLimit(LEAST).slice * 8 <= LEAST
     assert RateLimit().slice == RateLimit(1e9).slice == 256 * 1024

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 
 from peer.simulate.flock import Flock
 from peer.swarm.reachability import (
@@ -44,6 +45,27 @@ async def test_who_can_be_dialled_learns_it_and_offers_to_be_a_relay(tmp_path):
         assert reach.relaying
         assert not reach.circuits
         assert [contact.peer_id for contact in other.swarm.view.relays()] == [bird.identity.peer_id]
+
+
+async def test_who_spares_its_line_is_no_relay_meanwhile(tmp_path):
+    flock = Flock(tmp_path, small)
+    one = flock.hatch()
+    two = flock.hatch(through=(one,))
+    two.swarm.spare(sparing=True)  # before it runs
+    told = []
+
+    async def spare():
+        await trio.sleep(40)
+        for sparing in (True, True, False):
+            one.swarm.spare(sparing=sparing)
+            told.append((one.transport.willing, one.swarm.statistics().reach.relaying))
+        one.swarm.spare(sparing=True)
+
+    await fly(flock, 60, spare)
+    assert told == [(False, False), (False, False), (True, True)]
+    assert two.swarm.view.relays() == []
+    assert two.swarm.statistics().reach.verdict.reachable
+    assert not two.transport.willing
 
 
 async def test_a_peer_may_decline_to_be_a_relay(tmp_path):

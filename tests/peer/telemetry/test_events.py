@@ -3,12 +3,12 @@ from typing import get_args
 import msgspec
 import pytest
 
+from peer.telemetry.event import Event
 from peer.telemetry.events import (
     Alone,
     AnyEvent,
     Checkpointed,
     CheckpointFailed,
-    Event,
     ExchangeDone,
     ExchangeFailed,
     Joined,
@@ -37,6 +37,20 @@ from peer.telemetry.events import (
     TrainerDied,
     TrainerStarted,
     VotesEqual,
+)
+from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
+
+USES = Uses(
+    device="cuda:0",
+    name="NVIDIA GeForce RTX 4090",
+    memory=25_400_000_000,
+    batch=8,
+    context=256,
+    disk_free=123_000_000_000,
+    disk_needed=3_400_000_000,
+    month_bytes=31_200_000_000.0,
+    pauses=("outside mon-fri 19:00-07:00, sat-sun", "on battery", "while others use the GPU"),
+    caps=(),
 )
 
 PEER = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6aB3f"
@@ -70,6 +84,16 @@ LINES = [
         Resumed(reason="GPU 0 is used by blender (pid 4242)", seconds=125),
         "resumed after 2 min 5 s; the pause was: GPU 0 is used by blender (pid 4242)",
     ),
+    (
+        LimitsChanged(limits=("pauses on battery", "at most 10 Mbit/s up")),
+        "new limits: pauses on battery; at most 10 Mbit/s up",
+    ),
+    (LimitsRefused(reason="disk: x is no size"), "THE LIMITS STAY AS THEY WERE: disk: x is no size"),
+    (
+        Unwatched(limit="max_power", reason="nothing here tells the power draw of the processor"),
+        "NOTHING WATCHES max_power: nothing here tells the power draw of the processor",
+    ),
+    (USES, "uses cuda:0, NVIDIA GeForce RTX 4090 with 25.4 GB of memory"),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
     (PeerGone(peer=PEER, reason="goodbye"), "peer 12D3..aB3f is gone: it said goodbye"),
@@ -170,6 +194,35 @@ LINES = [
 @pytest.mark.parametrize(("event", "line"), LINES)
 def test_each_event_is_one_line_for_a_person(event, line):
     assert event.describe() == line
+
+
+def test_what_is_used_stands_in_a_block_of_80_columns():
+    assert USES.block() == (
+        "batch:     8 sequences of 256 tokens an inner step",
+        "disk:      123.0 GB free; its checkpoints take up to 3.4 GB",
+        "network:   about 31.2 GB a month each way at this pace",
+        "at most:   what it needs: no limit is set",
+        "pauses:    outside mon-fri 19:00-07:00, sat-sun; on battery; while",
+        "           others use the GPU",
+        "change it: peer limits --help",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"month_bytes": 0.0}, "network:   nothing to exchange: the run is for one alone"),
+        ({"month_bytes": None}, "network:   votes of a few bytes"),
+        ({"disk_free": None}, "disk:      its checkpoints take up to 3.4 GB"),
+        ({"caps": ("10 Mbit/s up", "20.0 GB of disk")}, "at most:   10 Mbit/s up; 20.0 GB of disk"),
+        ({"context": 0}, "batch:     8 examples an inner step"),
+        ({"pauses": ()}, "pauses:    only when it is told to"),
+        ({"pauses": ("outside \x1b[31m",)}, "pauses:    outside ?[31m"),
+    ],
+)
+def test_the_block_leaves_out_what_is_not_known(changes, line):
+    assert line in msgspec.structs.replace(USES, **changes).block()
+    assert all(len(each) <= 71 for each in USES.block())
 
 
 def test_every_kind_of_event_is_described_here_and_read_from_the_log():

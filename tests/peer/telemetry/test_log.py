@@ -6,7 +6,8 @@ import pytest
 
 from peer.telemetry.event_file import EventFile, read_events
 from peer.telemetry.events import Skipped
-from peer.telemetry.log import Log
+from peer.telemetry.log import Log, text_line
+from tests.peer.telemetry.test_events import USES
 
 EVENT = Skipped(time=1_700_000_000.0, outer_step=3, reason="everybody is \x1b[31mbusy")
 
@@ -40,6 +41,18 @@ def test_json_is_the_line_of_the_file(write, tmp_path):
     write("json", stream)
     assert stream.getvalue() == (tmp_path / "events.log").read_text()
     assert json.loads(stream.getvalue())["event"] == "skipped"
+
+
+def test_what_has_more_to_say_says_it_below_and_only_to_people(tmp_path):
+    for log_format, lines in (("text", 8), ("json", 1)):
+        stream = io.StringIO()
+        with EventFile(tmp_path / log_format) as file:
+            Log(file, stream, log_format)(USES)
+        found = stream.getvalue().splitlines()
+        assert len(found) == lines
+        assert all(line.startswith(" " * 9) for line in found[1:])
+        assert max(map(len, found)) <= 80 or log_format == "json"
+    assert text_line(USES).count("\n") == 0
 
 
 class _HungUp(io.StringIO):

@@ -28,6 +28,7 @@ from peer.telemetry.statistics import (
     CheckpointStatistics,
     DiskStatistics,
     DistanceStatistics,
+    GovernorStatistics,
     PausingStatistics,
     PeerLabels,
     PeerStatistics,
@@ -109,7 +110,7 @@ FULL = replace(
         learning_rate=0.004,
     ),
     distance=DistanceStatistics(absolute=0.001, relative=0.0125),
-    pausing=PausingStatistics(kind="gpu", count=3, seconds=90.5),
+    pausing=PausingStatistics(kinds=("gpu",), count=3, seconds=90.5),
     swarm=SWARM,
     joining=JoiningStatistics(
         size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
@@ -117,6 +118,7 @@ FULL = replace(
     disk=DiskStatistics(free=50_000_000_000, needed=27_000_000),
     checkpoints=CheckpointStatistics(written=8, failed=1),
     refusals={"not finite": 1},
+    governor=GovernorStatistics(unwatched=1, month_bytes=1234, month_limit=5e10, home_bytes=789),
 )
 
 
@@ -141,6 +143,8 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_paused",
         "murmuration_pauses",
         "murmuration_paused_seconds",
+        "murmuration_limits_unwatched",
+        "murmuration_month_bytes",
     }
 
 

@@ -1,12 +1,16 @@
 """What is said of a peer that is well, and of one that is not."""
 
 import pytest
+from msgspec.structs import replace
 
 from peer.watch.health import Level, health
 from peer.watch.seen import Seen
-from protocol.control import Joining
+from protocol.control import Joining, Month, Pause
 from tests.peer.daemon.controls import DETAIL, detail
 
+BLENDER = Pause(kind="gpu", reason="GPU 0 is used by blender (pid 4242)", since=1.0)
+BATTERY = Pause(kind="battery", reason="on battery", since=1.0)
+MONTH = Month(name="November", used=45 * 10**9, limit=5e10)
 JOINING = Joining(size=100, received=25, rate=1.0, seconds_left=75.0, donors=2)
 
 
@@ -41,6 +45,19 @@ def test_a_peer_that_is_well_says_so():
         ({"trainer_restarts": 2}, Level.WATCH, "trainer on cpu, restarted 2 times"),
         ({"disk_free": 2_000_000_000}, Level.WATCH, "disk: 2.0 GB free"),
         ({"disk_free": 500}, Level.BAD, "disk: 500 B free"),
+        ({"pauses": (BLENDER, BATTERY)}, Level.WATCH, "paused: GPU 0 is used by blender (pid 4242)"),
+        ({"pauses": (BLENDER, BATTERY)}, Level.WATCH, "paused: on battery"),
+        (
+            {"unwatched": ("max_power: nobody: tells",)},
+            Level.WATCH,
+            "nothing watches max_power: nobody: tells",
+        ),
+        ({"month": MONTH}, Level.WELL, "45.0 GB of 50.0 GB of traffic in November"),
+        (
+            {"month": replace(MONTH, used=46 * 10**9)},
+            Level.WATCH,
+            "46.0 GB of 50.0 GB of traffic in November",
+        ),
         (
             {"joining": JOINING},
             Level.WATCH,

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from peer.daemon.doctor import machine
+from peer.daemon.doctor import examine as examine_module
 from peer.daemon.doctor.examine import examine
 from peer.daemon.doctor.findings import Number
 from peer.daemon.doctor.machine import Seen
 from peer.daemon.settings import Settings
+from peer.governor.readings import Readings
+from peer.governor.sensors import machine
 from peer.simulate.flock import Record
 from peer.simulate.learner import ToyLearner
 from peer.swarm.libp2p_host import open_transport
@@ -26,10 +28,12 @@ NOBODY = "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWEfY2TmhEWp1scTkNTgGcB6sBdaeicFJXJjeBm
 
 @pytest.fixture(autouse=True)
 def _quick_device(monkeypatch):
-    async def inspect(name):
+    async def quick(name):
         return Seen(device="cpu", free=1 << 40)
 
-    monkeypatch.setattr(machine, "_inspect", inspect)
+    monkeypatch.setattr(examine_module, "inspect", quick)
+    # Whoever runs this may be on battery.
+    monkeypatch.setattr(machine, "battery", lambda **_: Readings(on_battery=False))
 
 
 @asynccontextmanager
@@ -56,7 +60,7 @@ async def test_a_healthy_peer_beside_a_running_one(tmp_path):
         report = await examine(_settings(tmp_path, transport.addresses[0]))
         by_check = {finding.check: finding for finding in report.findings}
         assert list(by_check) == [
-            "clock", "disk", "device", "port", "manifest", "dial-back", "nat", "bandwidth", "dht",
+            "clock", "disk", "device", "limits", "port", "manifest", "dial-back", "nat", "bandwidth", "dht",
         ]  # fmt: skip
         assert report.healthy
         assert {finding.level for finding in report.findings} == {"ok"}
@@ -76,7 +80,7 @@ async def test_a_bootstrap_that_is_not_there(tmp_path):
 async def test_without_a_bootstrap_this_machine_is_looked_at(tmp_path):
     report = await examine(_settings(tmp_path))
     assert report.healthy
-    assert [finding.number for finding in report.findings] == [None, None, None, Number.NO_BOOTSTRAP]
+    assert [finding.number for finding in report.findings] == [None] * 4 + [Number.NO_BOOTSTRAP]
 
 
 async def test_a_port_that_somebody_has(tmp_path):

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import pytest
 
-from peer.daemon.doctor import machine
+from peer.daemon import disk
 from peer.daemon.doctor.findings import Number
-from peer.daemon.doctor.machine import CHECKPOINTS, Seen, look_at_device, look_at_disk
+from peer.daemon.doctor.machine import Seen, inspect, look_at_device, look_at_disk
 from protocol.manifest import Manifest
-from protocol.sizes import state_bytes
 
 MANIFEST = Manifest(founder=bytes(32))
-NEEDED = 2 * CHECKPOINTS * state_bytes(MANIFEST)
+NEEDED = disk.most(MANIFEST)
 
 
 @pytest.mark.parametrize(
@@ -36,31 +35,20 @@ class Usage(NamedTuple):
     free: int
 
 
-def _sees(monkeypatch, **seen):
-    async def inspect(name):
-        return Seen(**seen)
-
-    monkeypatch.setattr(machine, "_inspect", inspect)
-
-
-@pytest.mark.anyio
-async def test_a_device_with_room(monkeypatch):
-    _sees(monkeypatch, device="cuda:0", name="NVIDIA H100", free=80 << 30)
-    (finding,) = await look_at_device("auto", MANIFEST)
+def test_a_device_with_room():
+    (finding,) = look_at_device(Seen(device="cuda:0", name="NVIDIA H100", free=80 << 30), MANIFEST)
     assert finding.level == "ok"
     assert "cuda:0 NVIDIA H100" in finding.said
 
 
-@pytest.mark.anyio
-async def test_a_device_without_room(monkeypatch):
-    _sees(monkeypatch, device="cuda:0", free=1)
-    (finding,) = await look_at_device("auto", MANIFEST)
+def test_a_device_without_room():
+    (finding,) = look_at_device(Seen(device="cuda:0", free=1), MANIFEST)
     assert (finding.level, finding.number) == ("warning", Number.MEMORY)
 
 
 @pytest.mark.anyio
 async def test_a_device_that_is_not_there_by_its_own_words():
-    (finding,) = await look_at_device("cuda:99", None)
+    (finding,) = look_at_device(await inspect("cuda:99"), None)
     assert (finding.level, finding.number) == ("failure", Number.DEVICE)
     assert "cuda:99" in finding.said
     assert finding.mend

@@ -1,0 +1,111 @@
+"""`limits.toml` in a home: what a person lets this peer use. A running daemon takes changes up."""
+
+import os
+import tomllib
+from pathlib import Path
+
+from peer.config.describe import toml
+from peer.daemon.home import write_atomically
+from peer.errors import HomeError, LimitsError, UsageError
+from peer.governor.limits import KEYS, Given, Limits, Value, parse
+
+LARGEST = 64 * 1024
+"""Bytes of a file that is worth reading."""
+
+_HEAD = """\
+# What this peer may use, and when it pauses. `peer limits` writes this file anew; you may edit it as well.
+# A running peer looks at it every few seconds. What stands behind a # is not set.
+"""
+
+
+def limits_file(home: Path) -> Path:
+    """Return where the limits of a home stand."""
+    return home / "limits.toml"
+
+
+def read_given(home: Path) -> Given:
+    """Return what is set, as it was written; nothing where there is no file.
+
+    Raises:
+        LimitsError: it cannot be read, or is no TOML.
+    """
+    path = limits_file(home)
+    try:
+        with path.open("rb") as file:
+            given: Given = tomllib.loads(file.read(LARGEST).decode("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise LimitsError(f"Cannot read {path}: {error.strerror}", "Mend its permissions") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LimitsError(f"{path} is no TOML: {error}", "Mend that line, or remove the file") from error
+    return given
+
+
+def read_limits(home: Path) -> Limits:
+    """Return what the limits of a home mean.
+
+    Raises:
+        LimitsError: the file cannot be read, or a key or value in it is wrong.
+    """
+    given = read_given(home)
+    try:
+        return parse(given)
+    except UsageError as error:
+        raise LimitsError(f"{limits_file(home)}: {error.message}", error.remedy) from error
+
+
+def write_given(home: Path, given: Given) -> None:
+    """Put these limits in place of those of a home. Values have been read before, so they are right.
+
+    Raises:
+        HomeError: the disk refuses.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(f"Cannot use {home}: {error.strerror}", "Mend it, or name another --home") from error
+    lines = [_line(key, given.get(key)) for key in KEYS]
+    write_atomically(limits_file(home), "\n".join([_HEAD, *lines, ""]).encode())
+
+
+def _line(key: str, value: Value | None) -> str:
+    if value is None:
+        return f"# {f'{key} = {KEYS[key].example}':<34}# {KEYS[key].meaning}"
+    return f"{f'{key} = {toml(value)}':<36}# {KEYS[key].meaning}"
+
+
+class WatchedLimits:
+    """The limits of a home, read again when their file has changed."""
+
+    def __init__(self, home: Path) -> None:
+        """Read them.
+
+        Raises:
+            LimitsError: as `read_limits`.
+        """
+        self._home = home
+        self._seen = self._look()
+        self.now = read_limits(home)
+        self.given = read_given(home)
+        """The keys that the person has set."""
+
+    def changed(self) -> bool:
+        """Read the file again if it has changed; return whether it has.
+
+        Raises:
+            LimitsError: it has become wrong: those before stay in force, until the file changes again.
+        """
+        seen = self._look()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self.now, self.given = read_limits(self._home), read_given(self._home)
+        return True
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(limits_file(self._home))  # noqa: PTH116 - of all that it tells, three figures
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

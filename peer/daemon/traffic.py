@@ -1,0 +1,79 @@
+"""Bytes that a peer has moved in this calendar month, over restarts: `traffic.json` in its home."""
+
+from calendar import month_name, monthrange
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from peer.daemon.home import write_atomically
+from peer.errors import HomeError
+from peer.governor.readings import MonthUse
+
+_FILE = "traffic.json"
+DAY = 86400.0
+
+SAVED_EVERY = 60.0
+"""Seconds between two writings: a peer that is killed forgets so much at the most."""
+
+
+class _Month(msgspec.Struct, frozen=True):
+    """A calendar month."""
+
+    month: str
+    """2026-11."""
+    used: Annotated[int, Meta(ge=0)]
+
+
+class Traffic:
+    """Counts by the month. It is fed with counters that begin at 0 when the daemon does."""
+
+    def __init__(self, home: Path, today: date) -> None:
+        self._path = home / _FILE
+        self._counted = 0
+        self._saved_at = float("-inf")
+        self._unsaved = False
+        self._now = self._recall() or _Month(_key(today), 0)
+        self._begin_month(today)
+
+    def note(self, moved: int, today: date) -> MonthUse:
+        """Take in how many bytes have moved since the daemon began, both ways, and return the month's use."""
+        self._begin_month(today)
+        fresh = max(moved - self._counted, 0)
+        self._counted = moved
+        self._now = _Month(self._now.month, self._now.used + fresh)
+        self._unsaved = self._unsaved or fresh > 0
+        return self.use(today)
+
+    def due(self, at: float) -> bool:
+        """Whether it should be written now, `at` seconds of a clock that never goes back."""
+        return self._unsaved and at - self._saved_at >= SAVED_EVERY
+
+    def use(self, today: date) -> MonthUse:
+        """Return the month's use as far as it is known."""
+        left = (monthrange(today.year, today.month)[1] - today.day + 1) * DAY
+        until = f"1 {month_name[today.month % 12 + 1]}"
+        return MonthUse(self._now.used, month_name[today.month], until, left)
+
+    def save(self, at: float) -> None:
+        """Write it down. A disk that refuses costs the memory of it, and no more. It may block."""
+        self._unsaved, self._saved_at = False, at
+        with suppress(HomeError):
+            write_atomically(self._path, msgspec.json.encode(self._now) + b"\n")
+
+    def _begin_month(self, today: date) -> None:
+        if self._now.month != _key(today):
+            self._now = _Month(_key(today), 0)
+
+    def _recall(self) -> _Month | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Month)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+def _key(today: date) -> str:
+    return f"{today:%Y-%m}"

@@ -1,0 +1,1 @@
+"""The governor: makes room for the other users of a machine. It reads sensors and decides."""

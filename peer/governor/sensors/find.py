@@ -1,0 +1,117 @@
+"""Which sensors a set of limits needs on this machine, and which of the limits nothing here watches."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from peer.governor.limits import Limits
+from peer.governor.readings import Readings
+from peer.governor.sensors import amd, machine, nvidia
+from peer.governor.sensors.base import Missing, Sensor
+from peer.governor.sensors.keyboard import keyboard
+from peer.governor.sensors.processes import memory_of
+from protocol.trainer import Gpu
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a trainer trains on.
+
+    Attributes:
+        kind: `cpu`, `cuda` (of NVIDIA or AMD) or `mps`; empty while it is not known.
+        gpus: those that it uses, where it can be told which they are.
+    """
+
+    kind: str = ""
+    gpus: tuple[Gpu, ...] = ()
+
+
+Found = Sensor | Missing
+
+
+def find(
+    limits: Limits,
+    device: Device,
+    trainer: Callable[[], int | None],
+    *,
+    platform: str = sys.platform,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Found]:
+    """Return a sensor, or why there is none, for each limit that needs one.
+
+    Args:
+        limits: what the person asked for.
+        device: what is trained on. While it is not known, what depends on it is left out.
+        trainer: gives the trainer's process id, while there is one.
+        platform: as `sys.platform` has it.
+        environment: of this process.
+    """
+    found: list[Found] = []
+    if limits.pause_on_battery:
+        found.append(Sensor("pause_on_battery", "the battery", partial(machine.battery, platform=platform)))
+    if limits.pause_at_keyboard is not None:
+        found.append(Sensor("pause_at_keyboard", "the keyboard", keyboard(platform, environment)))
+    if limits.memory is not None:
+        found.append(Sensor("memory", "the trainer's memory", partial(_memory, trainer)))
+    wanted = {
+        "pause_for_others": limits.pause_for_others,
+        "max_temperature": limits.max_temperature is not None,
+        "max_power": limits.max_power is not None,
+    }
+    if device.kind:
+        found += _of_device(device, frozenset(key for key, asked in wanted.items() if asked))
+    return found
+
+
+def _memory(trainer: Callable[[], int | None]) -> Readings:
+    pid = trainer()
+    return Readings(memory=None if pid is None else memory_of(pid))
+
+
+def _of_device(device: Device, wanted: frozenset[str]) -> Iterator[Found]:
+    readers: dict[str, Callable[[], Readings]] = {}
+    if device.kind == "cpu":
+        readers["max_temperature"] = machine.processor_temperature
+        wanted -= {"pause_for_others"}
+    elif device.gpus and device.gpus[0].vendor == "nvidia":
+        readers = _of_nvidia(device.gpus)
+    elif device.gpus and device.gpus[0].address:
+        readers = _of_amd(device.gpus)
+    for key in sorted(wanted):
+        what = f"{_WHAT[key]} of {_named(device)}"
+        if key in readers:
+            yield Sensor(key, what, readers[key])
+        else:
+            yield Missing(key, f"nothing here tells {what}")
+
+
+def _of_nvidia(gpus: tuple[Gpu, ...]) -> dict[str, Callable[[], Readings]]:
+    library = nvidia.Nvml()
+    return {
+        "pause_for_others": nvidia.Users(library, gpus),
+        "max_temperature": nvidia.Temperature(library, gpus),
+        "max_power": nvidia.Power(library, gpus),
+    }
+
+
+def _of_amd(gpus: tuple[Gpu, ...]) -> dict[str, Callable[[], Readings]]:
+    return {
+        "pause_for_others": amd.Users(gpus),
+        "max_temperature": partial(amd.temperature, gpus),
+        "max_power": partial(amd.power, gpus),
+    }
+
+
+_WHAT = {
+    "pause_for_others": "the other users",
+    "max_temperature": "the temperature",
+    "max_power": "the power draw",
+}
+
+
+def _named(device: Device) -> str:
+    if device.gpus:
+        return " and ".join(f"GPU {gpu.index}" for gpu in device.gpus)
+    return {"cpu": "the processor", "mps": "Apple's GPU"}.get(device.kind, "the GPU")

@@ -1,0 +1,89 @@
+"""Which limits need which sensors, on which devices."""
+
+import os
+
+import pytest
+
+from peer.governor.limits import parse
+from peer.governor.readings import Readings
+from peer.governor.sensors.base import Missing, Sensor
+from peer.governor.sensors.find import Device, find
+from protocol.trainer import Gpu
+
+NVIDIA = Gpu(index=1, name="", memory=1, vendor="nvidia", address="0000:01:00.0", uuid="")
+AMD = Gpu(index=0, name="", memory=1, vendor="amd", address="0000:03:00.0", uuid="")
+NOWHERE = Gpu(index=0, name="", memory=1, vendor="amd", address="", uuid="")
+OF_GPU = {"max_temperature": 80, "max_power": 250}
+
+
+def watched(limits, device):
+    """Return what watches each key: a sensor's words, or why there is none."""
+    found = find(parse(limits), device, lambda: None)
+    return {
+        each.serves if isinstance(each, Sensor) else each.key: (
+            each.what if isinstance(each, Sensor) else f"no: {each.reason}"
+        )
+        for each in found
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "device", "wanted"),
+    [
+        ({}, Device(), {"pause_on_battery": "the battery"}),
+        ({"pause_on_battery": False}, Device("cpu"), {}),
+        (OF_GPU, Device(), {"pause_on_battery": "the battery"}),
+        (
+            {"pause_on_battery": False, "pause_at_keyboard": "5min", "memory": "1GB"},
+            Device(),
+            {"pause_at_keyboard": "the keyboard", "memory": "the trainer's memory"},
+        ),
+        (
+            {"pause_on_battery": False} | OF_GPU,
+            Device("cpu"),
+            {
+                "max_temperature": "the temperature of the processor",
+                "max_power": "no: nothing here tells the power draw of the processor",
+            },
+        ),
+        (
+            {"pause_on_battery": False} | OF_GPU,
+            Device("cuda", (NVIDIA,)),
+            {
+                "max_power": "the power draw of GPU 1",
+                "max_temperature": "the temperature of GPU 1",
+                "pause_for_others": "the other users of GPU 1",
+            },
+        ),
+        (
+            {"pause_on_battery": False, "max_power": 9999},
+            Device("cuda", (AMD,)),
+            {"max_power": "the power draw of GPU 0", "pause_for_others": "the other users of GPU 0"},
+        ),
+        (
+            {"pause_on_battery": False},
+            Device("cuda", (NOWHERE,)),
+            {"pause_for_others": "no: nothing here tells the other users of GPU 0"},
+        ),
+        (
+            {"pause_on_battery": False},
+            Device("mps"),
+            {"pause_for_others": "no: nothing here tells the other users of Apple's GPU"},
+        ),
+        ({"pause_on_battery": False, "pause_for_others": False}, Device("mps"), {}),
+    ],
+)
+def test_each_limit_has_its_sensor_or_the_reason_why_not(limits, device, wanted):
+    assert watched(limits, device) == wanted
+
+
+def test_memory_is_that_of_the_trainer_while_there_is_one():
+    pids = [None, os.getpid()]
+    (sensor,) = find(parse({"pause_on_battery": False, "memory": "1GB"}), Device(), lambda: pids.pop(0))
+    assert sensor.read() == Readings()
+    assert sensor.read().memory > 1_000_000
+
+
+def test_what_is_missing_says_which_limit_it_is():
+    found = find(parse({"pause_on_battery": False, "max_power": 100}), Device("cpu"), lambda: None)
+    assert found == [Missing("max_power", "nothing here tells the power draw of the processor")]
