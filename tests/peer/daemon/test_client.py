@@ -122,12 +122,11 @@ def test_an_answer_that_makes_no_sense_is_a_daemon_that_does_not_answer(path, sa
         caller.status()
 
 
-def test_a_daemon_that_hangs_is_not_waited_for_for_ever(path, monkeypatch):
-    monkeypatch.setattr(client, "PATIENCE", 0.05)
+def test_a_daemon_that_hangs_is_not_waited_for_for_ever(path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        with ControlClient(path) as caller, pytest.raises(NotRunningError, match="timed out"):
+        with ControlClient(path, 0.05) as caller, pytest.raises(NotRunningError, match="timed out"):
             caller.status()
 
 
