@@ -69,7 +69,7 @@ class Inner(Message, frozen=True):
     final_ratio: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
     """Learning rate at the end of the cosine, as a share of the peak."""
     warmup: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 20
-    steps: Positive = 200
+    steps: Positive = 10_000
     """Inner steps of the cosine's horizon; beyond it the rate stays at its end."""
     beta1: Fraction = 0.9
     beta2: Fraction = 0.95

@@ -34,6 +34,8 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     else:
         Console().print(_table(told))
+        if told.addresses:
+            print(f"\nanother machine joins with:\npeer start --bootstrap {told.addresses[0]}")
 
 
 def stop(home: Home = DEFAULT_HOME) -> None:

@@ -155,6 +155,7 @@ class Reporter:
                             codec=message.codec,
                             size=message.body.size if message.body else 0,
                             fragment=message.fragment,
+                            loss=self.progress.loss if self.progress else None,
                         )
                     )
             case ipc.Checkpointed():

@@ -80,7 +80,9 @@ def control_socket(home: Path) -> Path:
     try:
         folder = os.fsdecode((home / _POINTER).read_bytes())
     except OSError as error:
-        raise NotRunningError(f"No daemon runs in {home}", "Start one with `peer start`") from error
+        raise NotRunningError(
+            f"No daemon runs in {home}", f"Start one with `peer start --home {home}`"
+        ) from error
     return Path(folder) / _SOCKET
 
 

@@ -23,7 +23,7 @@ from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
-from peer.swarm.libp2p_host import RelayLimits, hosts_of, open_transport
+from peer.swarm.libp2p_host import RelayLimits, check_bootstraps, hosts_of, open_transport
 from peer.swarm.line import Line
 from peer.swarm.rate import RateLimit
 from peer.swarm.transport import Transport
@@ -42,6 +42,7 @@ async def run_daemon(settings: Settings) -> None:
     if settings.run_file is not None:
         # A mistake in it is told before anything is made or announced.
         read_run_file(settings.run_file)
+    check_bootstraps(settings.bootstraps)
     check_extras(settings)
     async with trio.open_nursery() as nursery:
         leaving = Leaving(nursery.cancel_scope)
@@ -91,7 +92,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             async with _line(settings, identity, transport, log) as line:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node
-                _print_joining_command(transport)
+                _print_joining_command(transport, people_read=settings.log_format == "text")
                 await _supervise(node, settings, runtime, log)
 
 
@@ -149,9 +150,11 @@ def _everywhere(port: int) -> str:
     return f"/ip4/0.0.0.0/tcp/{port}"
 
 
-def _print_joining_command(transport: Transport) -> None:
+def _print_joining_command(transport: Transport, *, people_read: bool) -> None:
     """Print what a second machine types, on a line of its own on standard output, for people and programs."""
     if transport.addresses:
+        if people_read:
+            print("another machine joins with:", file=sys.stderr, flush=True)
         print(f"peer start --bootstrap {transport.addresses[0]}", flush=True)
     else:
         hint = "give one with --announce, or use --announce-loopback for peers on this machine"

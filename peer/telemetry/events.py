@@ -210,10 +210,13 @@ class ShareReady(Event, frozen=True, kw_only=True):
     size: int
     """0 where the share is written for each partner when it asks."""
     fragment: int = 0
+    loss: float | None = None
+    """What the trainer reported last."""
 
     def _words(self) -> str:
         what = format_bytes(self.size) if self.size else "weights"
-        return f"outer step {self.outer_step}: shares {what} as {self.codec}"
+        at = f"step {self.inner_step}" + ("" if self.loss is None else f", loss {self.loss:.3f}")
+        return f"outer step {self.outer_step} ({at}): shares {what} as {self.codec}"
 
 
 class ExchangeDone(Event, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Literal, TextIO
 
 from peer.telemetry.event import Event
 from peer.telemetry.event_file import EventFile, to_json
+from peer.telemetry.events import ExchangeDone, Skipped
 
 ERASE_LINE = "\r\x1b[K"
 
@@ -25,11 +26,23 @@ class Log:
         self._line = to_json if log_format == "json" else text_lines
         self._people_read = log_format == "text"
         self._progress = ""
+        self._skipped = ""
 
     def __call__(self, event: Event) -> None:
         """Record and print one event. Never raises: no full disk and no closed terminal stops a peer."""
         self._file.append(event)
-        self._print(f"{self._line(event)}\n")
+        if not (self._people_read and self._is_known(event)):
+            self._print(f"{self._line(event)}\n")
+
+    def _is_known(self, event: Event) -> bool:
+        """Whether a person has just read it: a peer that is alone skips each of its outer steps."""
+        before = self._skipped
+        if isinstance(event, Skipped):
+            self._skipped = event.reason
+            return event.reason == before
+        if isinstance(event, ExchangeDone):
+            self._skipped = ""
+        return False
 
     def progress(self, line: str | None) -> None:
         """Show a line below the log that the next one replaces, on a terminal; None takes it away."""

@@ -11,7 +11,7 @@ from peer.daemon.home import look_into
 from peer.daemon.settings import Settings, recall
 from peer.errors import ListenError, ManifestMismatchError, PeerError
 from peer.swarm.joining import fetch_manifest
-from peer.swarm.libp2p_host import open_transport
+from peer.swarm.libp2p_host import check_bootstraps, open_transport
 from peer.swarm.transport import Contact, Transport, bare
 from peer.swarm.upnp import RouterPort
 from protocol.identity import SEED_BYTES, Identity
@@ -22,7 +22,11 @@ async def examine(settings: Settings) -> Report:
     """Look at everything that `peer start` with these settings would need, without joining.
 
     It listens where `peer start` would, under a PeerID of its own. A daemon that has the port is in its way.
+
+    Raises:
+        UsageError: a bootstrap is no address of a peer.
     """
+    check_bootstraps(settings.bootstraps)
     findings: list[Finding] = []
     held = _held(settings, findings)
     manifest = None if held is None else open_manifest(held)

@@ -13,8 +13,8 @@ import os
 # read.
 os.environ.setdefault("PY_YAMUX_RELEASE_ON_READ", "0")
 
-from peer.swarm.libp2p_host.addresses import hosts_of
+from peer.swarm.libp2p_host.addresses import check_bootstraps, hosts_of
 from peer.swarm.libp2p_host.limits import ConnectionLimits, RelayLimits, TableLimits
 from peer.swarm.libp2p_host.opening import open_transport
 
-__all__ = ["ConnectionLimits", "RelayLimits", "TableLimits", "hosts_of", "open_transport"]
+__all__ = ["ConnectionLimits", "RelayLimits", "TableLimits", "check_bootstraps", "hosts_of", "open_transport"]

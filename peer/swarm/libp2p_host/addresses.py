@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from peer.errors import UsageError
 from peer.swarm.transport import TransportError, bare
+from protocol.errors import ProtocolError
+from protocol.identity import public_key_of
 from protocol.limits import MAX_ADDRESS, MAX_ADDRESSES
 
 _FAMILIES = {
@@ -114,6 +117,23 @@ def parse_full(text: str) -> tuple[Route, str]:
         return parse_route(endpoint), peer_id
     except ValueError as error:
         raise TransportError(str(error)) from error
+
+
+def check_bootstraps(texts: Iterable[str]) -> None:
+    """See that each is the full address of a peer.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for text in texts:
+        try:
+            _, peer_id = parse_full(text)
+            public_key_of(peer_id)
+        except (TransportError, ProtocolError) as error:
+            raise UsageError(
+                f"--bootstrap {text[:MAX_ADDRESS]} is no address of a peer: {error}",
+                "Copy what the other peer's `peer start` printed: /ip4/HOST/tcp/PORT/p2p/12D3KooW...",
+            ) from error
 
 
 def dialable(texts: Iterable[str], *, names: bool) -> list[Route]:

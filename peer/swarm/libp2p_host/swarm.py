@@ -22,6 +22,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from peer.swarm.libp2p_host.addresses import Address, Circuit, dialable, parse
+from peer.swarm.libp2p_host.failures import NotReachedError, why_not_reached
 from peer.swarm.libp2p_host.inbound import BriefReader, Handshakes, trust
 from peer.swarm.libp2p_host.limits import ConnectionLimits
 from peer.swarm.libp2p_host.muxer import GuardedMuxers
@@ -152,7 +153,7 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
         """Connect by whichever address answers first, each with a head start over the next, circuits last.
 
         Raises:
-            SwarmException: none did.
+            NotReachedError: none did; it says why of each.
         """
         if peer == self.self_id:
             raise SwarmException("that is our own PeerID")
@@ -176,7 +177,7 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
                 async with self._global_dial_limiter:
                     await self._dial_route(route, peer)
             except Exception as error:  # noqa: BLE001 - one address that fails, however it does, is no more than that
-                failures.append(f"{route}: {error}")
+                failures.append(why_not_reached(route, error))
                 failed.set()
             else:
                 race.cancel_scope.cancel()
@@ -197,7 +198,7 @@ class GuardedSwarm(Swarm):  # type: ignore[misc]
                 with trio.move_on_after(_HEAD_START):
                     await failed.wait()
         if not self.live_connections(peer):
-            raise SwarmException("; ".join(failures) or "no address to dial")
+            raise NotReachedError("; ".join(failures) or "there is no address to dial")
 
     async def _dial_route(self, route: Multiaddr | Circuit, peer: ID) -> None:
         if isinstance(route, Circuit):

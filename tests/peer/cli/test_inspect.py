@@ -118,7 +118,8 @@ def test_a_tasks_examples_are_counted(invoke, daemon):
 
 def test_before_the_first_step_there_is_no_loss(invoke, daemon):
     with daemon(lambda: status(loss=None, metrics=None, state="joining")):
-        lines = {line.split()[0]: line.split()[1:] for line in invoke("status").output.splitlines()}
+        shown = invoke("status").output.splitlines()
+    lines = {words[0]: words[1:] for line in shown if (words := line.split())}
     assert (lines["loss"], lines["metrics"], lines["state"]) == (["-"], ["-"], ["joining"])
 
 

@@ -142,7 +142,7 @@ def test_the_manifest_gets_its_founder_and_hashes(read):
         ("a = [1,\n2", "2: not TOML: Unclosed array"),
         ("a = 1\na = 2", "2: not TOML: Cannot overwrite a value"),
         ("[model]\nwidth = 100\nheads = 3", "2: model.width = 100 must be a multiple of model.heads"),
-        ("[inner]\nwarmup = 300", "2: inner.warmup = 300 must be at most inner.steps, which is 200"),
+        ("[inner]\nwarmup = 20_000", "2: inner.warmup = 20000 must be at most inner.steps, which is 10000"),
         ('\n[outer]\npreset = "noloco"\nalpha = 0.9', "2: outer.beta = 0.7 must be above 0 and below "),
         (
             '[outer]\npreset = "noloco"\nalpha = 0.9\nbeta = 0.9',

@@ -171,6 +171,7 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
             "codec": "int8",
             "size": 8,
             "fragment": 1,
+            "loss": 2.5,
         },
         {"event": "checkpointed", "inner_step": 20, "path": "/home/step-20", "seconds": 0.5},
     ]

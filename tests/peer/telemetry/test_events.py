@@ -134,8 +134,8 @@ LINES = [
     (CheckpointFailed(inner_step=40, reason="disk full"), "NO CHECKPOINT of step 40: disk full"),
     (ShareFailed(outer_step=3, reason="disk full"), "NOTHING TO SHARE of outer step 3: disk full"),
     (
-        ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000),
-        "outer step 2: shares 1.2 MB as int8",
+        ShareReady(outer_step=2, inner_step=40, codec="int8", size=1_200_000, loss=2.31),
+        "outer step 2 (step 40, loss 2.310): shares 1.2 MB as int8",
     ),
     (
         ExchangeDone(

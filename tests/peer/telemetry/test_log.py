@@ -6,7 +6,7 @@ import pytest
 
 from peer.telemetry.event_file import EventFile, read_events
 from peer.telemetry.events import Skipped
-from peer.telemetry.log import Log, text_line
+from peer.telemetry.log import Log, text_line, text_lines
 from tests.peer.telemetry.test_events import USES
 
 EVENT = Skipped(time=1_700_000_000.0, outer_step=3, reason="everybody is \x1b[31mbusy")
@@ -80,9 +80,9 @@ def test_progress_stays_below_the_log_and_goes_when_it_is_taken_away(tmp_path):
         log.progress("20%")
         log(EVENT)
         log.progress(None)
-        log(EVENT)
-    clear, event = "\r\x1b[K", Log(file, terminal, "text")._line(EVENT)
-    assert terminal.getvalue() == f"10%{clear}20%{clear}{event}\n20%{clear}{event}\n"
+        log(USES)
+    clear, first, last = "\r\x1b[K", text_line(EVENT), text_lines(USES)
+    assert terminal.getvalue() == f"10%{clear}20%{clear}{first}\n20%{clear}{last}\n"
 
 
 @pytest.mark.parametrize(("log_format", "stream"), [("json", _Terminal()), ("text", io.StringIO())])
@@ -92,3 +92,20 @@ def test_progress_is_for_people_at_a_terminal(tmp_path, log_format, stream):
         log.progress("10%")
         log.progress(None)
     assert not stream.getvalue()
+
+
+def test_a_person_reads_once_that_nobody_is_here(tmp_path):
+    """A peer alone skips each of its outer steps; the file has every one."""
+    alone = [Skipped(outer_step=step, reason="nobody else is here") for step in range(3)]
+    busy = Skipped(outer_step=4, reason="everybody is busy")
+    stream = io.StringIO()
+    with EventFile(tmp_path / "events.log") as file:
+        log = Log(file, stream, "text")
+        for event in (*alone, busy, *alone):
+            log(event)
+    assert [line.partition(": ")[2] for line in stream.getvalue().splitlines()] == [
+        "nobody else is here",
+        "everybody is busy",
+        "nobody else is here",
+    ]
+    assert len(list(read_events(tmp_path / "events.log"))) == 7

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.swarm.libp2p_host.addresses import Address, announced, dialable, parse, parse_full
+from peer.errors import UsageError
+from peer.swarm.libp2p_host.addresses import Address, announced, check_bootstraps, dialable, parse, parse_full
 from peer.swarm.transport import TransportError
 from protocol.limits import MAX_ADDRESSES
 
@@ -107,3 +108,11 @@ def test_dialable_is_bounded():
 )
 def test_announced(listening, loopback, expected):
     assert texts(announced([listening], INTERFACES.__getitem__, loopback=loopback)) == expected
+
+
+def test_a_bootstrap_is_a_full_address():
+    good = "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWEfY2TmhEWp1scTkNTgGcB6sBdaeicFJXJjeBmUpFMyg8"
+    check_bootstraps([good])
+    for bad in ("192.0.2.1:4001", "/ip4/192.0.2.1/tcp/4001", good[:-4], good.replace("tcp", "udp")):
+        with pytest.raises(UsageError, match=f"--bootstrap {bad} is no address of a peer"):
+            check_bootstraps([good, bad])
