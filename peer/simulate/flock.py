@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -91,6 +92,7 @@ class Options(TypedDict, total=False):
     fails: float
     fails_twice: bool
     thinks: float
+    begins: float
     drift: float
 
 
@@ -134,6 +136,7 @@ class Flock:
         rng = random.Random(f"{self.network.seed}/{index}")
         swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record, rng=rng, ladder=ladder)
         toy.publish = swarm.new_share
+        toy.tell_boundary = partial(setattr, swarm.pairing, "next_boundary")
         bird = Bird(identity, transport, swarm, toy, record)
         self.birds.append(bird)
         return bird
