@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
-from peer.swarm.donor import LINGER
+from peer.swarm.guests import LINGER
 from peer.swarm.learner import LearnerGoneError
 from protocol.state_index import SMALLEST_CHUNK
 from tests.peer.swarm.faults import Fault, Faulty, Phase, Side
