@@ -2,7 +2,7 @@
 
 import math
 import ssl
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from peer.swarm.bulk.certificate import Certificate
 from peer.swarm.bulk.distance import lanes_for
 from peer.swarm.bulk.door import Door
 from peer.swarm.bulk.lane import Lane, LaneWay, Serve
-from peer.swarm.bulk.sockets import DIAL, LaneStream, Traffic, answer, call
+from peer.swarm.bulk.sockets import LaneStream, Traffic, answer, call
 from peer.swarm.bulk.tickets import Tickets
 from peer.swarm.calls import Conversation, RefusedError
 from peer.swarm.service import Reply
@@ -93,8 +93,10 @@ class Bulk:
         self._tickets = Tickets()
         self._door = Door()
         self._lanes: dict[str, list[Lane]] = {}
-        self._calling: dict[str, float] = {}
-        """Until when whom, at most."""
+        self._asking: set[str] = set()
+        """Whom we have asked whether we may call."""
+        self._dialling: Counter[str] = Counter()
+        """Lanes that we are opening."""
         self._round_trips: OrderedDict[str, float] = OrderedDict()
         self._beyond: OrderedDict[tuple[str, str], float] = OrderedDict()
         """Until when whom, at which host, is not called."""
@@ -120,7 +122,7 @@ class Bulk:
         missing = self._missing(peer_id, size)
         if host is None or missing <= 0 or not self._may_call(peer_id, host):
             return ()
-        self._calling[peer_id] = trio.current_time() + DIAL
+        self._asking.add(peer_id)
         try:
             agreed = await self._ask(talk, missing)
             context = self._certificate.calling(agreed.certificate) if agreed else None
@@ -128,11 +130,11 @@ class Bulk:
             self._cannot_call(peer_id, host, str(error))
             return ()
         finally:
-            self._calling.pop(peer_id, None)
+            self._asking.discard(peer_id)
         if agreed is None or context is None:
             return ()
-        self._calling[peer_id] = trio.current_time() + DIAL
         tokens = agreed.tokens[: self._missing(peer_id, size)]
+        self._dialling[peer_id] += len(tokens)
         openings = [_Opening() for _ in tokens]
         for token, opening in zip(tokens, openings, strict=True):
             where = host, agreed.port, context, token
@@ -155,7 +157,8 @@ class Bulk:
         now = trio.current_time()
         return (
             self._count() < MOST
-            and self._calling.get(peer_id, -math.inf) <= now
+            and peer_id not in self._asking
+            and not self._dialling[peer_id]
             and self._beyond.get((peer_id, host), -math.inf) <= now
             and not self._tickets.expects(peer_id)
         )
@@ -178,7 +181,9 @@ class Bulk:
             opening.done.set()
             return
         finally:
-            self._calling.pop(peer_id, None)
+            self._dialling[peer_id] -= 1
+            if not self._dialling[peer_id]:
+                del self._dialling[peer_id]
         self._opened += 1
         lane = self._add(stream)
         opening.way = lane.way()
@@ -188,8 +193,12 @@ class Bulk:
     # ---- the other side
 
     async def serve(self, peer_id: str, call: AskLanes) -> Reply:
-        """Answer one call."""
-        if self._calling.get(peer_id, -math.inf) > trio.current_time() and self._own_id < peer_id:
+        """Answer one call.
+
+        One side alone opens lanes at a time. Of two that ask each other at once, the smaller PeerID does; who
+        has been allowed to, and is at it, is not overtaken by one that has not heard of it.
+        """
+        if self._dialling[peer_id] or (peer_id in self._asking and self._own_id < peer_id):
             return Busy(seconds=_RETRY, crossed=True)
         try:
             context = self._certificate.answering(call.certificate)

@@ -3,7 +3,7 @@
 import hmac
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -97,15 +97,20 @@ async def call(
 
 
 async def answer(
-    raw: trio.SocketStream, redeem: Callable[[bytes], Ticket | None], traffic: Traffic
+    raw: trio.SocketStream,
+    redeem: Callable[[bytes], AbstractContextManager[Ticket | None]],
+    traffic: Traffic,
 ) -> LaneStream:
     """Let a caller prove that it holds a token of ours, and the certificate that the token is for.
 
     Raises:
         TransportError: it does not, or not in time.
     """
-    with trio.move_on_after(HANDSHAKE), _as_transport_error("a caller"):
-        ticket = redeem(await _exactly(raw.receive_some, SELECTOR_BYTES))
+    with (
+        trio.move_on_after(HANDSHAKE),
+        _as_transport_error("a caller"),
+        redeem(await _exactly(raw.receive_some, SELECTOR_BYTES)) as ticket,
+    ):
         if ticket is None:
             raise TransportError("a caller has no token")
         tls = TlsStream(raw, ticket.context, server_side=True)
