@@ -9,6 +9,10 @@ class TransportError(Exception):
     """A peer could not be reached, or went away. Costs a counter, never more."""
 
 
+class SilentError(TransportError):
+    """A peer moved no byte in time, though something was due."""
+
+
 class Stream(Protocol):
     """A byte stream to one authenticated peer.
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from peer.errors import ListenError
+from peer.swarm.backoff import Backoff
 from peer.swarm.bulk import bulk as bulk_module
 from peer.swarm.bulk import open_bulk
 from peer.swarm.bulk.distance import lanes_for
@@ -121,6 +122,23 @@ async def test_lanes_that_break_midway_cost_what_was_in_flight(tmp_path, monkeyp
         lost = 2 * MOST_LANES * MOST_AHEAD * CHUNK
         assert len(DATA) <= two.pieces.bytes_out - served <= len(DATA) + lost
         assert len(came) < 20, "the rest came over the stream"
+
+
+async def test_who_spoke_nonsense_over_a_lane_has_the_stream_alone_for_a_while(tmp_path, monkeypatch):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        opened = one.bulk.statistics().opened
+        for lane in list(one.bulk._lanes[two.peer_id]):
+            await lane._wire.send_raw(bytes(64))
+        await until(lambda: not one.bulk.statistics().lanes and not two.bulk.statistics().lanes)
+        assert await one.fetch(two) == DATA, "it agrees to none"
+        assert one.bulk.statistics().opened == opened
+        assert await two.fetch(one, one.hold(DATA[::-1])) == DATA[::-1], "and asks for none"
+        assert two.bulk.statistics().opened == 0
+        monkeypatch.setattr(two.bulk, "_broken", Backoff(0.0, 0.0))
+        assert await one.fetch(two) == DATA
+        assert one.bulk.statistics().opened > opened
 
 
 async def test_an_object_that_is_gone_is_refused_over_lanes_too(tmp_path):

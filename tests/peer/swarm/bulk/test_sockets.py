@@ -23,7 +23,7 @@ async def _tokens(bulk, certificate, count=1):
 
 async def _call(bulk, ours, token):
     context = ours.calling(bulk._certificate.der)
-    return await call("127.0.0.1", bulk.port, token, context, NAMES[1], Traffic())
+    return await call(trio.open_tcp_stream, ("127.0.0.1", bulk.port), token, context, NAMES[1], Traffic())
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ async def test_a_caller_finds_out_who_is_not_the_peer(tmp_path, ours):
     async with two_birds(tmp_path) as (_, two):
         [token] = await _tokens(two.bulk, ours)
         with Certificate.fresh() as another:
-            context = ours.calling(another.der)
+            where, context = ("127.0.0.1", two.bulk.port), ours.calling(another.der)
             with pytest.raises(TransportError, match="certificate verify failed"):
-                await call("127.0.0.1", two.bulk.port, token, context, NAMES[1], Traffic())
+                await call(trio.open_tcp_stream, where, token, context, NAMES[1], Traffic())
 
 
 async def test_old_tokens_are_void(tmp_path, ours, monkeypatch):
