@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.liveness import Life, Sample
-from benchmarks.peers import LOOK, START, Peer, Swarm, swarm
 from benchmarks.record import write_record
+from benchmarks.swarms import LOOK, START, Peer, Swarm, swarm
 
 LOSS_GOAL = 0.03
 """Nats a token by which churn may cost."""
@@ -86,7 +86,7 @@ def _bring_back(made: Swarm, peer: Peer, report: Report) -> Life:
     report.returns += 1
     if report.returns % 2 == 0:
         report.newcomers += 1
-        shutil.rmtree(peer.home)
+        shutil.rmtree(peer.folder)
     # Also for a home: who was killed before it had the manifest would found a run of its own.
     return peer.start(["--bootstrap", made.address()], made.now)
 
@@ -122,7 +122,7 @@ def outcome(made: Swarm) -> Outcome:
     from protocol.manifest import open_manifest
 
     torch.set_num_threads(1)
-    sealed = Home(made.peers[0].home).read_manifest()
+    sealed = Home(made.peers[0].folder).read_manifest()
     if sealed is None:
         raise SystemExit("the founder has no manifest")
     manifest = open_manifest(sealed)

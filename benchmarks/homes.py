@@ -19,7 +19,7 @@ from peer.errors import NotRunningError
 from protocol.control import Status
 
 PATIENCE = 120.0
-"""Seconds that a peer has until it joins, and then until it trains."""
+"""Seconds that a peer has until it joins, and then until it trains, and in which it has to leave."""
 
 
 class Home:
@@ -48,17 +48,19 @@ class Home:
             "--stop-on-eof",
         ]
         command += ["--listen", listen, "--no-upnp", *arguments]
-        self._process = subprocess.Popen(
-            [
-                *(["taskset", "-c", str(core)] if core is not None else []),
-                *(["nice", "-n", "19"] if nice else []),
-                *command,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        folder.mkdir(exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(["taskset", "-c", str(core)] if core is not None else []),
+                    *(["nice", "-n", "19"] if nice else []),
+                    *command,
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
         self._nice = nice
         self.running = RunningPeer(folder, psutil.Process(self._process.pid))
 
@@ -118,14 +120,50 @@ class Home:
         return next((float(line.split()[1]) for line in lines if line.startswith(name)), 0.0)
 
     @property
+    def _log(self) -> Path:
+        return self.folder / "daemon.log"
+
+    @property
+    def pid(self) -> int:
+        """Of its daemon."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """With what it ended; None while it runs."""
+        return self._process.poll()
+
+    @property
     def lives(self) -> bool:
         """Whether its process runs."""
-        return self._process.poll() is None
+        return self.exit_code is None
 
     def leave(self) -> None:
         """Let it leave in order, with a checkpoint."""
+        self.tell_to_leave()
+        self.wait()
+
+    def tell_to_leave(self) -> None:
+        """Let it leave in order, and do not wait for it."""
         self._process.terminate()
-        self._process.wait(PATIENCE)
+
+    def wait(self, limit: float = PATIENCE) -> None:
+        """Wait for its end."""
+        try:
+            self._process.wait(limit)
+        except subprocess.TimeoutExpired as error:
+            words = self._log.read_text().splitlines()[-3:]
+            raise SystemExit(f"{self.folder.name} runs after {limit:g} s; it said {words}") from error
+        self.end()
+
+    def kill(self) -> None:
+        """End its daemon as a power cut would, and wait for its trainer, which writes a checkpoint."""
+        if self.lives:
+            trainers = psutil.Process(self._process.pid).children(recursive=True)
+            self._process.kill()
+            self._process.wait()
+            psutil.wait_procs(trainers, PATIENCE)
+        self.end()
 
     def end(self) -> None:
         """End it at once, if it runs."""

@@ -6,8 +6,8 @@ from peer.swarm.objects import ObjectStore
 _read = ObjectStore.read
 
 
-def _lie(store: ObjectStore, sha256: bytes, offset: int, length: int) -> bytes | None:
-    data = _read(store, sha256, offset, length)
+def _lie(store: ObjectStore, sha256: bytes, offset: int, length: int, reader: str = "") -> bytes | None:
+    data = _read(store, sha256, offset, length, reader)
     return data and bytes([data[0] ^ 1]) + data[1:]
 
 

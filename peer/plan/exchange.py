@@ -8,8 +8,8 @@ from peer.swarm.choice import CANDIDATES
 from protocol.presets import PRESETS
 
 GOODPUT = 0.95
-"""The part of a line's rate that is left for us under TCP, TLS and framing: 40 MB over 1 Gbit/s and 100 ms
-took 0.55 s both ways at once, 0.21 s of them round trips (benchmarks/records/exchange.json)."""
+"""The part of a line's rate that is left for us under TCP, TLS and framing. With one round trip 40 MB over
+1 Gbit/s and 100 ms make 0.44 s; both ways at once it took 0.45 s (benchmarks/records/exchange.json)."""
 
 ROUND_TRIPS = 3
 """Of an exchange: offer, request and the first bytes back."""

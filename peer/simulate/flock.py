@@ -3,15 +3,19 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import trio
 
+from peer.simulate.lanes import simulated_lanes
 from peer.simulate.learner import ToyLearner
 from peer.simulate.network import MemoryTransport, Network
+from peer.swarm.bulk import Bulk
 from peer.swarm.exchange import Outcome
 from peer.swarm.horizon import Split
+from peer.swarm.line import Line
 from peer.swarm.objects import ObjectStore
 from peer.swarm.reachability import ReachStatistics
 from peer.swarm.swarm import Ladder, Run, Swarm
@@ -70,6 +74,8 @@ class Bird:
     swarm: Swarm
     learner: ToyLearner
     record: Record
+    bulk: Bulk | None = None
+    """Its lanes, where it has any."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     async def fly(self) -> None:
@@ -79,6 +85,8 @@ class Bird:
                 nursery.start_soon(self.transport.serve)
                 nursery.start_soon(self.swarm.run)
                 nursery.start_soon(self.learner.run)
+                if self.bulk is not None:
+                    nursery.start_soon(self.bulk.run)
 
 
 class Options(TypedDict, total=False):
@@ -91,6 +99,7 @@ class Options(TypedDict, total=False):
     fails: float
     fails_twice: bool
     thinks: float
+    begins: float
     drift: float
 
 
@@ -112,9 +121,13 @@ class Flock:
         through: tuple[Bird, ...] = (),
         seconds: float = 1.0,
         ladder: Ladder = Ladder(),  # noqa: B008 - frozen
+        lanes: bool = False,
         **options: Unpack[Options],
     ) -> Bird:
-        """Make a bird that bootstraps through others and takes an outer step every `seconds`."""
+        """Make a bird that bootstraps through others and takes an outer step every `seconds`.
+
+        With `lanes` its bulk goes over lanes to others that have them, as between real peers.
+        """
         index = len(self.birds)
         identity = _identity(index)
         spool = self.folder / f"bird-{index}"
@@ -132,9 +145,13 @@ class Flock:
         bootstraps = tuple(address for bird in through for address in bird.transport.addresses)
         run = Run(self._sealed, self._manifest, bootstraps)
         rng = random.Random(f"{self.network.seed}/{index}")
-        swarm = Swarm(transport, identity, run, toy, ObjectStore(spool), record, rng=rng, ladder=ladder)
+        line = Line(simulated_lanes(transport, spool) if lanes else None)
+        swarm = Swarm(
+            transport, identity, run, toy, ObjectStore(spool), record, rng=rng, ladder=ladder, line=line
+        )
         toy.publish = swarm.new_share
-        bird = Bird(identity, transport, swarm, toy, record)
+        toy.tell_boundary = partial(setattr, swarm.pairing, "next_boundary")
+        bird = Bird(identity, transport, swarm, toy, record, line.bulk)
         self.birds.append(bird)
         return bird
 

@@ -60,11 +60,14 @@ class ToyLearner:
     grouped: bool = False
     """More than two peers mix: a share is cut into parts when a group asks."""
     jitter: float = 0.0
-    """By which part a step takes longer or shorter at most. Without, peers that run on clocks of their own
-    beat in step for ever, and each meets those alone whose shares come when its own does."""
+    """By which part a step takes longer or shorter at most."""
+    begins: float = 0.0
+    """Seconds before the first outer step begins."""
     drift: float = 0.0
     """By how much the weights change from one outer step to the next, about."""
     publish: Publish | None = None
+    tell_boundary: Callable[[float], None] = lambda _: None
+    """Hears at the begin of a step in how many seconds its share comes."""
     outer_step: int = 0
     mixes: int = 0
     skips: int = 0
@@ -88,9 +91,12 @@ class ToyLearner:
 
     async def run(self) -> None:
         """Take every outer step; share after each."""
+        await trio.sleep(self.begins)
         while self.outer_step < self.outer_steps:
             for fragment in range(len(self.values)):
-                await trio.sleep(self._pause() / len(self.values))
+                pause = self._pause() / len(self.values)
+                self.tell_boundary(pause)
+                await trio.sleep(pause)
                 last = fragment == len(self.values) - 1
                 self.outer_step += last
                 self._settled = trio.Event()

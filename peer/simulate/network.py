@@ -10,6 +10,7 @@ import trio
 
 from peer.swarm.transport import (
     Contact,
+    DeclinedError,
     DialBack,
     Handler,
     RecordRules,
@@ -318,7 +319,7 @@ class MemoryTransport:
         """See `Transport`."""
         await self.dial(f"/p2p/{relay.peer_id}")
         if not self.network.peers[relay.peer_id].willing:
-            raise TransportError(f"{relay.peer_id} is no relay")
+            raise DeclinedError(f"{relay.peer_id} is no relay")
         self.network.reserved.setdefault(self._peer_id, set()).add(relay.peer_id)
         return Reservation((f"/memory/{relay.peer_id}/p2p/{relay.peer_id}/p2p-circuit",), 1800.0)
 

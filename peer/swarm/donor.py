@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import trio
 
+from peer.swarm.guests import Guests
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.objects import ObjectStore
 from peer.swarm.service import Reply
@@ -14,28 +15,14 @@ from protocol.limits import MAX_NAMED
 from protocol.messages import AskState, Full, ObjectRef, Refused, StateIs
 from protocol.state_index import SignedIndex, StateIndex, sign_index
 
-GUESTS = 4
-"""Newcomers served in `LINGER` seconds; more would slow each other and the donor's own exchanges."""
-
 FRESH = 2.0
 """Seconds for which one captured state serves every newcomer: a crowd costs the trainer one capture."""
-
-LINGER = 60.0
-"""Seconds without a read or a promise after which a captured state goes."""
 
 MOST_STATES = 2
 """Captured states on disk at once: each is as large as a checkpoint's weights and momentum."""
 
 NO_PLACE = 2.0
 """Seconds after which a newcomer for whom there is no place may ask again."""
-
-SLOWEST = 50_000
-"""Bytes a second at which a captured state is pulled at the least, for as long as it is held."""
-
-
-def longest_hold(size: int) -> float:
-    """Return for how many seconds an object of `size` bytes is there for those who pull it."""
-    return 60.0 + size / SLOWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +39,6 @@ class _Held:
 
     ref: ObjectRef
     sealed: SignedIndex
-
-
-@dataclass(slots=True)
-class _Guest:
-    since: float
-    promised: _Held
 
 
 class Donor:
@@ -81,10 +62,12 @@ class Donor:
         self._nursery = nursery
         self._on_served = on_served
         self._capturing = trio.Lock()
-        self._latest: tuple[float, _Held] | None = None
-        self._guests: dict[str, _Guest] = {}
-        self._promises: dict[bytes, int] = {}
-        """Captured states that we hold, by name, and how often each was promised."""
+        self._latest: _Held | None = None
+        self._taken = 0.0
+        """When the latest was captured."""
+        self._guests = Guests()
+        self._held: dict[bytes, _Held] = {}
+        """Captured states that can be pulled, by name."""
         self._served = self._turned_away = 0
         self.sparing = False
         """Give to nobody new: this host's line has carried what it may."""
@@ -99,37 +82,38 @@ class Donor:
         if held is None:
             self._turned_away += 1
             return Full(seconds=NO_PLACE, others=tuple(self._view.sample(MAX_NAMED)))
-        self._promises[held.ref.sha256] += 1
         self._served += 1
         self._on_served(caller, held.ref.size)
         return StateIs(index=held.sealed)
 
     async def _state_for(self, caller: str) -> _Held | None:
         """Return what `caller` may pull, or None where there is no place for it now."""
-        left = trio.current_time() - LINGER
-        self._guests = {name: guest for name, guest in self._guests.items() if guest.since > left}
-        guest = self._guests.get(caller)
-        if guest is not None and guest.promised.ref.sha256 in self._promises:
-            return guest.promised
-        if guest is None and (self.sparing or len(self._guests) >= GUESTS):
+        name = self._guests.promised(caller)
+        if name is not None:
+            return self._held[name]
+        if self.sparing or not self._guests.admits(caller):
             return None
         held = await self._fresh_state()
         if held is not None:
             # Only now: a capture that failed takes no place.
-            self._guests[caller] = _Guest(guest.since if guest else trio.current_time(), held)
+            self._guests.promise(caller, held.ref)
         return held
 
     async def _fresh_state(self) -> _Held | None:
-        if self._latest is not None and self._latest[0] > trio.current_time() - FRESH:
-            return self._latest[1]
-        if len(self._promises) >= MOST_STATES:
-            # Somebody slow holds the others: what is there is as good as any that is not much older.
-            return self._latest[1] if self._latest and self._latest[1].ref.sha256 in self._promises else None
+        latest = self._latest
+        if latest is not None and latest.ref.sha256 not in self._held:
+            latest = None
+        if latest is not None and self._taken > trio.current_time() - FRESH:
+            return latest
+        if len(self._held) >= MOST_STATES:
+            # Guests hold all that we keep: what is there is as good as any that is not much older.
+            return latest
         held = await self._capture()
-        self._latest = (trio.current_time(), held)
-        if held.ref.sha256 not in self._promises:
-            # Else the same bytes again: whoever waits for the end of the first sees this promise too.
-            self._promises[held.ref.sha256] = 0
+        self._latest, self._taken = held, trio.current_time()
+        name = held.ref.sha256
+        if name not in self._held:
+            # Else the same bytes again: whoever waits for the last guest of the first sees this one's too.
+            self._held[name] = held
             self._nursery.start_soon(self._retire_in_time, held.ref)
         return held
 
@@ -147,21 +131,20 @@ class Donor:
             hashes=captured.hashes,
         )
         ref = ObjectRef(sha256=index.name, size=index.size)
-        self._store.add(ref, captured.state.file)
+
+        def may_read(reader: str, length: int) -> bool:
+            return self._guests.may_read(reader, ref, length)
+
+        self._store.add(ref, captured.state.file, may_read)
         return _Held(ref, sign_index(index, self._identity))
 
     async def _retire_in_time(self, ref: ObjectRef) -> None:
-        # The limit is for a hostile peer, which could read a byte now and then for ever.
-        with trio.move_on_after(FRESH + LINGER + longest_hold(ref.size)):
-            await self._unused(ref.sha256)
-        del self._promises[ref.sha256]
+        await trio.sleep(FRESH)
+        # A guest that reads pushes its own end on, and others may have come.
+        while (until := self._guests.hold_until(ref)) > trio.current_time():  # noqa: ASYNC110
+            await trio.sleep_until(until)
+        del self._held[ref.sha256]
         self._store.retire(ref.sha256)
-
-    async def _unused(self, name: bytes) -> None:
-        used = -1
-        while used != (now := self._store.reads(name) + self._promises[name]):
-            used = now
-            await trio.sleep(LINGER)
 
     def statistics(self) -> StateStatistics:
         """Counters since the start."""

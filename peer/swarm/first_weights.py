@@ -4,7 +4,7 @@ import trio
 
 from peer.errors import HomeError
 from peer.swarm.calls import RefusedError, ask
-from peer.swarm.donor import longest_hold
+from peer.swarm.guests import longest_hold
 from peer.swarm.objects import ObjectStore
 from peer.swarm.pull import Puller
 from peer.swarm.service import Reply

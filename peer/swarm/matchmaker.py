@@ -14,6 +14,7 @@ from peer.swarm.engagement import Engagement, OwnShare
 from peer.swarm.exchange import Exchanger, Outcome
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.pairing import MOMENT, Pairing
+from peer.swarm.recent import Recent
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
 from peer.swarm.waiting import first_of
@@ -54,6 +55,8 @@ class _Search:
     began: float
     until: float
     """When it is given up; never where the next share of its fragment ends it."""
+    holds_until: float
+    """Until when it passes over those that we met last."""
     tried: set[str] = field(default_factory=set)
     reason: str = ""
     """Why the last attempt came to nothing; empty before the first."""
@@ -83,6 +86,7 @@ class Matchmaker:
         self._waits = waits
         self._on_skip = on_skip
         self._rng = view.rng
+        self._recent = Recent()
         # For trainers that wait (the strict form, and everybody's last share): the time to find a partner.
         self._patience = AdaptiveDeadline(first=10.0, floor=2.0, ceiling=120.0)
         # Dialling and three round trips: 5 s for the first, which knows no link yet.
@@ -123,8 +127,11 @@ class Matchmaker:
             if share not in known:
                 limited = self._waits or share.final
                 until = now + self._patience.seconds if limited else float("inf")
+                # Of random length, or peers of equal pace would pass one another over in step as well. Mixes
+                # land little later for it: of those who hold out, most are soon found by somebody else.
+                hold = 0.0 if limited else self._pairing.pace * self._rng.random()
                 met = self._pairing.met(share)
-                self._searches.append(_Search(share, now, until, tried=met))
+                self._searches.append(_Search(share, now, until, now + hold, tried=met))
 
     def _has_ended(self, search: _Search) -> bool:
         share, engagement = search.share, self._pairing.engagement
@@ -157,10 +164,25 @@ class Matchmaker:
         """Return the most urgent search for which somebody is free, and whom."""
         wanted = [search for search in self._searches if self._pairing.wants_partner(search.share)]
         for search in sorted(wanted, key=lambda each: self._pairing.urgency(each.share), reverse=True):
-            contact = self._view.draw(excluding=search.tried)
+            contact = self._view.draw(excluding=self._passed_over(search))
             if contact is not None:
                 return search, contact
         return None
+
+    def _passed_over(self, search: _Search) -> set[str]:
+        """Return whom a search does not draw now.
+
+        Peers of equal pace reach their boundaries in the same order for ever. Where a share is spent by its
+        first mix, each would meet whoever comes before it, again and again, and the swarm would fall apart
+        into pairs. So for a while those that we met last are left to others, if we may meet others in it.
+        """
+        now = trio.current_time()
+        if now >= search.holds_until:
+            return search.tried
+        passed_over = search.tried | self._recent.of(len(self._view.live()))
+        free = self._view.next_free(excluding=passed_over)
+        in_time = free is not None and free - now <= self._pairing.pace / 2
+        return passed_over if in_time else search.tried
 
     async def _wait_for_chance(self) -> None:
         """Wait until somebody comes, or somebody busy should be free, or our own state changes."""
@@ -168,7 +190,9 @@ class Matchmaker:
         times = [search.until - now for search in self._searches if search.until > now]
         if self._pairing.engagement is None:
             for search in self._searches:
-                free = self._view.next_free(excluding=search.tried)
+                if search.holds_until > now:
+                    times.append(search.holds_until - now)
+                free = self._view.next_free(excluding=self._passed_over(search))
                 times.append(1.0 if free is None else max(free - now, MOMENT))
         with trio.move_on_after(min(times, default=float("inf"))):
             await first_of(self._view.wait_change, self._pairing.wait_change)
@@ -254,6 +278,8 @@ class Matchmaker:
             result = outcome.result if outcome is not None else "void"
             if result != "void":  # a fault of our own is no reason to avoid the partner
                 self._view.exchanged(engagement.partner, well=result == "done")
+            if result == "done":
+                self._recent.met(engagement.partner)
             self._pairing.disengage(engagement, mixed=result == "done")
         if not engagement.agreed:
             self._abandon(contact, engagement.exchange)

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,16 @@ CHUNK = 512 * 1024
 one costs little too."""
 
 
+MayRead = Callable[[str, int], bool]
+"""Says whether a peer may read so many bytes of an object now."""
+
+
 @dataclass(slots=True)
 class _Held:
     path: Path
     size: int
+    may_read: MayRead | None
     users: int = 0
-    reads: int = 0
     retired: bool = False
     index: dict[int, bytes] = field(default_factory=dict)
     """SHA-256 of each chunk that has been read, by its offset."""
@@ -46,8 +50,14 @@ class ObjectStore:
         self._held: dict[bytes, _Held] = {}
         self._incoming = self._lent = 0
 
-    def add(self, ref: ObjectRef, file: str) -> None:
-        """Serve `file` of the spool folder as `ref`; the store owns it from now on."""
+    def add(self, ref: ObjectRef, file: str, may_read: MayRead | None = None) -> None:
+        """Serve `file` of the spool folder as `ref`; the store owns it from now on.
+
+        Args:
+            ref: its name and size.
+            file: where it is.
+            may_read: who may read it; None where everybody may.
+        """
         path = self.folder / file
         known = self._held.get(ref.sha256)
         if known is not None:
@@ -55,7 +65,7 @@ class ObjectStore:
             known.retired = False
             path.unlink()
             return
-        self._held[ref.sha256] = _Held(path, ref.size)
+        self._held[ref.sha256] = _Held(path, ref.size, may_read)
 
     def retire(self, sha256: bytes) -> None:
         """Stop serving an object once its last user is done."""
@@ -79,14 +89,16 @@ class ObjectStore:
             held.users -= 1
             self._drop_if_unused(sha256)
 
-    def read(self, sha256: bytes, offset: int, length: int) -> bytes | None:
-        """Return up to `length` bytes from `offset`, or None where the object or the range is not there."""
+    def read(self, sha256: bytes, offset: int, length: int, reader: str = "") -> bytes | None:
+        """Return up to `length` bytes from `offset`, or None where they are not there for this reader."""
         held = self._held.get(sha256)
         if held is None or offset >= held.size:
             return None
-        held.reads += 1
+        length = min(length, held.size - offset)
+        if held.may_read is not None and not held.may_read(reader, length):
+            return None
         with held.path.open("rb") as file:
-            return os.pread(file.fileno(), min(length, held.size - offset), offset)
+            return os.pread(file.fileno(), length, offset)
 
     def size(self, sha256: bytes) -> int:
         """Return the bytes of an object; 0 where it is not here."""
@@ -112,11 +124,6 @@ class ObjectStore:
         name = f"lent-{self._lent}"
         (self.folder / name).hardlink_to(self._held[sha256].path)
         return name
-
-    def reads(self, sha256: bytes) -> int:
-        """Return how often an object has been read: whether somebody is pulling it shows in its growth."""
-        held = self._held.get(sha256)
-        return held.reads if held else 0
 
     def receive(self, ref: ObjectRef) -> "Incoming":
         """Open a file for an object that is about to arrive. Its size has been checked by the caller."""

@@ -76,7 +76,15 @@ class Pairing:
         self.resting = False
         """Nothing is shared until `wake`."""
         self.next_boundary = 1.0
-        """Seconds to our next outer step, for the answer `Busy`."""
+
+    @property
+    def next_boundary(self) -> float:
+        """Seconds to our next outer step, for the answer `Busy`, at the pace that the trainer told last."""
+        return max(self._boundary_at - trio.current_time(), 0.0)
+
+    @next_boundary.setter
+    def next_boundary(self, seconds: float) -> None:
+        self._boundary_at = trio.current_time() + seconds
 
     # ---- what we share
 

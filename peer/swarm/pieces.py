@@ -62,8 +62,8 @@ class PieceServer:
         return self._last_moved[0] == peer_id and trio.current_time() - self._last_moved[1] < seconds
 
     async def serve(self, peer_id: str, call: Pull) -> Reply:
-        """Answer one call. Any peer of the run may pull."""
-        data = self._store.read(call.sha256, call.offset, min(call.length, CHUNK))
+        """Answer one call."""
+        data = self._store.read(call.sha256, call.offset, min(call.length, CHUNK), peer_id)
         if not data:
             return Refused(reason="this object is not here (any more)")
         if call.offset == 0:

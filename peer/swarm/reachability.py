@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from peer.swarm.reservations import Reservations
 from peer.swarm.standing import Standing, Verdict
 from peer.swarm.transport import Contact, DialBack, Transport, TransportError, bare
 from peer.swarm.view import View
@@ -22,22 +23,13 @@ UNSETTLED = 10.0
 """Seconds between two rounds before."""
 
 DOUBTED = 60.0
-"""Seconds between two rounds for the reason that somebody sees us at another address: it may be a liar."""
+"""Seconds between two rounds for the reason that somebody sees us at another address: it may be a liar.
+Doubling while each round finds another contradiction: some routers show each peer another address."""
+
+MOST_DOUBTED = 1800.0
 
 ANSWER = 15.0
 """Seconds for a peer's answer: its attempt, and a slow line."""
-
-RELAYS = 2
-"""Relays that we ask for a reservation: one of them may leave."""
-
-LOOK = 5.0
-"""Seconds between two looks at whether the reservations still stand."""
-
-RELAYS_ASKED = 4
-"""Relays asked for a reservation in one look."""
-
-DECLINED = 120.0
-"""Seconds before a relay that gave none is asked again."""
 
 MAPPED_AGAIN = 1200.0
 """Seconds between two requests to the router: what it grants lapses after an hour."""
@@ -82,15 +74,6 @@ class ReachStatistics:
     relaying: bool = False
 
 
-@dataclass(slots=True)
-class _Held:
-    """A reservation."""
-
-    circuits: tuple[str, ...]
-    renew_at: float
-    ends: float
-
-
 class Reachability:
     """Keeps what we announce true.
 
@@ -115,10 +98,11 @@ class Reachability:
         self._mapper = mapper
         self._on_change = on_change
         self._standing = Standing(transport.claimed, lambda: transport.candidates)
-        self._held: dict[str, _Held] = {}
         self._asked_at: OrderedDict[str, float] = OrderedDict()
-        self._declined: OrderedDict[str, float] = OrderedDict()
+        self._reservations = Reservations(transport, view, self._apply)
         self._doubted = float("-inf")
+        self._contradicted = float("-inf")
+        self._doubts = DOUBTED
         self._asked = self._answered = 0
         self._untested = False
         self._told = ReachStatistics()
@@ -141,7 +125,7 @@ class Reachability:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._test_again_and_again)
-                nursery.start_soon(self._hold_reservations)
+                nursery.start_soon(self._reservations.run, lambda: self._standing.verdict().needs_relay)
                 if self._mapper is not None:
                     nursery.start_soon(self._keep_mapped, self._mapper)
         finally:
@@ -171,6 +155,7 @@ class Reachability:
     async def test(self) -> None:
         """Let some peers dial us back, those first who were not asked for the longest time."""
         self._untested = False
+        began = trio.current_time()
         for contact in self._probers()[:ASKED]:
             self._asked_at.pop(contact.peer_id, None)
             self._asked_at[contact.peer_id] = trio.current_time()
@@ -181,11 +166,17 @@ class Reachability:
                 with suppress(TransportError), trio.move_on_after(ANSWER):
                     self._note(await self._transport.ask_dial_back(contact.peer_id, port))
             self._apply()
+        if self._contradicted < began:
+            self._doubts = DOUBTED
 
     def _note(self, told: DialBack) -> None:
         self._answered += 1
         now = trio.current_time()
-        if self._standing.note(told, now) and now - self._doubted >= DOUBTED:
+        if not self._standing.note(told, now):
+            return
+        self._contradicted = now
+        if now - self._doubted >= self._doubts:
+            self._doubts = min(2 * self._doubts, MOST_DOUBTED)
             self._doubted, self._untested = now, True
 
     def _probers(self) -> list[Contact]:
@@ -209,65 +200,11 @@ class Reachability:
                     self._apply()
             await trio.sleep(MAPPED_AGAIN)
 
-    # ---- relays
-
-    async def _hold_reservations(self) -> None:
-        while True:
-            self._drop_lost()
-            if self._standing.verdict().needs_relay:
-                await self._renew()
-                await self._reserve()
-            elif self._held:
-                self._held.clear()  # they lapse
-                self._apply()
-            await trio.sleep(LOOK)
-
-    def _drop_lost(self) -> None:
-        connected, now = set(self._transport.connected()), trio.current_time()
-        lost = [relay for relay, held in self._held.items() if relay not in connected or held.ends <= now]
-        for relay in lost:
-            del self._held[relay]
-        if lost:
-            self._apply()
-
-    async def _renew(self) -> None:
-        now = trio.current_time()
-        for relay, held in list(self._held.items()):
-            if held.renew_at <= now:
-                await self._ask(relay)
-
-    async def _reserve(self) -> None:
-        since = trio.current_time() - DECLINED
-        offering = [relay.peer_id for relay in self._view.relays()]
-        fresh = [each for each in offering if self._declined.get(each, float("-inf")) <= since]
-        for relay in [each for each in fresh if each not in self._held][:RELAYS_ASKED]:
-            if len(self._held) >= RELAYS:
-                return
-            await self._ask(relay)
-
-    async def _ask(self, relay: str) -> None:
-        """Ask for a reservation, or a longer one; what is held stands until it ends."""
-        contact, reserved = self._view.contact(relay), None
-        if contact is not None:
-            with suppress(TransportError), trio.move_on_after(ANSWER):
-                reserved = await self._transport.reserve(contact)
-        now = trio.current_time()
-        if reserved is not None and reserved.circuits:
-            self._held[relay] = _Held(reserved.circuits, now + reserved.seconds / 2, now + reserved.seconds)
-        elif (held := self._held.get(relay)) is not None:
-            held.renew_at = now + DECLINED
-        else:
-            self._declined.pop(relay, None)
-            self._declined[relay] = now
-            while len(self._declined) > MOST_ASKED:
-                self._declined.popitem(last=False)
-        self._apply()
-
     # ---- what follows
 
     def _apply(self) -> None:
         """Announce what has become true, and tell who listens."""
-        circuits = [each for held in self._held.values() for each in held.circuits]
+        circuits = self._reservations.circuits
         presented = self._standing.announced(circuits), self._standing.predicted()
         self._transport.offer_relay(willing=self.relaying)
         if presented != self._presented:
@@ -285,7 +222,7 @@ class Reachability:
             announced=tuple(bare(address) for address in self._transport.addresses),
             asked=self._asked,
             answered=self._answered,
-            circuits=tuple(each for held in self._held.values() for each in held.circuits),
+            circuits=self._reservations.circuits,
             mapped=self._standing.mapped,
             relaying=self.relaying,
         )

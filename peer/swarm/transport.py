@@ -9,6 +9,14 @@ class TransportError(Exception):
     """A peer could not be reached, or went away. Costs a counter, never more."""
 
 
+class SilentError(TransportError):
+    """A peer moved no byte in time, though something was due."""
+
+
+class DeclinedError(TransportError):
+    """A peer was reached, and does not do what it was asked for, at least not now."""
+
+
 class Stream(Protocol):
     """A byte stream to one authenticated peer.
 
@@ -194,7 +202,8 @@ class Transport(Protocol):
         """Ask a peer to let others reach us through it.
 
         Raises:
-            TransportError: it does not offer that, is full, or cannot be reached.
+            DeclinedError: it does not offer that, or is full.
+            TransportError: it cannot be reached, or does not answer.
         """
 
     async def join_table(self, run_id: bytes, known: Sequence[Contact], rules: RecordRules) -> None:

@@ -2,7 +2,7 @@
 
 import trio
 
-from peer.swarm.transport import Stream, TransportError
+from peer.swarm.transport import SilentError, Stream, TransportError
 from protocol.errors import ProtocolError
 from protocol.frames import PREFIX_BYTES, frame
 from protocol.limits import MAX_MESSAGE
@@ -89,7 +89,7 @@ class Wire:
 
 
 class _Progress:
-    """A time limit that ends in `TransportError`, the one error that callers of the network handle."""
+    """A time limit that ends in a `TransportError`, the one error that callers of the network handle."""
 
     def __init__(self, seconds: float, peer_id: str) -> None:
         self._scope = trio.CancelScope()
@@ -103,5 +103,5 @@ class _Progress:
     def __exit__(self, *details: object) -> bool | None:
         swallowed = self._scope.__exit__(*details)  # type: ignore[arg-type]
         if self._scope.cancelled_caught:
-            raise TransportError(f"{self._peer_id} moved no byte in {self._seconds:g} s")
+            raise SilentError(f"{self._peer_id} moved no byte in {self._seconds:g} s")
         return swallowed

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.churn import Order, churn, settle
-from benchmarks.peers import swarm
+from benchmarks.swarms import swarm
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 

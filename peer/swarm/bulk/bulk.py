@@ -2,25 +2,27 @@
 
 import math
 import ssl
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
+from trio.abc import Stream
 
-from peer.errors import ListenError
+from peer.swarm.backoff import Backoff
 from peer.swarm.bulk.certificate import Certificate
 from peer.swarm.bulk.distance import lanes_for
 from peer.swarm.bulk.door import Door
 from peer.swarm.bulk.lane import Lane, LaneWay, Serve
-from peer.swarm.bulk.sockets import DIAL, LaneStream, Traffic, answer, call
+from peer.swarm.bulk.sockets import Dial, LaneStream, Traffic, answer, call
 from peer.swarm.bulk.tickets import Tickets
 from peer.swarm.calls import Conversation, RefusedError
 from peer.swarm.service import Reply
 from peer.swarm.transport import TransportError
 from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
+from protocol.errors import ProtocolError
 from protocol.limits import MAX_REASON
 from protocol.messages import Busy, Got, Pull, Refused
 
@@ -34,6 +36,10 @@ MOST_OF_ONE = 2 * MOST_LANES
 
 RECALL = 600.0
 """Seconds for which a peer that could not be called is not tried again: its bulk stays on the stream."""
+
+BROKEN = 30.0
+"""Seconds for which a peer's bulk stays on the stream once a lane fell silent in the midst of something, or
+spoke nonsense. Doubling, up to `RECALL`: a line that was gone for a moment is soon trusted again."""
 
 MOST_REMEMBERED = 1024
 
@@ -71,7 +77,7 @@ class _Opening:
 
 
 class Bulk:
-    """Runs lanes in a nursery of its own. Make one with `open_bulk`."""
+    """Opens lanes while `run` runs, and answers those that come. Make one with `listening.open_bulk`."""
 
     def __init__(
         self,
@@ -79,25 +85,30 @@ class Bulk:
         port: int,
         certificate: Certificate,
         host_of: Callable[[str], str | None],
-        nursery: trio.Nursery,
         on_failed: Callable[[str, str], None],
+        dial: Dial = trio.open_tcp_stream,
     ) -> None:
         self._own_id = own_id
         self.port = port
         """Where we answer."""
         self._certificate = certificate
         self._host_of = host_of
-        self._nursery = nursery
+        self._nursery: trio.Nursery | None = None
         self._on_failed = on_failed
+        self._dial = dial
         self._serve: Serve = _not_yet
         self._tickets = Tickets()
         self._door = Door()
         self._lanes: dict[str, list[Lane]] = {}
-        self._calling: dict[str, float] = {}
-        """Until when whom, at most."""
+        self._asking: set[str] = set()
+        """Whom we have asked whether we may call."""
+        self._dialling: Counter[str] = Counter()
+        """Lanes that we are opening."""
         self._round_trips: OrderedDict[str, float] = OrderedDict()
         self._beyond: OrderedDict[tuple[str, str], float] = OrderedDict()
         """Until when whom, at which host, is not called."""
+        self._broken = Backoff(BROKEN, RECALL)
+        """From the lanes of peers whose lanes failed."""
         self._traffic = Traffic()
         self._opened = self._answered = self._failed = self._turned_away = 0
 
@@ -105,10 +116,20 @@ class Bulk:
         """Answer the pulls of peers with this."""
         self._serve = serve
 
+    async def run(self) -> None:
+        """Run the lanes that we open until cancelled."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+
     # ---- our side: see `peer.swarm.pull.Lanes`
 
     def to(self, peer_id: str) -> Sequence[LaneWay]:
-        """Return ways over the lanes that are open now."""
+        """Return ways over the lanes that are open now, but to peers whose lanes have failed lately."""
+        if self._broken.pauses(peer_id):
+            return ()
         return [lane.way() for lane in self._lanes.get(peer_id, ()) if lane.live]
 
     async def agree(self, talk: Conversation, size: int) -> Sequence[Callable[[], Awaitable[LaneWay | None]]]:
@@ -117,27 +138,31 @@ class Bulk:
         Raises as `Conversation.ask`, but not for a refusal.
         """
         peer_id, host = talk.peer_id, self._host_of(talk.peer_id)
-        missing = self._missing(peer_id, size)
-        if host is None or missing <= 0 or not self._may_call(peer_id, host):
+        missing, nursery = self._missing(peer_id, size), self._nursery
+        if host is None or missing <= 0 or nursery is None or not self._may_call(peer_id, host):
             return ()
-        self._calling[peer_id] = trio.current_time() + DIAL
+        self._asking.add(peer_id)
         try:
             agreed = await self._ask(talk, missing)
             context = self._certificate.calling(agreed.certificate) if agreed else None
         except (RefusedError, ValueError) as error:
             self._cannot_call(peer_id, host, str(error))
             return ()
+        except (TransportError, ProtocolError):
+            # It costs what this conversation was for; the next ones do without lanes.
+            self._failed += 1
+            self._broken.failed(peer_id)
+            raise
         finally:
-            self._calling.pop(peer_id, None)
+            self._asking.discard(peer_id)
         if agreed is None or context is None:
             return ()
-        self._calling[peer_id] = trio.current_time() + DIAL
         tokens = agreed.tokens[: self._missing(peer_id, size)]
+        self._dialling[peer_id] += len(tokens)
         openings = [_Opening() for _ in tokens]
         for token, opening in zip(tokens, openings, strict=True):
-            where = host, agreed.port, context, token
             # Here, for whoever waits for it may go before it is known whether it opens.
-            self._nursery.start_soon(self._open, opening, peer_id, *where)
+            nursery.start_soon(self._open, opening, peer_id, (host, agreed.port), context, token)
         return [opening.wait for opening in openings]
 
     async def _ask(self, talk: Conversation, count: int) -> LanesAre | None:
@@ -155,9 +180,11 @@ class Bulk:
         now = trio.current_time()
         return (
             self._count() < MOST
-            and self._calling.get(peer_id, -math.inf) <= now
+            and peer_id not in self._asking
+            and not self._dialling[peer_id]
             and self._beyond.get((peer_id, host), -math.inf) <= now
             and not self._tickets.expects(peer_id)
+            and not self._broken.pauses(peer_id)
         )
 
     def _cannot_call(self, peer_id: str, host: str, reason: str) -> None:
@@ -169,16 +196,18 @@ class Bulk:
             _remember(self._beyond, (peer_id, host), trio.current_time() + RECALL)
 
     async def _open(
-        self, opening: _Opening, peer_id: str, host: str, port: int, context: ssl.SSLContext, token: bytes
+        self, opening: _Opening, peer_id: str, where: tuple[str, int], context: ssl.SSLContext, token: bytes
     ) -> None:
         try:
-            stream = await call(host, port, token, context, peer_id, self._traffic)
+            stream = await call(self._dial, where, token, context, peer_id, self._traffic)
         except TransportError as error:
-            self._cannot_call(peer_id, host, str(error))
+            self._cannot_call(peer_id, where[0], str(error))
             opening.done.set()
             return
         finally:
-            self._calling.pop(peer_id, None)
+            self._dialling[peer_id] -= 1
+            if not self._dialling[peer_id]:
+                del self._dialling[peer_id]
         self._opened += 1
         lane = self._add(stream)
         opening.way = lane.way()
@@ -188,24 +217,29 @@ class Bulk:
     # ---- the other side
 
     async def serve(self, peer_id: str, call: AskLanes) -> Reply:
-        """Answer one call."""
-        if self._calling.get(peer_id, -math.inf) > trio.current_time() and self._own_id < peer_id:
+        """Answer one call.
+
+        One side alone opens lanes at a time. Of two that ask each other at once, the smaller PeerID does; who
+        has been allowed to, and is at it, is not overtaken by one that has not heard of it.
+        """
+        if self._dialling[peer_id] or (peer_id in self._asking and self._own_id < peer_id):
             return Busy(seconds=_RETRY, crossed=True)
         try:
             context = self._certificate.answering(call.certificate)
         except ValueError as error:
             return Refused(reason=str(error)[:MAX_REASON])
         tokens: tuple[bytes, ...] = ()
-        if self._count() < MOST and len(self.to(peer_id)) < MOST_OF_ONE:
+        room = self._count() < MOST and len(self._lanes.get(peer_id, ())) < MOST_OF_ONE
+        if room and not self._broken.pauses(peer_id):
             tokens = self._tickets.issue(peer_id, call.certificate, context, call.count)
         if not tokens:
             return Busy(seconds=_RETRY)
         return LanesAre(port=self.port, certificate=self._certificate.der, tokens=tokens)
 
-    async def take_call(self, raw: trio.SocketStream) -> None:
-        """Serve one inbound connection to its end. Never raises but for cancellation."""
+    async def take_call(self, raw: Stream, host: str) -> None:
+        """Serve one inbound connection from `host` to its end. Never raises but for cancellation."""
         stream: LaneStream | None = None
-        with self._door.one(_host(raw)) as admitted:
+        with self._door.one(host) as admitted:
             if admitted:
                 with suppress(TransportError):
                     stream = await answer(raw, self._tickets.redeem, self._traffic)
@@ -230,6 +264,12 @@ class Bulk:
             self._lanes[peer_id].remove(lane)
             if not self._lanes[peer_id]:
                 del self._lanes[peer_id]
+            # Of several lanes that fail together, one is enough.
+            if not self._broken.pauses(peer_id):
+                if lane.failed:
+                    self._broken.failed(peer_id)
+                elif lane.useful:
+                    self._broken.worked(peer_id)
 
     def _count(self) -> int:
         return sum(map(len, self._lanes.values()))
@@ -247,63 +287,9 @@ class Bulk:
         )
 
 
-@asynccontextmanager
-async def open_bulk(
-    own_id: str,
-    hosts: Sequence[str],
-    port: int,
-    host_of: Callable[[str], str | None],
-    on_failed: Callable[[str, str], None] = lambda _peer, _reason: None,
-) -> AsyncIterator[Bulk]:
-    """Listen for lanes.
-
-    Args:
-        own_id: our PeerID.
-        hosts: IP addresses to listen on; unspecified ones stand for all of their family.
-        port: the same on all; 0 takes a free one.
-        host_of: says at which IP address a peer is connected directly, if it is.
-        on_failed: hears of each peer that is not called for a while, and why.
-
-    Raises:
-        ListenError: the port cannot be bound.
-    """
-    listeners = await _listen(hosts, port)
-    with Certificate.fresh() as certificate:
-        async with trio.open_nursery() as nursery:
-            bound = listeners[0].socket.getsockname()[1]
-            bulk = Bulk(own_id, bound, certificate, host_of, nursery, on_failed)
-            nursery.start_soon(trio.serve_listeners, bulk.take_call, listeners)
-            yield bulk
-            nursery.cancel_scope.cancel()
-
-
-async def _listen(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:
-    listeners: list[trio.SocketListener] = []
-    try:
-        for host in hosts:
-            # What the first was given holds for all.
-            listeners += await trio.open_tcp_listeners(port, host=host)
-            port = listeners[0].socket.getsockname()[1]
-    except OSError as error:
-        for listener in listeners:
-            await listener.aclose()
-        raise ListenError(
-            f"cannot listen for bulk on port {port}: {error.strerror or error}",
-            "Choose another with --bulk-port; 0 takes a free one",
-        ) from error
-    return listeners
-
-
 async def _not_yet(peer_id: str, call: Pull | Got) -> Reply:
     del peer_id, call
     return Refused(reason="not yet")
-
-
-def _host(raw: trio.SocketStream) -> str:
-    try:
-        return str(raw.socket.getpeername()[0])
-    except OSError:
-        return ""
 
 
 def _remember(known: OrderedDict[K, float], key: K, value: float) -> None:

@@ -33,6 +33,12 @@ class Certificate:
     @contextmanager
     def fresh(cls) -> Iterator[Self]:
         """Make one. Its key lies in a folder of this user's alone, as `ssl` reads keys from files."""
+        with TemporaryDirectory(prefix="murmuration-lane-") as folder:
+            yield cls.make(Path(folder))
+
+    @classmethod
+    def make(cls, folder: Path) -> Self:
+        """Make one whose key lies in `folder`."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
             x509.CertificateBuilder()
@@ -47,11 +53,10 @@ class Certificate:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        with TemporaryDirectory(prefix="murmuration-lane-") as folder:
-            file = Path(folder) / "lane.pem"
-            file.touch(mode=0o600)
-            file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-            yield cls(made.public_bytes(serialization.Encoding.DER), file)
+        file = folder / "lane.pem"
+        file.touch(mode=0o600)
+        file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+        return cls(made.public_bytes(serialization.Encoding.DER), file)
 
     def calling(self, theirs: bytes) -> ssl.SSLContext:
         """Return a context to call who holds `theirs`. Raises as `answering`."""

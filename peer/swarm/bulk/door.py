@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST = 64
-MOST_OF_ONE = 16
-"""From one host: four peers behind one router, each opening its four lanes."""
+MOST_OF_ONE = 32
+"""From one host: four peers behind one router, each opening as many lanes as one may."""
 
 
 class Door:

@@ -10,7 +10,7 @@ import trio
 from peer.swarm.calls import NO_PROGRESS, RefusedError
 from peer.swarm.pull import MOST_AHEAD, Ahead
 from peer.swarm.service import PieceOf, Reply
-from peer.swarm.transport import Stream, TransportError
+from peer.swarm.transport import SilentError, Stream, TransportError
 from peer.swarm.wire import Wire
 from protocol import codec
 from protocol.errors import ProtocolError
@@ -52,6 +52,8 @@ class Lane:
 
     Attributes:
         ahead: how many chunks to ask for ahead.
+        useful: it has brought something.
+        failed: it ended because the other side fell silent in the midst of something, or spoke nonsense.
     """
 
     def __init__(self, stream: ByteStream, serve: Serve) -> None:
@@ -65,6 +67,7 @@ class Lane:
         self._work = trio.Event()
         self._reading = trio.CancelScope()
         self._ended = False
+        self.useful = self.failed = False
         self.ahead = Ahead(AT_FIRST)
 
     @property
@@ -84,11 +87,12 @@ class Lane:
                 asked.done.set()
             await self._stream.reset()
 
-    @staticmethod
-    async def _until_end(part: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    async def _until_end(self, part: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         # Whatever ends a lane, a bug of ours too, ends this lane alone: what it carried is fetched otherwise.
         try:
             await part()
+        except (SilentError, ProtocolError):
+            self.failed = True
         except Exception:  # noqa: BLE001, S110 - it shows in that lane's end
             pass
         finally:
@@ -132,8 +136,10 @@ class Lane:
             limit = NO_PROGRESS if self._asked else IDLE
             with trio.CancelScope(deadline=trio.current_time() + limit) as self._reading:
                 return await self._wire.receive_frame(patience=math.inf)
-            if self._asked or not self._waiting:
-                raise TransportError(f"the lane to {self._stream.peer_id} is silent")
+            if self._asked:
+                raise SilentError(f"the lane to {self._stream.peer_id} is silent")
+            if not self._waiting:
+                raise TransportError(f"the lane to {self._stream.peer_id} is not used")
 
     async def _take(self, answer: Piece | Refused) -> None:
         if not self._asked:
@@ -143,6 +149,7 @@ class Lane:
             if answer.length > asked.call.length:
                 raise ProtocolError("a piece is longer than was asked for")
             asked.answer = answer, await self._body(answer.length)
+            self.useful = True
         else:
             asked.answer = answer
         self._asked.popleft()

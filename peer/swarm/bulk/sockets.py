@@ -3,10 +3,11 @@
 import hmac
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import trio
+from trio.abc import Stream as RawStream
 
 from peer.swarm.bulk.tickets import Ticket, selector
 from peer.swarm.bulk.tls import TlsStream
@@ -74,8 +75,12 @@ class LaneStream:
             await self._tls.close()
 
 
+Dial = Callable[[str, int], Awaitable[RawStream]]
+"""Connects to a port of a host. Raises `OSError` or `TransportError`."""
+
+
 async def call(
-    host: str, port: int, token: bytes, context: ssl.SSLContext, peer_id: str, traffic: Traffic
+    dial: Dial, where: tuple[str, int], token: bytes, context: ssl.SSLContext, peer_id: str, traffic: Traffic
 ) -> LaneStream:
     """Open a lane to where a peer answers.
 
@@ -83,7 +88,7 @@ async def call(
         TransportError: nobody does in time, or somebody else.
     """
     with trio.move_on_after(DIAL), _as_transport_error(peer_id):
-        raw = await trio.open_tcp_stream(host, port)
+        raw = await dial(*where)
         tls = TlsStream(raw, context, server_side=False)
         try:
             await raw.send_all(selector(token))
@@ -93,19 +98,24 @@ async def call(
             await trio.aclose_forcefully(raw)
             raise
         return LaneStream(tls, peer_id, traffic)
-    raise TransportError(f"no answer on port {port} in {DIAL:g} s")
+    raise TransportError(f"no answer on port {where[1]} in {DIAL:g} s")
 
 
 async def answer(
-    raw: trio.SocketStream, redeem: Callable[[bytes], Ticket | None], traffic: Traffic
+    raw: RawStream,
+    redeem: Callable[[bytes], AbstractContextManager[Ticket | None]],
+    traffic: Traffic,
 ) -> LaneStream:
     """Let a caller prove that it holds a token of ours, and the certificate that the token is for.
 
     Raises:
         TransportError: it does not, or not in time.
     """
-    with trio.move_on_after(HANDSHAKE), _as_transport_error("a caller"):
-        ticket = redeem(await _exactly(raw.receive_some, SELECTOR_BYTES))
+    with (
+        trio.move_on_after(HANDSHAKE),
+        _as_transport_error("a caller"),
+        redeem(await _exactly(raw.receive_some, SELECTOR_BYTES)) as ticket,
+    ):
         if ticket is None:
             raise TransportError("a caller has no token")
         tls = TlsStream(raw, ticket.context, server_side=True)

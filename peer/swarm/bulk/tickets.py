@@ -3,6 +3,9 @@
 import hashlib
 import secrets
 import ssl
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -32,6 +35,8 @@ class Tickets:
 
     def __init__(self) -> None:
         self._out: dict[bytes, Ticket] = {}
+        self._shown: Counter[str] = Counter()
+        """Tickets whose bearers are proving themselves, by the peers that they are for."""
 
     def issue(
         self, peer_id: str, certificate: bytes, context: ssl.SSLContext, count: int
@@ -50,15 +55,29 @@ class Tickets:
             self._out[selector(token)] = Ticket(peer_id, token, certificate, context, now + LIFETIME)
         return tokens
 
-    def redeem(self, key: bytes) -> Ticket | None:
-        """Return the ticket that a selector names, which is void from now on; None where there is none."""
+    @contextmanager
+    def redeem(self, key: bytes) -> Iterator[Ticket | None]:
+        """Give the ticket that a selector names, which is void from now on; None where there is none.
+
+        Its bearer counts as expected until it has proved itself, and this ends.
+        """
         ticket = self._out.pop(key, None)
-        return ticket if ticket is not None and ticket.until > trio.current_time() else None
+        if ticket is None or ticket.until <= trio.current_time():
+            yield None
+            return
+        self._shown[ticket.peer_id] += 1
+        try:
+            yield ticket
+        finally:
+            self._shown[ticket.peer_id] -= 1
+            if not self._shown[ticket.peer_id]:
+                del self._shown[ticket.peer_id]
 
     def expects(self, peer_id: str) -> bool:
-        """Say whether a peer may still call with a token of ours."""
+        """Say whether a peer may still call with a token of ours, or is at it."""
         now = trio.current_time()
-        return any(ticket.peer_id == peer_id and ticket.until > now for ticket in self._out.values())
+        out = any(ticket.peer_id == peer_id and ticket.until > now for ticket in self._out.values())
+        return out or self._shown[peer_id] > 0
 
 
 def selector(token: bytes) -> bytes:

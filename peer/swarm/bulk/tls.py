@@ -1,4 +1,4 @@
-"""TLS over a trio socket, many records at a time.
+"""TLS over a trio stream, many records at a time.
 
 `trio.SSLStream` gives at most one record of 16 KiB a call, and most of what that costs is the call.
 """
@@ -6,6 +6,7 @@
 import ssl
 
 import trio
+from trio.abc import Stream
 
 _READ = 128 * 1024
 _WRITE = 256 * 1024
@@ -14,11 +15,11 @@ _WRITE = 256 * 1024
 class TlsStream:
     """An encrypted connection: one task may send while another receives.
 
-    Methods raise `ssl.SSLError` and what the socket raises. After a call that was cancelled in the middle of
+    Methods raise `ssl.SSLError` and what the stream raises. After a call that was cancelled in the middle of
     sending the connection is of no more use.
     """
 
-    def __init__(self, raw: trio.SocketStream, context: ssl.SSLContext, *, server_side: bool) -> None:
+    def __init__(self, raw: Stream, context: ssl.SSLContext, *, server_side: bool) -> None:
         self._raw = raw
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
@@ -43,7 +44,7 @@ class TlsStream:
         return self._tls.getpeercert(binary_form=True)
 
     async def send_all(self, data: bytes | memoryview) -> None:
-        """Send every byte, waiting for the socket."""
+        """Send every byte, waiting for the stream."""
         view = memoryview(data)
         while view:
             view = view[self._tls.write(view[:_WRITE]) :]

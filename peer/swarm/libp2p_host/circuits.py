@@ -14,7 +14,7 @@ from peer.swarm.libp2p_host.keys import libp2p_id
 from peer.swarm.libp2p_host.stream import Libp2pStream
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
 from peer.swarm.libp2p_host.talk import Talk, Talks
-from peer.swarm.transport import TransportError
+from peer.swarm.transport import DeclinedError, TransportError
 from protocol.errors import ProtocolError
 from protocol.reach_calls import AskCircuit, AskReservation, Connected, Declined, Incoming, Reserved
 
@@ -63,11 +63,12 @@ class Circuits:
         """Ask a relay that we are connected to for a reservation; return its seconds.
 
         Raises:
-            TransportError: it declines.
+            DeclinedError: it declines.
+            TransportError: it does not answer.
         """
         async with self._talks.one(relay) as talk:
             if talk.relayed:
-                raise TransportError("the relay itself is behind a relay")
+                raise DeclinedError("the relay itself is behind a relay")
             await talk.send(AskReservation())
             answer = await talk.hear(Reserved)
         assert isinstance(answer, Reserved)  # noqa: S101 - what `hear` promises

@@ -158,7 +158,8 @@ class Libp2pTransport:
         """Ask a peer to let others reach us through it.
 
         Raises:
-            TransportError: it does not offer that, is full, or cannot be reached.
+            DeclinedError: it does not offer that, or is full.
+            TransportError: it cannot be reached, or does not answer.
         """
         peer = libp2p_id(relay.peer_id)
         if not self._host.swarm.live_connections(peer):

@@ -10,7 +10,7 @@ from peer.swarm.libp2p_host.failures import as_transport_error
 from peer.swarm.libp2p_host.host import GuardedHost
 from peer.swarm.libp2p_host.paths import Path, is_relayed, path_of
 from peer.swarm.libp2p_host.stream import Libp2pStream, Traffic
-from peer.swarm.transport import TransportError
+from peer.swarm.transport import DeclinedError, TransportError
 from peer.swarm.wire import Wire
 from protocol.codec import decode, encode
 from protocol.errors import ProtocolError
@@ -59,12 +59,13 @@ class Talk:
         """Return the other side's answer, of the type that is expected.
 
         Raises:
-            TransportError: it declines, with its reason.
+            DeclinedError: it declines, with its reason.
+            TransportError: it went away, or is silent.
             ProtocolError: it answers something else, or nothing.
         """
         answer: ReachAnswer = decode(await self._frame(patience), ReachAnswer, MAX_REACH)  # type: ignore[arg-type]
         if isinstance(answer, Declined):
-            raise TransportError(f"{self.peer_id} declines: {answer.reason}")
+            raise DeclinedError(f"{self.peer_id} declines: {answer.reason}")
         if not isinstance(answer, expected):
             raise ProtocolError(f"{self.peer_id} answers {type(answer).__name__}")
         return answer

@@ -9,6 +9,7 @@ import trio
 from peer.daemon.joining import LENT, TELL_EVERY, Joining
 from peer.simulate.flock import Flock
 from peer.simulate.network import Link
+from peer.swarm.guests import Guests
 from peer.telemetry.event_file import EventFile, read_events
 from peer.telemetry.log import Log
 from protocol import sizes
@@ -92,7 +93,7 @@ async def test_a_state_that_the_trainer_refuses_is_told_and_fetched_again(tmp_pa
         assert bird.swarm.view.avoided(donor.identity.peer_id)
         good = give(donor, content(size, 1))
         donor.swarm._donor._latest = None
-        donor.swarm._donor._guests.clear()
+        donor.swarm._donor._guests = Guests()
         assert await joining.fetch() is not None
         assert (bird.learner.spool / LENT).read_bytes() == good
 

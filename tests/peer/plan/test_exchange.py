@@ -34,9 +34,11 @@ def test_bits_are_those_that_were_measured():
 
 def test_an_exchange_takes_about_what_was_measured():
     (case,) = [case for case in _record("exchange")["cases"] if case["round_trip_ms"]]
-    line = case["megabits"] * 1e6 / 8
-    seconds = exchange.seconds(case["megabytes"] * 1e6, Link(line, line, case["round_trip_ms"] / 1000))
-    assert seconds == pytest.approx(case["lanes"]["both_ways"]["seconds_median"], rel=0.25)
+    line, round_trip = case["megabits"] * 1e6 / 8, case["round_trip_ms"] / 1000
+    seconds = exchange.seconds(case["megabytes"] * 1e6, Link(line, line, round_trip))
+    # The benchmark fetches what was agreed on before: of the round trips it has one.
+    seconds -= (exchange.ROUND_TRIPS - 1) * round_trip
+    assert seconds == pytest.approx(case["lanes"]["both_ways"]["seconds_median"], rel=0.1)
 
 
 def test_beside_training_it_takes_no_longer_than_is_said():

@@ -71,7 +71,7 @@ def test_far_from_the_tables_no_loss_is_told():
 
 
 def test_what_a_small_model_reached_predicts_a_larger_one():
-    """By the records of two machines' days: 0.4 M parameters on one thread, and 9.9 M."""
+    """From below, by the records of two machines' days: 0.4 M parameters on one thread, and 9.9 M."""
     small = _record("overhead")
     model = Manifest(founder=bytes(32)).model
     assert model_parameters(model, 256) == small["parameters"]
@@ -81,4 +81,4 @@ def test_what_a_small_model_reached_predicts_a_larger_one():
         QUESTION, model=larger, vocabulary=256, power=Power(reached, mfu=1.0, assumed=False), preset="solo"
     )
     measured = median(_record("waiting")["exchanging"]["tokens_per_second"]["solo"])
-    assert question.tokens_per_second == pytest.approx(measured, rel=0.4)
+    assert measured / 2 < question.tokens_per_second <= measured

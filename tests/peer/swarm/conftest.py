@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from peer.simulate.schedule import seed_schedule
 

@@ -1,14 +1,17 @@
-"""Faults as data: what a peer does wrong, in which phase, and whether it asks then or is asked."""
+"""Faults as data: what a peer does wrong, in which phase, whether it asks then or is asked, and over what."""
 
+from dataclasses import dataclass
 from enum import Enum
 from types import SimpleNamespace
 
 import trio
 
+from peer.swarm.bulk.lane import LONGEST_FRAME
 from peer.swarm.learner import LearnerGoneError
 from peer.swarm.service import PieceOf
 from peer.swarm.transport import TransportError
 from protocol import codec
+from protocol.bulk_calls import AskLanes
 from protocol.errors import ProtocolError
 from protocol.frames import PREFIX_BYTES, frame
 from protocol.limits import MAX_MESSAGE
@@ -29,6 +32,7 @@ class Fault(Enum):
 class Phase(Enum):
     DISCOVERY = "discovery"
     OFFER = "offer"
+    LANES = "agreement on lanes"
     TRANSFER = "transfer"
     APPLY = "apply"
     STATE_SYNC = "state sync"
@@ -39,12 +43,23 @@ class Side(Enum):
     ASKED = "is asked"
 
 
+class Carrier(Enum):
+    """What the faulty call goes over. A fault of lanes alone leaves the streams as they should be."""
+
+    STREAM = "stream"
+    LANES = "lanes"
+
+
 CALLS = {
     Phase.DISCOVERY: (AskPeers,),
     Phase.OFFER: (Offer,),
+    Phase.LANES: (AskLanes,),
     Phase.TRANSFER: (Pull,),
     Phase.STATE_SYNC: (AskState, Pull),
 }
+
+OTHERWISE = bytes(255 - byte for byte in range(256))
+"""Translates data into other data."""
 
 SLOWLY = 1.5
 """Seconds late: within every limit."""
@@ -57,16 +72,16 @@ class Faulty:
         struck: set at the first fault.
     """
 
-    def __init__(self, flock, bird, fault, phase, side, begins=5.0):
+    def __init__(self, flock, bird, fault, phase, side, *, carrier=Carrier.STREAM, begins=5.0):
         self.flock, self.bird, self.fault, self.begins = flock, bird, fault, begins
         self.struck = trio.Event()
         self.calls = CALLS.get(phase, ())
         if phase is Phase.APPLY:
             self._apply(side)
         elif side is Side.ASKED:
-            self._answer()
+            self._answer() if carrier is Carrier.STREAM else self._answer_over_lanes()
         else:
-            self._ask()
+            self._ask() if carrier is Carrier.STREAM else self._ask_over_lanes()
 
     def _strikes(self, body):
         if trio.current_time() < self.begins or not isinstance(body, self.calls):
@@ -90,34 +105,53 @@ class Faulty:
         async def badly(peer_id, call):
             if not self._strikes(call.body):
                 return await answer(peer_id, call)
-            match self.fault:
-                case Fault.FAIL_BEFORE:
-                    raise RuntimeError("a bug, or an attack")
-                case Fault.STALL:
-                    await trio.sleep_forever()
-                case Fault.VANISH | Fault.FREEZE:
-                    await self._end()
-                case Fault.SLOW:
-                    await trio.sleep(SLOWLY)
-                    return await answer(peer_id, call)
-            return self, await answer(peer_id, call)
+            await self._before_the_answer()
+            reply = await answer(peer_id, call)
+            return reply if self.fault is Fault.SLOW else (self, reply)
 
         async def send_badly(wire, reply):
             if isinstance(reply, tuple):
-                await self._spoil(wire, reply[1])
+                await self.spoil(wire, reply[1])
             else:
                 await send(wire, reply)
 
         service._answer, service._send = badly, send_badly
 
-    async def _spoil(self, wire, reply):
+    def _answer_over_lanes(self):
+        accept = self.bird.bulk.serve_with
+
+        def serve_with(serve):
+            async def badly(peer_id, call):
+                if not self._strikes(call):
+                    return await serve(peer_id, call)
+                await self._before_the_answer()
+                reply = await serve(peer_id, call)
+                good = self.fault is Fault.SLOW or not isinstance(reply, PieceOf)
+                return reply if good else Spoiled(reply.piece, reply.data, by=self)
+
+            accept(badly)
+
+        self.bird.bulk.serve_with = serve_with
+
+    async def _before_the_answer(self):
+        match self.fault:
+            case Fault.FAIL_BEFORE:
+                raise RuntimeError("a bug, or an attack")
+            case Fault.STALL:
+                await trio.sleep_forever()
+            case Fault.VANISH | Fault.FREEZE:
+                await self._end()
+            case Fault.SLOW:
+                await trio.sleep(SLOWLY)
+
+    async def spoil(self, wire, reply):
         message, data = (reply.piece, reply.data) if isinstance(reply, PieceOf) else (reply, b"")
         body = frame(codec.encode(message), MAX_MESSAGE)
         if self.fault is Fault.FAIL_SENDING:
             await wire.send_raw(body + data[: len(data) // 2] if data else body[:-1])
             raise RuntimeError("cut off")
         garbage = b"\xc1" * (len(body) - PREFIX_BYTES)
-        await wire.send_raw(body + bytes(len(data)) if data else body[:PREFIX_BYTES] + garbage)
+        await wire.send_raw(body + data.translate(OTHERWISE) if data else body[:PREFIX_BYTES] + garbage)
 
     # ---- as the one that asks
 
@@ -126,18 +160,30 @@ class Faulty:
 
         async def open_stream(contact, protocol):
             stream = await opened(contact, protocol)
-            send = stream.send_all
-
-            async def send_all(data):
-                if self._strikes(_body(bytes(data))):
-                    await self._send(stream, send, bytes(data))
-                else:
-                    await send(data)
-
-            stream.send_all = send_all
+            self._send_badly(stream, _body)
             return stream
 
         self.bird.transport.open_stream = open_stream
+
+    def _ask_over_lanes(self):
+        add = self.bird.bulk._add
+
+        def add_faulty(stream):
+            self._send_badly(stream, _body_of_lane)
+            return add(stream)
+
+        self.bird.bulk._add = add_faulty
+
+    def _send_badly(self, stream, body):
+        send = stream.send_all
+
+        async def send_all(data):
+            if self._strikes(body(bytes(data))):
+                await self._send(stream, send, bytes(data))
+            else:
+                await send(data)
+
+        stream.send_all = send_all
 
     async def _send(self, stream, send, data):
         match self.fault:
@@ -190,8 +236,25 @@ class Faulty:
         exchanger._learner = SimpleNamespace(mix=mix_badly, keep=exchanger._learner.keep)
 
 
+@dataclass(frozen=True)
+class Spoiled(PieceOf):
+    """A piece that goes out over a lane as its faulty giver would have it."""
+
+    by: Faulty | None = None
+
+    async def send(self, wire):
+        await self.by.spoil(wire, self)
+
+
 def _body(data):
     try:
         return codec.decode(data[PREFIX_BYTES:], Call, MAX_MESSAGE).body
+    except ProtocolError:
+        return None
+
+
+def _body_of_lane(data):
+    try:
+        return codec.decode(data[PREFIX_BYTES:], Pull, LONGEST_FRAME)
     except ProtocolError:
         return None

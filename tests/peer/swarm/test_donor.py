@@ -1,11 +1,12 @@
-"""Donors: a crowd of newcomers, one that asks again, one that reads for ever."""
+"""Donors: a crowd of newcomers, one that asks again, one that is slow, one that reads for ever."""
 
 import random
 
 import pytest
 import trio
 
-from peer.swarm.donor import FRESH, GUESTS, LINGER, MOST_STATES, Donor
+from peer.swarm.donor import FRESH, MOST_STATES, Donor
+from peer.swarm.guests import GRACE, LINGER, MOST_READ, PLACES, SLOWEST
 from peer.swarm.learner import LearnerGoneError
 from peer.swarm.objects import ObjectStore
 from peer.swarm.view import View
@@ -45,21 +46,21 @@ class _Learner:
         return Captured(state=state, size=len(data), hashes=hash_chunks(data))
 
 
-def _index(answer):
-    return open_index(answer.index, RUN, 8)
+def _index(answer, size=8):
+    return open_index(answer.index, RUN, size)
 
 
 async def test_a_crowd_is_served_from_one_capture_and_bounded(tmp_path):
     learner = _Learner(tmp_path)
     async with trio.open_nursery() as nursery:
         donor = _donor(learner, tmp_path, nursery)
-        answers = [await donor.serve(f"guest {number}", AskState()) for number in range(GUESTS + 2)]
+        answers = [await donor.serve(f"guest {number}", AskState()) for number in range(PLACES + 2)]
         states = [answer for answer in answers if isinstance(answer, StateIs)]
-        assert len(states) == GUESTS
+        assert len(states) == PLACES
         assert isinstance(answers[-1], Full)
         assert learner.captures == 1
         assert donor.statistics().turned_away == 2
-        assert donor.statistics().served == GUESTS
+        assert donor.statistics().served == PLACES
         await trio.sleep(2 * LINGER + 1)
         assert not _files(tmp_path), "captures that served their time are gone"
         assert isinstance(await donor.serve("guest 9", AskState()), StateIs)
@@ -87,7 +88,8 @@ async def test_the_index_is_signed_and_names_what_can_be_pulled(tmp_path):
         donor = _donor(_Learner(tmp_path), tmp_path, nursery)
         index = _index(await donor.serve("guest", AskState()))
         assert (index.peer_id, index.inner_step, index.outer_step, index.tokens) == (OURS.peer_id, 5, 1, 1)
-        data = donor._store.read(index.name, 0, 8)
+        assert donor._store.read(index.name, 0, 8, "a stranger") is None
+        data = donor._store.read(index.name, 0, 8, "guest")
         assert data == (1).to_bytes(8, "little")
         assert hash_chunks(data) == index.hashes
         nursery.cancel_scope.cancel()
@@ -100,7 +102,7 @@ async def test_who_finds_every_place_taken_is_told_of_others(tmp_path):
     view.answered(other.peer_id)
     async with trio.open_nursery() as nursery:
         donor = _donor(_Learner(tmp_path), tmp_path, nursery, view)
-        for number in range(GUESTS):
+        for number in range(PLACES):
             await donor.serve(f"guest {number}", AskState())
         answer = await donor.serve("one too many", AskState())
         fresh = View("12D3", RUN, rng=random.Random(0))
@@ -113,30 +115,95 @@ async def test_a_guest_that_asks_again_takes_no_second_place_and_a_failed_captur
     async with trio.open_nursery() as nursery:
         donor = _donor(learner, tmp_path, nursery)
         learner.dead = True
-        for number in range(2 * GUESTS):
+        for number in range(2 * PLACES):
             assert isinstance(await donor.serve(f"early {number}", AskState()), Refused)
         learner.dead = False
         promised = [await donor.serve("guest 0", AskState())]
         await trio.sleep(FRESH + 1)
-        promised += [await donor.serve("guest 0", AskState()) for _ in range(2 * GUESTS)]
+        promised += [await donor.serve("guest 0", AskState()) for _ in range(2 * PLACES)]
         assert set(promised) == {promised[0]}, "and it can go on with the state that it began to pull"
-        for number in range(1, GUESTS):
+        for number in range(1, PLACES):
             assert isinstance(await donor.serve(f"guest {number}", AskState()), StateIs)
         nursery.cancel_scope.cancel()
 
 
-async def test_a_state_stays_while_it_is_pulled_but_not_for_ever(tmp_path):
+SIZE = int(3 * GRACE * SLOWEST)
+"""Bytes of a state that takes three times as long as the grace, at the slowest pace."""
+SIP = 10.0
+
+
+def _large(captures):
+    return captures.to_bytes(8, "little") * (SIZE // 8)
+
+
+async def test_a_state_stays_while_it_is_pulled_but_not_for_one_that_sips(tmp_path):
+    """One hold ends, and the other on the same state goes on."""
     learner = _Learner(tmp_path)
+    learner.content = lambda: _large(learner.captures)
     async with trio.open_nursery() as nursery:
         donor = _donor(learner, tmp_path, nursery)
-        name = _index(await donor.serve("slow", AskState())).name
-        for _ in range(10):
-            await trio.sleep(10)
-            assert donor._store.read(name, 0, 1)
-        for _ in range(100):
-            await trio.sleep(10)
-            donor._store.read(name, 0, 1)
+        steady, sips = [_index(await donor.serve(name, AskState()), SIZE) for name in ("steady", "sips")]
+        assert steady.name == sips.name
+        step = int(SLOWEST * SIP)
+        sipped = []
+        for offset in range(0, SIZE, step):
+            assert donor._store.read(steady.name, offset, step, "steady")
+            sipped.append(donor._store.read(steady.name, 0, 1, "sips") is not None)
+            await trio.sleep(SIP)
+        assert sipped == [number * SIP <= GRACE for number in range(len(sipped))]
+        await trio.sleep(LINGER)
+        assert donor._store.read(steady.name, 0, 1, "steady") is None
         assert not _files(tmp_path)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["that sips", "that only asks"])
+async def test_one_that_goes_on_for_ever_gets_a_state_half_of_the_time_and_pins_none(tmp_path, reads):
+    learner = _Learner(tmp_path)
+    learner.content = lambda: _large(learner.captures)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        names, served = [], []
+        for turn in range(120):
+            answer = await donor.serve("sips", AskState())
+            served.append(isinstance(answer, StateIs))
+            if served[-1]:
+                names.append(_index(answer, SIZE).name)
+                assert not reads or donor._store.read(names[-1], 0, 1, "sips")
+            if turn % 12 == 11:  # every two minutes
+                before = learner.captures
+                assert isinstance(await donor.serve(f"guest {turn}", AskState()), StateIs)
+                assert learner.captures == before + 1, "it gets a state of this moment"
+            await trio.sleep(SIP)
+        assert sum(served) <= 0.55 * len(served)
+        assert max(names.count(name) for name in names) * SIP <= GRACE + SIP
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("away", [1.0, LINGER + 1, 2 * LINGER])
+async def test_who_had_a_state_and_comes_back_later_is_welcome(tmp_path, away):
+    """Whether it read all of it, or a part quickly while other donors gave the rest."""
+    learner = _Learner(tmp_path)
+    learner.content = lambda: _large(learner.captures)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        for guest, read in (("has all", SIZE), ("has a part", SIZE // 10)):
+            name = _index(await donor.serve(guest, AskState()), SIZE).name
+            for offset in range(0, read, SIZE // 20):
+                assert donor._store.read(name, offset, SIZE // 20, guest)
+                await trio.sleep(0.1)
+        await trio.sleep(away)
+        for guest in ("has all", "has a part"):
+            assert isinstance(await donor.serve(guest, AskState()), StateIs)
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_that_reads_the_same_again_and_again_is_refused(tmp_path):
+    async with trio.open_nursery() as nursery:
+        donor = _donor(_Learner(tmp_path), tmp_path, nursery)
+        name = _index(await donor.serve("greedy", AskState())).name
+        read = [donor._store.read(name, 0, 8, "greedy") is not None for _ in range(2 * MOST_READ)]
+        assert read == [True] * MOST_READ + [False] * MOST_READ
         nursery.cancel_scope.cancel()
 
 
@@ -150,7 +217,7 @@ async def test_equal_states_share_a_file_that_stays_for_the_second_guest(tmp_pat
         name = _index(await donor.serve("second", AskState())).name
         assert learner.captures == 2
         await trio.sleep(LINGER - 1)
-        assert donor._store.read(name, 0, 8) == b"the same"
+        assert donor._store.read(name, 0, 8, "second") == b"the same"
         await trio.sleep(3 * LINGER)
         assert not _files(tmp_path)
         nursery.cancel_scope.cancel()
@@ -161,7 +228,7 @@ async def test_few_states_are_held_at_once(tmp_path):
     async with trio.open_nursery() as nursery:
         donor = _donor(learner, tmp_path, nursery)
         answers = []
-        for number in range(GUESTS):
+        for number in range(PLACES):
             answers.append(await donor.serve(f"guest {number}", AskState()))
             await trio.sleep(FRESH + 1)
         names = [_index(answer).name for answer in answers]

@@ -1,6 +1,8 @@
 """Newcomers: several donors at once, liars, the dead, drips, crowds, restarts, and a disk that is full."""
 
 import errno
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 import trio
@@ -10,8 +12,11 @@ from peer.errors import HomeError
 from peer.simulate.flock import Flock
 from peer.simulate.network import Link
 from peer.swarm.assembly import Assembly
+from peer.swarm.calls import RefusedError, conversation
+from peer.swarm.guests import LINGER, PLACES
 from peer.swarm.newcomer import HOPELESS, MOST_BEHIND, NO_CHUNK
 from peer.swarm.service import PieceOf
+from peer.swarm.transport import Contact, TransportError
 from protocol.codec import encode
 from protocol.messages import AskState, Busy, Full, Piece, Pull, StateIs
 from protocol.state_index import SMALLEST_CHUNK, open_index, sign_index
@@ -225,8 +230,8 @@ async def test_a_donor_without_a_place_names_others_which_are_asked(tmp_path):
 
 
 async def test_a_crowd_of_newcomers_is_spread_over_the_donors_and_all_are_served(tmp_path, monkeypatch):
-    monkeypatch.setattr("peer.swarm.donor.GUESTS", 1)
-    monkeypatch.setattr("peer.swarm.donor.LINGER", 10.0)
+    monkeypatch.setattr("peer.swarm.guests.PLACES", 1)
+    monkeypatch.setattr("peer.swarm.guests.LINGER", 10.0)
     size = 2 * CHUNK
     flock = Flock(tmp_path, small)
     first = flock.hatch(outer_steps=3)
@@ -246,6 +251,47 @@ async def test_a_crowd_of_newcomers_is_spread_over_the_donors_and_all_are_served
                 for guest in guests:
                     nursery.start_soon(join, guest)
         assert done == [True] * len(guests)
+
+    await flying(flock, use)
+
+
+async def test_newcomers_that_sip_hold_up_nobody_who_comes_after_them(tmp_path):
+    """As many as there are places take a byte now and then, for ever; another gets a state of this moment."""
+    size = 2 * CHUNK
+    flock, [donor], guest = _flock(tmp_path, 1, outer_steps=3)
+    idle = [flock.hatch(through=(donor,), outer_steps=3) for _ in range(PLACES)]
+    sipped = Counter()
+
+    async def sip(bird) -> None:
+        contact = Contact(donor.identity.peer_id, donor.transport.addresses)
+        while True:
+            with suppress(RefusedError, TransportError):
+                async with conversation(bird.transport, contact, flock.run_id) as talk:
+                    answer = await talk.ask(AskState(), StateIs, Full)
+                    if isinstance(answer, StateIs):
+                        name = open_index(answer.index, flock.run_id, size).name
+                        piece = await talk.ask(Pull(sha256=name, offset=0, length=1), Piece)
+                        await talk.receive_raw(piece.length)
+                        sipped[name] += 1
+            await trio.sleep(5.0)
+
+    async def use() -> None:
+        give(donor, content(size, 0))
+        async with trio.open_nursery() as nursery:
+            for bird in idle:
+                nursery.start_soon(sip, bird)
+            await trio.sleep(3 * LINGER)
+            (old,) = sipped
+            state = give(donor, content(size, 1))
+            into = assembly(flock, guest, size)
+            with trio.fail_after(2 * LINGER):
+                assert await newcomer(flock, guest, size, into).fetch()
+            assert into.file.read_bytes() == state
+            await trio.sleep(2 * LINGER)
+            sips = sipped[old]
+            await trio.sleep(2 * LINGER)
+            assert sipped[old] == sips, "nobody holds the old one any more"
+            nursery.cancel_scope.cancel()
 
     await flying(flock, use)
 

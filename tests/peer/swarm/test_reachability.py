@@ -1,23 +1,17 @@
 """Peers behind routers in the simulated swarm: they know it, use relays, and train with whom they can."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import trio
 import trio.testing
 
 from peer.simulate.flock import Flock
-from peer.swarm.reachability import (
-    ASKED,
-    DECLINED,
-    LOOK,
-    RELAYS_ASKED,
-    SETTLED,
-    UNSETTLED,
-    Reachability,
-)
+from peer.swarm.reachability import ASKED, MOST_DOUBTED, SETTLED, UNSETTLED, Reachability
+from peer.swarm.reservations import DECLINED, LOOK, LOST, RELAYS_ASKED
 from peer.swarm.swarm import Ladder
-from peer.swarm.transport import Contact, DialBack, TransportError
+from peer.swarm.transport import Contact, DeclinedError, DialBack, TransportError
 from tests.peer.swarm.flying import fly
 from tests.peer.swarm.newcomers import small
 
@@ -168,7 +162,7 @@ async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked
 
     async def decline(relay):
         asked.append((relay.peer_id, trio.current_time()))
-        raise TransportError("full")
+        raise DeclinedError("full")
 
     hidden.transport.reserve = decline
     await fly(flock, 0.9 * DECLINED)
@@ -176,6 +170,28 @@ async def test_a_relay_that_declines_is_left_alone_for_a_while_and_few_are_asked
     assert len(asked) == 6, "each of them once"
     for _, at in asked:
         assert sum(at <= other < at + LOOK for _, other in asked) <= RELAYS_ASKED
+
+
+async def test_an_attempt_that_is_lost_is_made_again_soon_and_ever_more_seldom(tmp_path):
+    """With one relay alone, nobody reaches us before."""
+    flock = Flock(tmp_path, small)
+    public = flock.hatch()
+    hidden = _hidden(flock, through=(public,))
+    reserve, asked = hidden.transport.reserve, []
+
+    async def lose(relay):
+        asked.append(trio.current_time())
+        if len(asked) <= 8:
+            raise TransportError("the line was gone for a moment")
+        return await reserve(relay)
+
+    hidden.transport.reserve = lose
+    await fly(flock, 12 * DECLINED)
+    pauses = [late - early for early, late in pairwise(asked)][:8]
+    assert pauses[0] <= LOST + LOOK
+    assert all(early <= late <= 2 * early + LOOK for early, late in pairwise(pauses))
+    assert DECLINED <= pauses[-1] <= DECLINED + LOOK
+    assert hidden.swarm.statistics().reach.circuits
 
 
 async def test_a_reservation_stands_until_it_ends_though_it_is_not_renewed(tmp_path):
@@ -225,6 +241,29 @@ async def test_a_new_address_is_noticed_and_asked_about_at_once(tmp_path):
         assert reach.statistics().verdict.outside == ("11.0.0.8",), "though most have not been asked again"
         assert len(asked) == 4 * ASKED, "another round did not wait"
         nursery.cancel_scope.cancel()
+
+
+async def test_a_router_that_shows_each_peer_another_address_is_asked_about_ever_more_seldom(tmp_path):
+    bird = Flock(tmp_path, small).hatch()
+    transport, view = bird.transport, bird.swarm.view
+    names = [f"peer {index}" for index in range(200)]
+    transport.connected, transport.relayed = lambda: names, lambda _: False
+    view.live = lambda: [Contact(name, ()) for name in names]
+    asked = []
+
+    async def dial_back(peer_id, port):
+        asked.append(trio.current_time())
+        return DialBack(peer_id, f"/ip4/11.0.0.{peer_id.split()[1]}/tcp/{port}", "silent", port, port)
+
+    transport.ask_dial_back = dial_back
+    reach = Reachability(transport, view, volunteers=True, mapper=None, on_change=lambda _: None)
+    hour, settled = 3600.0, ASKED / SETTLED
+    with trio.move_on_after(2 * hour):
+        await reach.run()
+    first = sum(at < hour for at in asked)
+    assert first <= settled * hour + 7 * ASKED, "60, 120, 240 ... seconds apart, beside the usual rounds"
+    assert len(asked) - first <= settled * hour + ASKED * (hour / MOST_DOUBTED + 1)
+    assert reach.statistics().verdict.reachable is False
 
 
 class _Router:

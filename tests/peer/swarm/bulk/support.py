@@ -91,3 +91,10 @@ async def two_birds(folder, **options):
     ):
         yield one, two
         nursery.cancel_scope.cancel()
+
+
+async def until(condition):
+    """Wait for what happens on real sockets."""
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.005)

@@ -6,15 +6,18 @@ import pytest
 import trio
 
 from peer.errors import ListenError
+from peer.swarm.backoff import Backoff
 from peer.swarm.bulk import bulk as bulk_module
 from peer.swarm.bulk import open_bulk
+from peer.swarm.bulk.distance import lanes_for
 from peer.swarm.bulk.lane import Lane
+from peer.swarm.bulk.tls import TlsStream
 from peer.swarm.calls import RefusedError, conversation
 from peer.swarm.objects import CHUNK
 from peer.swarm.pull import MOST_AHEAD
 from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
 from protocol.messages import Busy, Refused
-from tests.peer.swarm.bulk.support import DATA, REF, RUN, two_birds
+from tests.peer.swarm.bulk.support import DATA, REF, RUN, two_birds, until
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +49,44 @@ async def test_both_fetch_at_once_and_only_one_side_opens_lanes(tmp_path):
             nursery.start_soon(fetch, "two", two, one, ref)
         assert found == {"one": DATA, "two": DATA[::-1]}
         assert sorted((one.bulk.statistics().opened > 0, two.bulk.statistics().opened > 0)) == [False, True]
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["the smaller opens", "the larger opens"])
+async def test_who_has_begun_to_open_lanes_is_not_crossed_by_the_other_side(tmp_path, monkeypatch, first):
+    """The other's ask may come at any time until the last lane is there: first while its tokens are out, then
+    while they are redeemed and nobody has proved itself yet."""
+    async with two_birds(tmp_path) as birds:
+        opens, other = birds[first], birds[1 - first]
+        ref, _ = opens.hold(DATA[::-1]), other.hold()
+        dialled, shown, may_go = trio.Event(), trio.Event(), trio.Event()
+        real, handshake = bulk_module.call, TlsStream.handshake
+
+        async def call(*where):
+            dialled.set()
+            return await real(*where)
+
+        async def slowly(tls):
+            if tls._tls.server_side:
+                shown.set()
+                await may_go.wait()
+            await handshake(tls)
+
+        monkeypatch.setattr(bulk_module, "call", call)
+        monkeypatch.setattr(TlsStream, "handshake", slowly)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(opens.fetch, other)
+            for stage in (dialled, shown):
+                await stage.wait()
+                crossing = AskLanes(certificate=other.bulk._certificate.der, count=1)
+                answer = await opens.bulk.serve(other.peer_id, crossing)
+                assert isinstance(answer, Busy)
+                assert answer.crossed
+                assert await other.fetch(opens, ref) == DATA[::-1], "over the stream"
+            may_go.set()
+        await until(lambda: not opens.bulk._dialling)
+        assert other.bulk.statistics().opened == other.bulk.statistics().failed == 0
+        assert opens.bulk.statistics().opened == lanes_for(0.0, len(DATA))
+        assert not other.bulk._tickets._shown
 
 
 async def test_a_port_that_nobody_answers_costs_one_attempt_and_no_byte(tmp_path):
@@ -81,6 +122,23 @@ async def test_lanes_that_break_midway_cost_what_was_in_flight(tmp_path, monkeyp
         lost = 2 * MOST_LANES * MOST_AHEAD * CHUNK
         assert len(DATA) <= two.pieces.bytes_out - served <= len(DATA) + lost
         assert len(came) < 20, "the rest came over the stream"
+
+
+async def test_who_spoke_nonsense_over_a_lane_has_the_stream_alone_for_a_while(tmp_path, monkeypatch):
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        opened = one.bulk.statistics().opened
+        for lane in list(one.bulk._lanes[two.peer_id]):
+            await lane._wire.send_raw(bytes(64))
+        await until(lambda: not one.bulk.statistics().lanes and not two.bulk.statistics().lanes)
+        assert await one.fetch(two) == DATA, "it agrees to none"
+        assert one.bulk.statistics().opened == opened
+        assert await two.fetch(one, one.hold(DATA[::-1])) == DATA[::-1], "and asks for none"
+        assert two.bulk.statistics().opened == 0
+        monkeypatch.setattr(two.bulk, "_broken", Backoff(0.0, 0.0))
+        assert await one.fetch(two) == DATA
+        assert one.bulk.statistics().opened > opened
 
 
 async def test_an_object_that_is_gone_is_refused_over_lanes_too(tmp_path):

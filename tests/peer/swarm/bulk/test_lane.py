@@ -56,7 +56,7 @@ async def _ask(lane, call):
     return await way.hear()
 
 
-async def _with_lane(use, other_side):
+async def _with_lane(use, other_side, *, fails=False):
     """Run `use` with a lane whose other end `other_side` plays; return the seconds until both ended."""
     async with two_peers("/lane", other_side) as (network, caller, _, contact):
         assert isinstance(network, Network)
@@ -66,6 +66,7 @@ async def _with_lane(use, other_side):
             nursery.start_soon(lane.run)
             await use(lane, nursery)
         assert not lane.live
+        assert lane.failed is fails
         return trio.current_time() - began
 
 
@@ -139,12 +140,14 @@ async def test_an_answer_that_is_due_must_come_soon():
         with pytest.raises(TransportError, match="ended"):
             await _ask(lane, _pull())
 
-    assert await _with_lane(use, silent) == pytest.approx(10 + NO_PROGRESS)
+    assert await _with_lane(use, silent, fails=True) == pytest.approx(10 + NO_PROGRESS)
 
 
 async def test_a_lane_that_nobody_uses_is_closed():
     async def use(lane, nursery):
+        assert not lane.useful
         await _ask(lane, _pull())
+        assert lane.useful
 
     assert IDLE <= await _with_lane(use, _lane) < IDLE + 1
 
@@ -179,7 +182,7 @@ async def test_hostile_frames_end_the_lane_and_nothing_else(frames):
     async def use(lane, nursery):
         pass
 
-    assert await _with_lane(use, _says(*frames)) < 1
+    assert await _with_lane(use, _says(*frames), fails=True) < 1
 
 
 async def test_a_bug_of_ours_ends_the_lane_and_not_the_daemon():
@@ -207,4 +210,4 @@ async def test_a_piece_that_is_longer_than_was_asked_for_ends_the_lane():
         with pytest.raises(TransportError, match="ended"):
             await _ask(lane, _pull())
 
-    assert await _with_lane(use, hostile) < 1
+    assert await _with_lane(use, hostile, fails=True) < 1

@@ -12,7 +12,7 @@ from peer.swarm.bulk.tickets import selector
 from peer.swarm.bulk.tls import TlsStream
 from peer.swarm.transport import TransportError
 from protocol.bulk_calls import AskLanes
-from tests.peer.swarm.bulk.support import NAMES, two_birds
+from tests.peer.swarm.bulk.support import NAMES, two_birds, until
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +23,7 @@ async def _tokens(bulk, certificate, count=1):
 
 async def _call(bulk, ours, token):
     context = ours.calling(bulk._certificate.der)
-    return await call("127.0.0.1", bulk.port, token, context, NAMES[1], Traffic())
-
-
-async def _until(condition):
-    with trio.fail_after(10):
-        while not condition():  # noqa: ASYNC110
-            await trio.sleep(0.005)
+    return await call(trio.open_tcp_stream, ("127.0.0.1", bulk.port), token, context, NAMES[1], Traffic())
 
 
 @pytest.fixture
@@ -42,12 +36,12 @@ async def test_a_token_opens_one_lane_once(tmp_path, ours):
     async with two_birds(tmp_path) as (_, two):
         [token] = await _tokens(two.bulk, ours)
         stream = await _call(two.bulk, ours, token)
-        await _until(lambda: two.bulk.statistics().lanes == 1)
+        await until(lambda: two.bulk.statistics().lanes == 1)
         with pytest.raises(TransportError):
             await _call(two.bulk, ours, token)
         assert two.bulk.statistics().lanes == two.bulk.statistics().turned_away == 1
         await stream.aclose()
-        await _until(lambda: two.bulk.statistics().lanes == 0)
+        await until(lambda: two.bulk.statistics().lanes == 0)
 
 
 async def test_a_token_that_was_overheard_is_of_no_use(tmp_path, ours):
@@ -68,15 +62,17 @@ async def test_a_token_that_was_overheard_is_of_no_use(tmp_path, ours):
         await tls.send_all(bytes(32))
         assert await tls.receive_into(memoryview(bytearray(1))) == 0
         await raw.aclose()
-        await _until(lambda: two.bulk.statistics().turned_away == 2)
+        await until(lambda: two.bulk.statistics().turned_away == 2)
         assert two.bulk.statistics().answered == 0
 
 
 async def test_a_caller_finds_out_who_is_not_the_peer(tmp_path, ours):
     async with two_birds(tmp_path) as (_, two):
         [token] = await _tokens(two.bulk, ours)
-        with Certificate.fresh() as another, pytest.raises(TransportError, match="certificate verify failed"):
-            await call("127.0.0.1", two.bulk.port, token, ours.calling(another.der), NAMES[1], Traffic())
+        with Certificate.fresh() as another:
+            where, context = ("127.0.0.1", two.bulk.port), ours.calling(another.der)
+            with pytest.raises(TransportError, match="certificate verify failed"):
+                await call(trio.open_tcp_stream, where, token, context, NAMES[1], Traffic())
 
 
 async def test_old_tokens_are_void(tmp_path, ours, monkeypatch):
@@ -95,7 +91,7 @@ async def test_strangers_are_turned_away(tmp_path, said, monkeypatch):
         await raw.send_all(said)
         with suppress(trio.BrokenResourceError):
             assert await raw.receive_some(1) == b""
-        await _until(lambda: two.bulk.statistics().turned_away == 1)
+        await until(lambda: two.bulk.statistics().turned_away == 1)
         await raw.aclose()
 
 
@@ -103,12 +99,12 @@ async def test_silent_callers_do_not_fill_the_door(tmp_path, ours, monkeypatch):
     monkeypatch.setattr(door, "MOST_OF_ONE", 3)
     async with two_birds(tmp_path) as (_, two):
         silent = [await trio.open_tcp_stream("127.0.0.1", two.bulk.port) for _ in range(3)]
-        await _until(lambda: two.bulk._door._waiting.total() == 3)
+        await until(lambda: two.bulk._door._waiting.total() == 3)
         fourth = await trio.open_tcp_stream("127.0.0.1", two.bulk.port)
         assert await fourth.receive_some(1) == b""
         for raw in (*silent, fourth):
             await raw.aclose()
-        await _until(lambda: two.bulk._door._waiting.total() == 0)
+        await until(lambda: two.bulk._door._waiting.total() == 0)
         [token] = await _tokens(two.bulk, ours)
         await (await _call(two.bulk, ours, token)).aclose()
         assert two.bulk.statistics().turned_away == 4

@@ -1,22 +1,15 @@
-"""Real peer processes on this machine for benchmarks: started, looked at, killed, and always ended."""
+"""Swarms of real peers on this machine for benchmarks: started, watched by an oracle, killed, and ended."""
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.homes import Home
 from benchmarks.liveness import Life, Sample
-from peer.daemon.client import ControlClient
-from peer.daemon.runtime import control_socket
-from peer.errors import NotRunningError
 from protocol.control import Status
 
 RUN = """
@@ -46,121 +39,73 @@ LOOK = 1.0
 
 
 class Peer:
-    """One home, and the process that runs it now, if any."""
+    """One folder, the process that runs in it now, if any, and its life."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
-        self.home = folder / name
+        self.folder = folder / name
         self.life: Life | None = None
-        self._metrics: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._home: Home | None = None
 
     def start(self, arguments: Sequence[str], now: float) -> Life:
         """Start the process, and a life."""
-        command = [
-            *(sys.executable, "-m", "peer", "start", "--home", str(self.home), "--announce-loopback"),
-            *("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof", *arguments),
-        ]
-        self.home.mkdir(exist_ok=True)
-        with (self.home / "daemon.log").open("ab") as log:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            pipe = subprocess.PIPE
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=log, stderr=log, env=environment)
-        self._metrics = None
+        self._home = Home(self.folder, "--announce-loopback", *arguments, listen="/ip4/127.0.0.1/tcp/0")
         self.life = Life(self.name, now, START)
         return self.life
 
     def kill(self) -> None:
-        """End the process as a power cut would, and wait for its trainer, which writes a checkpoint."""
-        if self._process is not None:
-            with suppress(psutil.NoSuchProcess):
-                trainers = psutil.Process(self._process.pid).children(recursive=True)
-                self._process.kill()
-                psutil.wait_procs(trainers, LEAVING)
-            self._reap(30)
+        """End the process as a power cut would."""
         self.life = None
+        if self._home is not None:
+            self._home.kill()
 
     def tell_to_leave(self) -> None:
         """Let it leave in order, with a checkpoint."""
-        if self._process is not None:
-            self._process.terminate()
         self.life = None
+        if self._home is not None:
+            self._home.tell_to_leave()
 
-    def wait_until_gone(self) -> None:
-        """Wait until it has left."""
-        try:
-            self._reap(LEAVING)
-        except subprocess.TimeoutExpired as error:
-            words = (self.home / "daemon.log").read_text().splitlines()[-3:]
-            raise SystemExit(f"{self.name} has not left after {LEAVING:g} s; it said {words}") from error
-
-    def wait(self, limit: float) -> int:
-        """Wait for its own end and return its exit code."""
-        if self._process is None:
-            raise RuntimeError("it does not run")
-        code = self._process.wait(limit)
-        self._reap(1)
-        return code
-
-    def _reap(self, limit: float) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            process.wait(limit)
-        finally:
-            process.kill()
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+    def wait(self, limit: float = LEAVING) -> None:
+        """Wait for its end."""
+        if self._home is not None:
+            self._home.wait(limit)
 
     def status(self) -> Status | None:
         """Ask it how it is; None where it does not answer."""
-        with suppress(NotRunningError), ControlClient(control_socket(self.home)) as client:
-            return client.status()
-        return None
+        return self._home.status() if self._home is not None else None
 
     def look(self, now: float) -> None:
         """Let the oracle see how it is."""
-        if self.life is None or self._process is None:
+        if self.life is None or self._home is None:
             return
-        if (code := self._process.poll()) is not None:
+        if (code := self._home.exit_code) is not None:
             self.life.ended(code)
             return
-        sample = self._sample(now)
+        sample = self._sample(self._home, now)
         if sample is None:
             self.life.look(now)
         else:
             self.life.see(sample)
 
-    def _sample(self, now: float) -> Sample | None:
-        status = self.status()
-        if (
-            status is None
-            or self._process is None
-            or status.metrics is None
-            or status.pid != self._process.pid
-        ):
+    @staticmethod
+    def _sample(home: Home, now: float) -> Sample | None:
+        status = home.status()
+        if status is None or status.pid != home.pid:
             return None
         with suppress(psutil.Error, OSError):
+            deadline = home.metric("murmuration_exchange_deadline_seconds")
+            if not deadline:
+                return None
             processes = [psutil.Process(pid) for pid in (status.pid, status.trainer_pid) if pid is not None]
             return Sample(
                 seconds=now,
                 inner_step=status.inner_step if status.state == "training" else 0,
                 exchanges=status.exchanges,
-                deadline=_deadline(status.metrics),
+                deadline=deadline,
                 memory=sum(process.memory_info().rss for process in processes),
                 files=sum(process.num_fds() for process in processes),
             )
         return None
-
-
-def _deadline(url: str) -> float:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the daemon's own, on loopback
-        for family in text_string_to_metric_families(answer.read().decode()):
-            if family.name == "murmuration_exchange_deadline_seconds":
-                return float(family.samples[0].value)
-    raise OSError("the metrics do not tell the exchange deadline")
 
 
 class Swarm:
@@ -200,18 +145,18 @@ class Swarm:
             if status is not None and status.addresses:
                 return status.addresses[0]
             time.sleep(0.1)
-        raise SystemExit(f"{peer.name} does not listen; its log is in {peer.home}")
+        raise SystemExit(f"{peer.name} does not listen; its log is in {peer.folder}")
 
     def stop(self) -> None:
         """End every peer in order."""
         for peer in self.peers:
             peer.tell_to_leave()
         for peer in self.peers:
-            peer.wait_until_gone()
+            peer.wait()
 
     def checkpoints(self) -> list[Path]:
         """Return each peer's last checkpoint."""
-        return [max((peer.home / "checkpoints").glob("step-*")) for peer in self.peers]
+        return [max((peer.folder / "checkpoints").glob("step-*")) for peer in self.peers]
 
 
 @contextmanager
