@@ -159,7 +159,7 @@ def _places(home: Path, tokenizer: Path | None) -> "Places":
 
     kept = recall(home)
     return Places(
-        data=Path(kept.data_path) if kept.data_path else None,
+        data=kept.data_paths,
         tokenizer=tokenizer or (Path(kept.tokenizer_path) if kept.tokenizer_path else None),
         model=kept.model_path,
         allowed_task=kept.allowed_task,

@@ -33,10 +33,17 @@ from protocol.trainer import (
     Resume,
     ShareFailed,
     ToTrainer,
+    Waiting,
 )
 
 ONE_THREAD = "mps"
 """A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done there."""
+
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at whether data have come that training waits for."""
+
+SHORT_WAIT = 2.0
+"""Seconds that training waits for data before it says so."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +94,8 @@ class Loop:
 
     def _train(self) -> None:
         while not self._stopping and not self._reached_stop():
+            if not self._data_is_here():
+                continue
             self._meter.count(self._replica.take_inner_step())
             # Before the boundary, which closes a share that nobody has said to keep.
             while (message := self._link.poll()) is not None:
@@ -99,6 +108,32 @@ class Loop:
                 self._report()
             if self._paused:
                 self._rest()
+
+    def _data_is_here(self) -> bool:
+        """Wait for the next batch, and answer the daemon meanwhile; not for long where training may end."""
+        began, told = time.monotonic(), None
+        while (reason := self._replica.lacks) is not None and not self._stopping and not self._paused:
+            if reason != told and time.monotonic() - began >= SHORT_WAIT:
+                self._report()
+                self._link.send(Waiting(reason=reason, inner_step=self._replica.counters.inner_step))
+                told = reason
+            with self._turns.given():
+                message = self._link.wait_for(LOOK_AGAIN)
+            if message is not None:
+                self._answer(message)
+            self._beside.check()
+        if told is not None:
+            self._link.send(Waiting(reason=None))
+            self._came_late(began)
+        if self._paused:
+            self._rest()
+        return reason is None and not self._stopping
+
+    def _came_late(self, began: float) -> None:
+        """Go on after steps that were not made: the others may have gone far meanwhile."""
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+            self._replica.was_away()
+        self._meter.restart()
 
     def _end(self) -> None:
         for fragment in self._replica.fragments:
@@ -153,9 +188,7 @@ class Loop:
             with self._turns.given():
                 message = self._link.wait()
             self._answer(message)
-        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
-            self._replica.was_away()
-        self._meter.restart()
+        self._came_late(began)
 
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):

@@ -142,6 +142,8 @@ class Voter:
             "votes.lengths": torch.tensor([len(votes) for votes in logs.values()], dtype=torch.int64),
             "votes.logs": _bytes(b"".join(logs.values())),
         }
+        if found := self._work.feed.state():
+            state["data"] = _bytes(found)
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     def restore(self, contents: Contents) -> None:
@@ -155,6 +157,8 @@ class Voter:
             self._tally.logs[voters[i * KEY_BYTES : (i + 1) * KEY_BYTES]] = logs[start : start + length]
             start += length
         self._tally.write_weights(self.theta)
+        if "data" in state:
+            self._work.feed.resume(bytes(state["data"].tolist()))
         self.counters = contents.counters
 
 

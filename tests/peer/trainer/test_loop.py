@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from peer.codec.registry import get
-from peer.trainer import checkpoint, checkpoints, spool
+from peer.trainer import checkpoint, checkpoints, loop, spool
 from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.link import Link
 from peer.trainer.loop import Loop
 from peer.trainer.pairs import Pairs
+from peer.trainer.replica import Replica
 from peer.trainer.shelf import Shelf
 from protocol.manifest import Manifest
 from protocol.trainer import (
@@ -35,6 +36,7 @@ from protocol.trainer import (
     Share,
     ShareFailed,
     Theirs,
+    Waiting,
 )
 from tests.peer.trainer.daemon import Daemon
 from tests.peer.trainer.tiny import manifest, replica, run_id, train
@@ -318,6 +320,57 @@ def test_who_paused_for_longer_than_an_outer_step_comes_back_as_a_newcomer(
     assert second.standing == standing
     trainer.daemon.send(NoMix(share=second.share))
     trainer.daemon.hear_out()
+
+
+@pytest.fixture
+def hungry(monkeypatch):
+    """The data for the inner step after the fourth does not come until this is set."""
+    fed = threading.Event()
+
+    def lacks(replica):
+        return "the Hub sleeps" if replica.counters.inner_step == 4 and not fed.is_set() else None
+
+    monkeypatch.setattr(Replica, "lacks", property(lacks))
+    monkeypatch.setattr(loop, "SHORT_WAIT", 0.0)
+    yield fed
+    fed.set()
+
+
+def test_without_data_it_waits_says_so_and_answers(start, hungry):
+    run = manifest(every=4)
+    trainer = start(run, stop_at=6)
+    assert trainer.daemon.hear_a(Waiting) == Waiting(reason="the Hub sleeps", inner_step=4)
+    (share,) = said(trainer.daemon.heard, Share) or [trainer.daemon.hear_a(Share)]
+    trainer.daemon.send(NoMix(share=share.share), Capture())
+    assert trainer.daemon.hear_a(Captured).state is not None
+    hungry.set()
+    assert trainer.daemon.hear_a(Waiting).reason is None
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=6, reached_stop=True)
+    alone = replica(run)
+    train(alone, 6)
+    assert torch.equal(trainer.replica.theta, alone.theta)
+
+
+def test_who_waits_for_data_may_be_paused_and_finished(start, hungry):
+    trainer = start(manifest("solo"))
+    trainer.daemon.hear_a(Waiting)
+    trainer.daemon.send(Pause())
+    assert trainer.daemon.hear_a(Paused).inner_step == 4
+    trainer.daemon.send(Resume())
+    assert trainer.daemon.hear_a(Waiting).reason == "the Hub sleeps"
+    trainer.daemon.send(Finish())
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=False)
+
+
+def test_who_waited_for_longer_than_an_outer_step_comes_back_as_a_newcomer(start, hungry):
+    trainer = start(manifest(every=4), stop_at=8)
+    trainer.daemon.hear_a(Waiting)
+    trainer.meter.pace = 0.0
+    hungry.set()
+    while len(shares := said(trainer.daemon.heard, Share)) < 2:
+        trainer.daemon.hear()
+    trainer.daemon.send(*(NoMix(share=share.share) for share in shares))
+    assert [share.standing for share in shares] == [64, 0]
 
 
 def test_a_pause_is_not_in_the_pace(start):

@@ -46,7 +46,7 @@ class Session:
         name = None if votes is None else self.write("whole", votes)
         begin = Begin(
             manifest=manifest, peer_id=peer_id_of(ME), home=str(folder), spool=str(self.spool), device="cpu",
-            shard=0, stop_at=stop_at, data_path=None, tokenizer_path=None, batch=None, state=None,
+            shard=0, stop_at=stop_at, data_paths=(), tokenizer_path=None, batch=None, state=None,
             weights_path=str(weights), votes=name,
         )  # fmt: skip
         self.thread = threading.Thread(target=self._train, args=(link, begin), daemon=True)
@@ -168,7 +168,7 @@ def test_other_first_weights_are_refused(tmp_path, begun):
     ours, theirs = socket.socketpair()
     begin = Begin(
         manifest=manifest, peer_id=peer_id_of(ME), home=str(tmp_path), spool=str(tmp_path), device="cpu",
-        shard=0, stop_at=None, data_path=None, tokenizer_path=None, batch=None, state=None,
+        shard=0, stop_at=None, data_paths=(), tokenizer_path=None, batch=None, state=None,
         weights_path=str(path),
     )  # fmt: skip
     with ours, closing(Link(theirs)) as link, pytest.raises(CheckpointError, match="has the hash"):
