@@ -16,6 +16,7 @@ from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
 from peer.trainer.replica import Boundary, Replica
 from peer.trainer.sharing import Question, Sharing
+from peer.trainer.starving import LOOK_AGAIN, Starving
 from protocol.fragments import Fragment
 from protocol.manifest import Manifest
 from protocol.trainer import (
@@ -33,17 +34,10 @@ from protocol.trainer import (
     Resume,
     ShareFailed,
     ToTrainer,
-    Waiting,
 )
 
 ONE_THREAD = "mps"
 """A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done there."""
-
-LOOK_AGAIN = 0.02
-"""Seconds between two looks at whether data have come that training waits for."""
-
-SHORT_WAIT = 2.0
-"""Seconds that training waits for data before it says so."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,20 +105,18 @@ class Loop:
 
     def _data_is_here(self) -> bool:
         """Wait for the next batch, and answer the daemon meanwhile; not for long where training may end."""
-        began, told = time.monotonic(), None
+        wait = Starving(self._link)
         while (reason := self._replica.lacks) is not None and not self._stopping and not self._paused:
-            if reason != told and time.monotonic() - began >= SHORT_WAIT:
+            if wait.is_news(reason):
                 self._report()
-                self._link.send(Waiting(reason=reason, inner_step=self._replica.counters.inner_step))
-                told = reason
+                wait.tell(reason, self._replica.counters.inner_step)
             with self._turns.given():
                 message = self._link.wait_for(LOOK_AGAIN)
             if message is not None:
                 self._answer(message)
             self._beside.check()
-        if told is not None:
-            self._link.send(Waiting(reason=None))
-            self._came_late(began)
+        if wait.end():
+            self._came_late(wait.began)
         if self._paused:
             self._rest()
         return reason is None and not self._stopping

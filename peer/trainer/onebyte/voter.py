@@ -78,6 +78,11 @@ class Voter:
         return self._batch * self._work.tokens
 
     @property
+    def lacks(self) -> str | None:
+        """Why the next step has to wait for its data, in plain words; None where it is here."""
+        return self._work.feed.lacks(self.counters.position, self._batch)
+
+    @property
     def _samples(self) -> int:
         return self._manifest.onebyte.samples
 

@@ -1,21 +1,14 @@
 """The loop in a thread of this process: what it says, in which order, and what it waits for."""
 
 import errno
-import socket
 import threading
 
 import pytest
 import torch
 
-from peer.codec.registry import get
-from peer.trainer import checkpoint, checkpoints, loop, spool
-from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.link import Link
-from peer.trainer.loop import Loop
+from peer.trainer import checkpoint, checkpoints, spool
 from peer.trainer.pairs import Pairs
-from peer.trainer.replica import Replica
 from peer.trainer.shelf import Shelf
-from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
     Captured,
@@ -36,67 +29,16 @@ from protocol.trainer import (
     Share,
     ShareFailed,
     Theirs,
-    Waiting,
 )
-from tests.peer.trainer.daemon import Daemon
+from tests.peer.trainer.looping import said, trainers
 from tests.peer.trainer.tiny import manifest, replica, run_id, train
 from tests.states import hash_chunks
 
 
-class Trainer:
-    """A loop on its own thread, and the daemon's end of its link."""
-
-    def __init__(self, folder, run: Manifest, stop_at: int | None) -> None:
-        ours, theirs = socket.socketpair()
-        self.daemon, self.spool, self.home = Daemon(theirs), folder / "spool", folder / "checkpoints"
-        self.spool.mkdir()
-        self.replica = replica(run)
-        self._link = Link(ours)
-        saving = Checkpoints(self.replica, self.home, run_id(run))
-        self._loop = Loop(self._link, run, self.replica, saving, self.spool, stop_at)
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._loop.run()
-        finally:
-            self._link.close()
-
-    @property
-    def meter(self):
-        return self._loop._meter
-
-    def join(self) -> None:
-        self._thread.join()
-        self.daemon.close()
-
-    def theirs(self, share: Share, values: torch.Tensor, name: str = "theirs") -> Theirs:
-        spool.write(self.spool / name, get("fp32"), (values,))
-        return Theirs(share=share.share, file=name, codec="fp32", tokens=share.tokens, standing=64)
-
-    def own(self, share: Share) -> torch.Tensor:
-        values = torch.empty_like(self.replica.theta)
-        assert share.body is not None
-        spool.read(self.spool / share.body.file, get("fp32"), (values,))
-        return values
-
-
 @pytest.fixture
 def start(tmp_path):
-    started: list[Trainer] = []
-
-    def make(run: Manifest, stop_at: int | None = None) -> Trainer:
-        started.append(Trainer(tmp_path, run, stop_at))
-        return started[-1]
-
-    yield make
-    for trainer in started:
-        trainer.join()
-
-
-def said(messages, kind):
-    return [message for message in messages if isinstance(message, kind)]
+    with trainers(tmp_path) as make:
+        yield make
 
 
 def test_solo_trains_to_its_end_as_if_nobody_listened(start):
@@ -320,57 +262,6 @@ def test_who_paused_for_longer_than_an_outer_step_comes_back_as_a_newcomer(
     assert second.standing == standing
     trainer.daemon.send(NoMix(share=second.share))
     trainer.daemon.hear_out()
-
-
-@pytest.fixture
-def hungry(monkeypatch):
-    """The data for the inner step after the fourth does not come until this is set."""
-    fed = threading.Event()
-
-    def lacks(replica):
-        return "the Hub sleeps" if replica.counters.inner_step == 4 and not fed.is_set() else None
-
-    monkeypatch.setattr(Replica, "lacks", property(lacks))
-    monkeypatch.setattr(loop, "SHORT_WAIT", 0.0)
-    yield fed
-    fed.set()
-
-
-def test_without_data_it_waits_says_so_and_answers(start, hungry):
-    run = manifest(every=4)
-    trainer = start(run, stop_at=6)
-    assert trainer.daemon.hear_a(Waiting) == Waiting(reason="the Hub sleeps", inner_step=4)
-    (share,) = said(trainer.daemon.heard, Share) or [trainer.daemon.hear_a(Share)]
-    trainer.daemon.send(NoMix(share=share.share), Capture())
-    assert trainer.daemon.hear_a(Captured).state is not None
-    hungry.set()
-    assert trainer.daemon.hear_a(Waiting).reason is None
-    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=6, reached_stop=True)
-    alone = replica(run)
-    train(alone, 6)
-    assert torch.equal(trainer.replica.theta, alone.theta)
-
-
-def test_who_waits_for_data_may_be_paused_and_finished(start, hungry):
-    trainer = start(manifest("solo"))
-    trainer.daemon.hear_a(Waiting)
-    trainer.daemon.send(Pause())
-    assert trainer.daemon.hear_a(Paused).inner_step == 4
-    trainer.daemon.send(Resume())
-    assert trainer.daemon.hear_a(Waiting).reason == "the Hub sleeps"
-    trainer.daemon.send(Finish())
-    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=False)
-
-
-def test_who_waited_for_longer_than_an_outer_step_comes_back_as_a_newcomer(start, hungry):
-    trainer = start(manifest(every=4), stop_at=8)
-    trainer.daemon.hear_a(Waiting)
-    trainer.meter.pace = 0.0
-    hungry.set()
-    while len(shares := said(trainer.daemon.heard, Share)) < 2:
-        trainer.daemon.hear()
-    trainer.daemon.send(*(NoMix(share=share.share) for share in shares))
-    assert [share.standing for share in shares] == [64, 0]
 
 
 def test_a_pause_is_not_in_the_pace(start):
