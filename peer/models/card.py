@@ -84,7 +84,7 @@ def write(manifest: Manifest, made: Provenance, *, gguf: bool = False) -> str:
 
 # {made.run_name}
 
-{_what(manifest, made)} of {made.parameters:,} parameters: {subject(made)} of a run of Murmuration, which
+{_what(manifest, made)}: {subject(made)} of a run of Murmuration, which
 trains one model on many machines that nobody coordinates.
 
 Run: `{made.run_id}`, outer rule `{made.preset}`.
@@ -119,14 +119,14 @@ def _head(manifest: Manifest, made: Provenance) -> str:
 
 
 def _what(manifest: Manifest, made: Provenance) -> str:
-    pretrained = manifest.model.pretrained
+    pretrained, size = manifest.model.pretrained, f"{made.parameters:,} parameters"
     if not pretrained:
-        return "A language model"
+        return f"A language model of {size}"
     if made.kind == "adapters":
-        return f"LoRA adapters for the {_base(pretrained)},"
+        return f"LoRA adapters of {size} for the {_base(pretrained)}"
     if made.kind == "merged":
-        return f"The {_base(pretrained)} with LoRA adapters merged into it,"
-    return f"The {_base(pretrained)}, trained on: a language model"
+        return f"The {_base(pretrained)} with LoRA adapters of {size} merged into it"
+    return f"The {_base(pretrained)}, trained on: a language model of {size}"
 
 
 def _base(pretrained: Pretrained) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import tokenizers
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ class Loaded:
 class _Trained(msgspec.Struct, frozen=True):
     """What of `murmuration.json` is read again."""
 
-    context: int | None = None
+    context: Annotated[int, Meta(ge=1)] | None = None
 
 
 @torch.no_grad()
@@ -139,9 +141,11 @@ def _of_transformers(folder: Path, device: torch.device) -> Loaded:
         tokenizer = tokens.parse(file.read_bytes())
     try:
         base = read(folder, folder.name, None)
-        net, longest = build(base, None, 0), read_config(base).get_text_config().max_position_embeddings
+        net, config = build(base, None, 0), read_config(base)
     except BaseModelError as error:
         raise ModelError(f"{folder} cannot be used: {error.message}", error.remedy) from error
+    # Models without positions have no such limit.
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None) or LONGEST
     return Loaded(_still(net, device), tokenizer, min(_context(folder) or LONGEST, longest))
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from peer.errors import BaseModelError
+from peer.errors import BaseModelError, ExportError
 from peer.extras import load
 from peer.trainer.flat import trainable
 from protocol.foreign import Lora
@@ -35,7 +35,7 @@ def attach(net: nn.Module, shape: Lora, seed: int) -> None:
     names, so that every peer begins alike whichever peft it has.
 
     Raises:
-        BaseModelError: the model has none of the targets.
+        BaseModelError: the model has none of the targets, or one is no matrix.
         ExtraMissingError: `peft` is not installed.
     """
     peft = load("peft", "hf", "a LoRA fine-tune")
@@ -54,6 +54,11 @@ def attach(net: nn.Module, shape: Lora, seed: int) -> None:
             f"the base model takes no adapter at {', '.join(shape.targets)}: {str(error).splitlines()[0]}",
             "Name matrices of the model in model.lora.targets",
         ) from error
+    if other := [name for name in trainable(net) if DOWN not in name and UP not in name]:
+        raise BaseModelError(
+            f"adapters are for matrices, and {other[0].partition('.lora_')[0]} is none",
+            "Name others in model.lora.targets",
+        )
     _draw(net, seed)
 
 
@@ -139,7 +144,7 @@ def merge(weights: Mapping[str, Tensor], shape: Lora, net: nn.Module) -> None:
         net: the base model, under the same names, on any device.
 
     Raises:
-        BaseModelError: it lacks a matrix that has an adapter.
+        ExportError: it has no matrix of its own where an adapter is.
     """
     parameters, transposed = dict(net.named_parameters()), _conv1d()
     for name, down in weights.items():
@@ -148,8 +153,9 @@ def merge(weights: Mapping[str, Tensor], shape: Lora, net: nn.Module) -> None:
         module = name.partition(f".{DOWN}.")[0]
         matrix = parameters.get(f"{module}.weight")
         if matrix is None:
-            raise BaseModelError(
-                f"the base model has no {module}", "Take the run's own base model, with --base"
+            raise ExportError(
+                f"{module} shares its matrix with another part of the base model, which must not change",
+                "Export the adapters by themselves, without --merge",
             )
         update = weights[name.replace(f".{DOWN}.", f".{UP}.")] @ down * (shape.alpha / shape.rank)
         if isinstance(net.get_submodule(module), transposed):

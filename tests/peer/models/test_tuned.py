@@ -96,7 +96,7 @@ def test_adapters_load_in_peft_with_the_trainers_loss(make, kind, tmp_path):
     card = (tmp_path / "adapter" / "README.md").read_text()
     for words in (
         "library_name: peft",
-        "LoRA adapters for the model base",
+        f"LoRA adapters of {done.model.parameters:,} parameters for the model base: the average of 2",
         "PeftModel.from_pretrained",
         "peer-1",
     ):
@@ -124,7 +124,11 @@ def test_whole_and_merged_models_load_in_transformers_with_the_trainers_loss(mak
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "model" / name).read_bytes() == Path(run.places.model, name).read_bytes()
     card = (tmp_path / "model" / "README.md").read_text()
-    assert ("The model base with LoRA adapters merged" if lora else "The model base, trained on") in card
+    size = f"{done.model.parameters:,} parameters"
+    merged = f"The model base with LoRA adapters of {size} merged into it: the average"
+    assert (
+        merged if lora else f"The model base, trained on: a language model of {size}: the average"
+    ) in card
     assert len({file.stat().st_mode for file in (tmp_path / "model").iterdir()}) == 1
 
 
@@ -221,3 +225,13 @@ def test_any_model_that_transformers_has_saved_can_be_tried(make, tmp_path):
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(ModelError, match="theirs cannot be used: "):
         of_folder(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    "told", ["", "[]", '{"context": 0}', '{"context": -3}', '{"context": "x"}', "[" * 9999]
+)
+def test_what_stands_beside_a_model_may_be_anything(make, tmp_path, told):
+    run = make("gpt2", lora=False)
+    folder = shutil.copytree(run.places.model, tmp_path / "theirs")
+    (folder / "murmuration.json").write_text(told)
+    assert of_folder(folder, CPU).context == base_models.CONTEXT
