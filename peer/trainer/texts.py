@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from peer.errors import DataError
 from peer.trainer import data, tokenizer
 from peer.trainer.evaluate import held_out_loss
 from peer.trainer.feed import TokenFeed, Windows
@@ -60,6 +61,12 @@ def load(
         DataError: something is missing, unreadable, too short, or not what the manifest names.
         ExtraMissingError: a data set is to be streamed, and `datasets` is not installed.
     """
+    needed = sum(part.needs_place for part in manifest.data.parts)
+    if len(places) > needed:
+        raise DataError(
+            f"{len(places)} places of data are given, and the run reads {needed}: the last is {places[-1]}",
+            "Name with --data what each peer brings, in the run's order, and nothing else.",
+        )
     encoder = cache(lambda: tokenizer.load(manifest.tokenizer, tokenizer_path))
     brought = iter(places)
     sources: list[Source] = []

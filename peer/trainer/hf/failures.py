@@ -21,6 +21,8 @@ _DAMAGED = (
     zlib.error,
 )
 
+_SCRIPT = "Dataset scripts are no longer supported"
+
 
 @contextmanager
 def looking_for(name: str) -> Iterator[None]:
@@ -50,12 +52,19 @@ def looking_for(name: str) -> Iterator[None]:
     except (RepositoryNotFoundError, RevisionNotFoundError, DatasetsError) as error:
         remedy = "Check the name and the revision; for a private or gated one, log in with `hf auth login`."
         raise DataError(f"there is no data set {name} to be had: {first_line(error)}", remedy) from error
+    except StopIteration as error:  # of `datasets`, which looks for a first row
+        raise DataError(f"the data set {name} has no rows", "Check its files.") from error
     except LocalEntryNotFoundError as error:  # it is a missing file too, as the network was missing
         raise _unreachable(name, error) from error
     except (ValueError, FileNotFoundError) as error:
         remedy = "Check data.subset, data.split and the data set's files."
         raise DataError(f"the data set {name} cannot be used: {first_line(error)}", remedy) from error
     except Exception as error:  # whatever the library beneath that one raises
+        if _SCRIPT in str(error):
+            remedy = "Convert it to Parquet or JSON lines, or take the script out of its folder."
+            raise DataError(
+                f"the data set {name} has a script, and no code of a data set is run", remedy
+            ) from error
         raise _unreachable(name, error) from error
 
 

@@ -9,6 +9,9 @@ from peer.errors import DataError
 from peer.trainer.streams.rows import HoldOut, Rows
 from peer.trainer.streams.windows import ENCODED, Encode, encode_rows
 
+FARTHEST = 1 << 28
+"""Characters of rows among which are those that are held out: a tiny share of a large stream makes do."""
+
 
 def gather(
     rows: Rows, held_out: HoldOut | None, encode: Encode, end: int, *, least: int, most: int
@@ -50,8 +53,14 @@ def gather(
 
 
 def _texts(rows: Rows, held_out: HoldOut | None) -> Iterator[str]:
+    read = 0
     for file in range(rows.files):
         for group in range(rows.groups(file)):
             for number, row in enumerate(rows.read(file, group, 0)):
-                if isinstance(row, str) and row and (held_out is None or held_out.holds(file, group, number)):
+                if not isinstance(row, str) or not row:
+                    continue
+                if held_out is None or held_out.holds(file, group, number):
                     yield row
+                read += len(row)
+                if read >= FARTHEST:
+                    return

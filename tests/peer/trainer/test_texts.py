@@ -121,6 +121,8 @@ def test_places_are_for_the_sources_that_need_one_in_their_order(mixed):
         texts.load(manifest, (rows,), None, 0)
     with pytest.raises(DataError, match="its founder has in a folder"):
         texts.load(manifest, (), None, 0)
+    with pytest.raises(DataError, match="3 places of data are given, and the run reads 2: the last is /x"):
+        texts.load(manifest, (rows, text, "/x"), None, 0)
 
 
 def test_one_source_is_what_it_always_was():

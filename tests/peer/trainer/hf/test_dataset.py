@@ -125,6 +125,23 @@ def test_other_kinds_of_file_are_refused(tmp_path, name):
         find(str(tmp_path), None, None)
 
 
+def test_code_of_a_data_set_is_never_run(tmp_path):
+    own = write_jsonl(tmp_path / "own", ROWS)
+    (own / "own.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    with pytest.raises(DataError, match="has a script, and no code of a data set is run"):
+        find(str(own), None, None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_may_be_empty_but_not_all(tmp_path):
+    write_jsonl(tmp_path / "some", [[], ["a"], []])
+    rows = find(str(tmp_path / "some"), None, None).rows("train", "text")
+    assert [list(rows.read(file, 0, 0)) for file in range(3)] == [[], ["a"], []]
+    write_jsonl(tmp_path / "all", [[], []])
+    with pytest.raises(DataError, match="the data set all has no rows"):
+        find(str(tmp_path / "all"), None, None).rows("train", "text")
+
+
 @pytest.mark.parametrize(
     ("column", "said"),
     [

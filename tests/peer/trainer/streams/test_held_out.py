@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from peer.errors import DataError
+from peer.trainer.streams import held_out
 from peer.trainer.streams.held_out import gather
 from peer.trainer.streams.rows import HoldOut
 from tests.peer.trainer.streams.shelf_of_rows import Shelf, letters, shelf
@@ -29,6 +30,17 @@ def test_no_more_is_read_than_an_evaluation_needs():
     rows = shelf([1000], [1000])
     assert len(text(rows, None, most=100)) == 100
     assert len(rows.read_rows) < 30
+
+
+def test_a_share_too_small_for_a_large_stream_makes_do(monkeypatch):
+    held = HoldOut(0.01, 0)
+    whole = text(shelf([10_000]), held)
+    monkeypatch.setattr(held_out, "FARTHEST", 4000)
+    rows = shelf([10_000])
+    some = text(rows, held)
+    assert 0 < len(some) < len(whole)
+    assert whole.startswith(some)
+    assert len(rows.read_rows) < 1000
 
 
 @pytest.mark.parametrize("files", [[[[]]], [[["ab"]]], [[[None, 3]]]])
