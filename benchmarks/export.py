@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import tokenizers
@@ -24,10 +25,12 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from benchmarks.record import write_record
-from peer.models.export import GGUF, Order, Precision, export
+from peer.models.export import Order, Precision, export
+from peer.models.forms import GGUF
 from peer.models.loaded import of_folder
 from peer.models.replicas import Replica, Replicas, unheard
 from peer.trainer import checkpoint, data, sources
+from peer.trainer.model import Transformer
 from peer.trainer.replica import Replica as Trainer
 from peer.trainer.work import Places, plain
 from protocol.codec import digest, encode
@@ -72,9 +75,10 @@ def train(folder: Path, manifest: Manifest, tokenizer: Path | None, steps: int) 
 def compare(folder: Path, held_out: Tensor) -> dict[str, object]:
     """Return each program's loss and, beside ours, its largest difference of a logit."""
     ours = of_folder(folder, torch.device("cpu"))
+    net = cast("Transformer", ours.net)
     context, count = ours.context, data.window_count(held_out, ours.context)
     windows = data.batch(held_out, [(2 * i + 1) * count // (2 * WINDOWS) for i in range(WINDOWS)], context)
-    wanted = torch.stack([ours.net.logits(window[None, :-1])[0] for window in windows])
+    wanted = torch.stack([net.logits(window[None, :-1])[0] for window in windows])
     results: dict[str, object] = {"peer": {"loss": _loss(wanted, windows)}}
     programs = {"transformers": _transformers(folder), "transformers, GGUF": _transformers(folder, GGUF)}
     if importlib.util.find_spec("llama_cpp"):

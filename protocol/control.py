@@ -40,9 +40,19 @@ class AskFinish(Message, frozen=True, tag="ask_finish"):
 ControlCall = AskStatus | AskDetail | AskStop | AskPause | AskResume | AskFinish
 
 PauseKind = Literal[
-    "hand", "gpu", "keyboard", "battery", "hours", "temperature", "power", "data", "disk", "memory"
+    "hand",
+    "gpu",
+    "keyboard",
+    "battery",
+    "hours",
+    "temperature",
+    "power",
+    "data",
+    "disk",
+    "memory",
+    "stream",
 ]
-"""What a pause may come from."""
+"""What a pause may come from: `data` is the month's traffic, `stream` a data set that does not come."""
 
 
 class Pause(Message, frozen=True):

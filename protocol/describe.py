@@ -1,4 +1,4 @@
-"""What a daemon asks of a process that may load torch: how a model from elsewhere stands in a manifest.
+"""What a daemon asks of a process that may load torch: how a model or data set stands in a manifest.
 
 JSON, one object each way: the question on standard input, the answer on standard output.
 """
@@ -6,6 +6,7 @@ JSON, one object each way: the question on standard input, the answer on standar
 from protocol.codec import Message
 from protocol.foreign import Lora, Pretrained, Settings, Task, TaskName
 from protocol.manifest import Manifest, Tokenizer
+from protocol.streamed import Dataset
 from protocol.trainer import Failed
 
 MAX_DESCRIPTION = 64 * 1024
@@ -39,6 +40,25 @@ class AskSame(Message, frozen=True, tag="same"):
     """Where it is here; None for the Hub."""
 
 
+class AskDataset(Message, frozen=True, tag="dataset"):
+    """Look at a data set of `datasets` and describe it."""
+
+    place: str
+    """A folder or a file, absolute, or a name on the Hub."""
+    revision: str | None
+    subset: str | None
+    split: str
+    held_out_split: str | None
+    column: str
+    end: str | None
+    """The token that follows each row, as text; None to find it."""
+    shuffle: int
+    tokenizer: str | None
+    """The tokenizer file; None for bytes, or for the base model's own."""
+    base: AskPretrained | None
+    """Whose tokenizer it is, where it is the base model's own."""
+
+
 class Described(Message, frozen=True, tag="described"):
     """What enters the manifest."""
 
@@ -46,7 +66,8 @@ class Described(Message, frozen=True, tag="described"):
     tokenizer: Tokenizer | None = None
     """The base model's own; without its hash where it comes with none."""
     task: Task | None = None
+    dataset: Dataset | None = None
 
 
-Question = AskPretrained | AskTask | AskSame
+Question = AskPretrained | AskTask | AskSame | AskDataset
 Answer = Described | Failed

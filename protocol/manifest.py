@@ -14,6 +14,7 @@ from protocol.errors import ProtocolError
 from protocol.foreign import Digest, Pretrained, Task
 from protocol.identity import Identity
 from protocol.limits import MAX_GROUP, MAX_MANIFEST
+from protocol.streamed import Dataset
 
 PROTOCOL_VERSION = 1
 
@@ -21,6 +22,11 @@ Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
 CodecName = Literal["fp32", "bf16", "int8", "ecsq", "e3m0", "topk", "modulo", "auto"]
+TextSource = Literal["shakespeare", "python", "text", "tokens", "hf"]
+Weight = Annotated[float, Meta(gt=0.0, le=1e6)]
+
+MAX_PARTS = 16
+"""Sources of a mixture."""
 
 
 class Model(Message, frozen=True):
@@ -48,16 +54,45 @@ class Tokenizer(Message, frozen=True):
     """Hash of the tokenizer file; None for `bytes`."""
 
 
-class Data(Message, frozen=True):
-    """The training text, named by content so that every peer reads the same."""
+class Part(Message, frozen=True):
+    """One source of training text, named by content so that every peer reads the same."""
 
-    source: Literal["shakespeare", "python", "text", "tokens"] = "shakespeare"
+    source: TextSource
     sha256: Digest | None = None
     """Hash of the text or token file; None for the embedded corpus, which comes with the code."""
+    dataset: Dataset | UnsetType = UNSET
+    """What is streamed, where the source is `hf`."""
+    weight: Weight = 1.0
+    """Of all that is trained on, this part comes from here: its weight over the sum of all weights."""
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether each peer must say where it has the text."""
+        if self.dataset:
+            return self.dataset.revision is None
+        return self.source in ("text", "tokens")
+
+
+class Data(Message, frozen=True):
+    """The training text: one source, or a mixture of several."""
+
+    source: Literal["shakespeare", "python", "text", "tokens", "hf", "mixture"] = "shakespeare"
+    sha256: Digest | None = None
+    """As in `Part`."""
     held_out: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
     """Share of the text that no peer trains on."""
     shards: Annotated[int, Meta(ge=1, le=1 << 16)] = 64
     """The text is dealt into so many shards; peers with different shards never read the same window."""
+    dataset: Dataset | UnsetType = UNSET
+    """As in `Part`. Fields that are not given leave no trace in the encoding: see `Model.pretrained`."""
+    mixture: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=MAX_PARTS)] | UnsetType = UNSET
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The sources, of which most runs have one."""
+        if self.source == "mixture":
+            return self.mixture or ()
+        return (Part(source=self.source, sha256=self.sha256, dataset=self.dataset),)
 
 
 class Inner(Message, frozen=True):
@@ -196,6 +231,9 @@ def _differences(path: str, ours: msgspec.Struct, theirs: msgspec.Struct) -> lis
         here, there = getattr(ours, name), getattr(theirs, name)
         if isinstance(here, msgspec.Struct) and isinstance(there, msgspec.Struct):
             lines += _differences(f"{path}{name}.", here, there)
+        elif name == "mixture" and here and there and len(here) == len(there):
+            for index, parts in enumerate(zip(here, there, strict=True)):
+                lines += _differences(f"{path}{name}[{index}].", *parts)
         elif here != there:
             lines.append(f"{path}{name}: {_show(here)} here, {_show(there)} there")
     return lines
@@ -212,6 +250,10 @@ def _show(value: object) -> str:
         return f"{value.package} {value.version}"
     if isinstance(value, dict):
         return ", ".join(f"{name} = {item}" for name, item in sorted(value.items())) or "none"
+    if isinstance(value, Dataset):
+        return f"{value.name} ({_show(value.files)})"
+    if isinstance(value, Part):
+        return f"{value.weight:g} {_show(value.dataset) if value.dataset else value.source}"
     if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value)
+        return ", ".join(_show(item) for item in value)
     return str(value)

@@ -6,22 +6,25 @@ The founder's `run.toml` and a stranger's manifest are held to the same list.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from protocol.errors import ProtocolError
 from protocol.fragments import layout
 from protocol.layout import MOST_PARAMETERS
 from protocol.limits import MAX_VOTES
 from protocol.manifest import (
     PROTOCOL_VERSION,
-    Data,
     Manifest,
     Model,
     Outer,
+    Part,
     SignedManifest,
     Tokenizer,
     open_manifest,
 )
 from protocol.presets import PRESETS
 from protocol.stability import allowed_beta, why_unstable
+from protocol.streamed import HUB_NAME, MOST_SHUFFLED
 
 PAIR = 2
 PAIR_CODECS = ("modulo", "auto")
@@ -37,8 +40,9 @@ WHY_FOREIGN = {
 """Why a codec is of no use where it is refused: to a group of more than two, or to a pair."""
 
 BYTE_VOCABULARY = 256
-EMBEDDED = "shakespeare"
-"""The only data source that comes with the code, and so needs no hash."""
+STREAMED = "hf"
+UNHASHED = ("shakespeare", STREAMED)
+"""Data sources that need no hash: what comes with the code, and what names its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def violations(manifest: Manifest) -> list[Violation]:
         *_protocol(manifest),
         *draft_violations(manifest),
         *_foreign(manifest),
-        *_hashes(manifest.data, manifest.tokenizer),
+        *_data(manifest),
+        *_tokenizer(manifest.tokenizer),
     ]
 
 
@@ -222,16 +227,50 @@ def _votes(manifest: Manifest) -> Iterator[Violation]:
         yield Violation(("inner", "steps"), manifest.inner.steps, allowed)
 
 
-def _hashes(data: Data, tokenizer: Tokenizer) -> Iterator[Violation]:
-    yield from _hash("data", "source", data.source, data.sha256, needed=data.source != EMBEDDED)
+def _tokenizer(tokenizer: Tokenizer) -> Iterator[Violation]:
     # `model.sha256` may be there or not: without it the first weights come from the seed.
-    yield from _hash("tokenizer", "kind", tokenizer.kind, tokenizer.sha256, needed=tokenizer.kind == "file")
+    kind, sha256 = tokenizer.kind, tokenizer.sha256
+    return _hash(("tokenizer",), "kind", kind, sha256, needed=kind == "file")
 
 
-def _hash(section: str, key: str, kind: str, sha256: bytes | None, *, needed: bool) -> Iterator[Violation]:
-    path = (section, "sha256")
+def _data(manifest: Manifest) -> Iterator[Violation]:
+    data, path = manifest.data, ("data", "mixture")
+    is_mixture = data.source == "mixture"
+    if is_mixture and data.mixture is UNSET:
+        yield Violation(path, "absent", "there where data.source is 'mixture'")
+    elif not is_mixture and data.mixture is not UNSET:
+        yield Violation(path, "there", f"absent where data.source is {data.source!r}")
+    elif is_mixture and (data.sha256 is not None or data.dataset):
+        yield Violation(("data",), "a hash", "without one of its own where data.source is 'mixture'")
+    for index, part in enumerate(data.parts):
+        where = ("data", f"mixture[{index}]") if is_mixture else ("data",)
+        yield from _hash(where, "source", part.source, part.sha256, needed=part.source not in UNHASHED)
+        yield from _dataset((*where, "dataset"), part, manifest)
+
+
+def _dataset(path: tuple[str, ...], part: Part, manifest: Manifest) -> Iterator[Violation]:
+    dataset, vocabulary, context = part.dataset, manifest.tokenizer.vocabulary, manifest.model.context
+    if not dataset:
+        if part.source == STREAMED:
+            yield Violation(path, "absent", f"there where the source is {STREAMED!r}")
+        return
+    if part.source != STREAMED:
+        yield Violation(path, dataset.name, f"absent where the source is {part.source!r}")
+    if dataset.revision is not None and not HUB_NAME.match(dataset.name):
+        yield Violation((*path, "name"), dataset.name, "a name on the Hub, such as org/name")
+    if dataset.end >= vocabulary:
+        yield Violation((*path, "end"), dataset.end, f"below tokenizer.vocabulary, which is {vocabulary}")
+    if dataset.shuffle * context > MOST_SHUFFLED:
+        allowed = f"at most {MOST_SHUFFLED // context} where model.context is {context}"
+        yield Violation((*path, "shuffle"), dataset.shuffle, allowed)
+
+
+def _hash(
+    section: tuple[str, ...], key: str, kind: str, sha256: bytes | None, *, needed: bool
+) -> Iterator[Violation]:
+    path = (*section, "sha256")
     if needed and sha256 is None:
-        yield Violation(path, "absent", f"there where {section}.{key} is {kind!r}")
+        yield Violation(path, "absent", f"there where {'.'.join(section)}.{key} is {kind!r}")
     elif not needed and sha256 is not None:
         # A hash that nobody checks would make two run ids for one contract.
-        yield Violation(path, sha256.hex()[:12], f"absent where {section}.{key} is {kind!r}")
+        yield Violation(path, sha256.hex()[:12], f"absent where {'.'.join(section)}.{key} is {kind!r}")

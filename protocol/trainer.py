@@ -52,7 +52,8 @@ class Begin(Message, frozen=True, tag="begin"):
     shard: int
     stop_at: int | None
     """Inner step after which the trainer finishes; None: never."""
-    data_path: str | None
+    data_paths: tuple[str, ...]
+    """Of the sources of text that each peer brings, in the manifest's order."""
     tokenizer_path: str | None
     weights_path: str | None
     batch: int | None
@@ -390,6 +391,15 @@ class CheckpointFailed(Message, frozen=True, tag="checkpoint_failed"):
     reason: str
 
 
+class Waiting(Message, frozen=True, tag="waiting"):
+    """There is no data for the next inner step, so none is made; or there is again."""
+
+    reason: str | None
+    """Why there is none, in plain words; None: it is there."""
+    inner_step: int | None = None
+    """None where training has not begun."""
+
+
 class Paused(Message, frozen=True, tag="paused"):
     """The answer to `Pause`, unless `Resume` was quicker: no inner step is being made."""
 
@@ -447,6 +457,7 @@ FromTrainer = (
     | Checkpointed
     | CheckpointFailed
     | Paused
+    | Waiting
     | Finished
     | Failed
 )

@@ -23,7 +23,7 @@ class Options(TypedDict, total=False):
     device: str | None
     steps: int | None
     shard: int | None
-    data: str | PathLike[str] | None
+    data: str | PathLike[str] | Sequence[str | PathLike[str]] | None
     tokenizer: str | PathLike[str] | None
     weights: str | PathLike[str] | None
     model: str | PathLike[str] | None

@@ -23,7 +23,7 @@ class Keys(TypedDict, total=False):
     modulo_bits: int
     model: Section
     tokenizer: Section
-    data: str | Section
+    data: str | Section | Sequence[Section]
     inner: Section
     outer: Section
     onebyte: Section
@@ -107,6 +107,9 @@ def _value(value: object, here: Path) -> object:
         inside = {str(name): _value(item, here) for name, item in value.items() if item is not None}
         if isinstance(path := inside.get("path"), str):
             inside["path"] = str(here / path)
+        if isinstance(dataset := inside.get("dataset"), str):
+            place = here / Path(dataset).expanduser()
+            inside["dataset"] = str(place) if place.exists() else dataset
         return inside
     if isinstance(value, list | tuple):
         return [_value(item, here) for item in value]

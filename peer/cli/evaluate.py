@@ -11,7 +11,15 @@ from rich.table import Table
 
 from peer.cli.options import AsJson, RunDevice
 from peer.cli.progress import progress
-from peer.cli.replicas import Homes, ModelFolder, TokenizerFile, find_replicas, one_source, warn_of_stragglers
+from peer.cli.replicas import (
+    BaseModel,
+    Homes,
+    ModelFolder,
+    TokenizerFile,
+    find_replicas,
+    one_source,
+    warn_of_stragglers,
+)
 from peer.errors import UsageError
 from peer.telemetry.format import format_bytes, printable
 
@@ -31,6 +39,7 @@ def evaluate(
     home: Homes = None,
     model: ModelFolder = None,
     tokenizer: TokenizerFile = None,
+    base: BaseModel = None,
     device: RunDevice = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -48,13 +57,13 @@ def evaluate(
     if file is None:
         if model is not None:
             raise UsageError("An exported model has nothing held out", "Name a text file to measure it on")
-        _held_out(find_replicas(home, tokenizer=tokenizer), chosen, as_json=as_json)
+        _held_out(find_replicas(home, tokenizer=tokenizer, base=base), chosen, as_json=as_json)
         return
     if model is not None:
         with progress(model.name) as report:
             done = evaluate_folder(model, file, chosen, report)
     else:
-        replicas = find_replicas(home, tokenizer=tokenizer)
+        replicas = find_replicas(home, tokenizer=tokenizer, base=base)
         warn_of_stragglers(replicas)
         with progress(file.name) as report:
             done = evaluate_replicas(replicas, file, chosen, report)

@@ -10,7 +10,7 @@ import typer
 
 from peer.cli.options import AsJson
 from peer.cli.progress import progress
-from peer.cli.replicas import Checkpoints, Homes, TokenizerFile, find_replicas, warn_of_stragglers
+from peer.cli.replicas import BaseModel, Checkpoints, Homes, TokenizerFile, find_replicas, warn_of_stragglers
 from peer.telemetry.format import format_bytes
 
 if TYPE_CHECKING:
@@ -36,21 +36,25 @@ def export(
     checkpoint: Checkpoints = None,
     tokenizer: TokenizerFile = None,
     dtype: Annotated[Precision, typer.Option(help="fp32 is exact; bf16 is half the size.")] = Precision.FP32,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the base model with a run's adapters in it, as one model.")
+    ] = False,
+    base: BaseModel = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Also write model.gguf, for llama.cpp.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export's files.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Average replicas of a run into one model that `transformers` loads, and say how far they are apart.
+    """Average replicas into a model for transformers, or adapters for peft, and say how far they are apart.
 
     Example: peer export my-model --home swarm/peer-0 --home swarm/peer-1
     """
     from peer.models.export import Order
     from peer.models.export import export as write
 
-    replicas = find_replicas(home, checkpoint, tokenizer)
+    replicas = find_replicas(home, checkpoint, tokenizer, base)
     warn_of_stragglers(replicas)
     with progress("averaging") as report:
-        done = write(replicas, Order(folder, dtype.value, force, gguf), report)
+        done = write(replicas, Order(folder, dtype.value, force, gguf, merge), report)
     if as_json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     else:
@@ -61,7 +65,13 @@ def as_text(done: "Exported") -> str:
     """Say what was written in a few lines."""
     model = done.model
     size = format_bytes(sum(done.files.values()))
-    lines = [f"{done.path}: {model.parameters:,} parameters, {model.dtype}, {size}, run {model.run_id[:12]}"]
+    what = f"{model.parameters:,} parameters"
+    if model.base is not None:
+        what = {
+            "adapters": f"adapters of {what} for {model.base}",
+            "merged": f"{model.base} with adapters of {what}",
+        }.get(model.kind, what)
+    lines = [f"{done.path}: {what}, {model.dtype}, {size}, run {model.run_id[:12]}"]
     wide = max(len(one.name) for one in model.replicas)
     if len(model.replicas) == 1:
         (one,) = model.replicas
@@ -74,8 +84,10 @@ def as_text(done: "Exported") -> str:
         lines.append(f"spread: {model.spread.overall:.2%} of the weights, root mean square; most of all")
         apart = sorted(model.spread.tensors.items(), key=lambda item: -item[1])[:SHOWN]
         lines += [f"  {share:.2%} in {name}" for name, share in apart]
-    if CONFIG in done.files:
-        lines.append(f'try it: peer sample "Once upon" --model {done.path}')
-    else:
+    if model.kind == "adapters":
+        lines.append(f"load it: peft.PeftModel.from_pretrained(base, {done.path!r}); see its README.md")
+    elif model.kind == "task":
         lines.append(f"how to load it: {done.path}/README.md")
+    else:
+        lines.append(f'try it: peer sample "Once upon" --model {done.path}')
     return "\n".join(lines)

@@ -12,7 +12,6 @@ from peer.errors import (
     CheckpointError,
     HomeError,
     ManifestInvalidError,
-    ModelError,
     ReplicasDifferError,
     UsageError,
 )
@@ -51,13 +50,24 @@ TokenizerFile = Annotated[
         "--tokenizer", metavar="FILE", help="The run's tokenizer.json; default: what the home used."
     ),
 ]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="MODEL",
+        help="The run's base model, where it has one: a folder, or a Hub name; default: what the home used.",
+    ),
+]
 ModelFolder = Annotated[
     Path | None, typer.Option("--model", metavar="DIR", help="What `peer export` wrote, in place of homes.")
 ]
 
 
 def find_replicas(
-    homes: list[Path] | None, checkpoints: list[Path] | None = None, tokenizer: Path | None = None
+    homes: list[Path] | None,
+    checkpoints: list[Path] | None = None,
+    tokenizer: Path | None = None,
+    base: str | None = None,
 ) -> "Replicas":
     """Return the newest checkpoint of each home, and the single ones; a home's daemon may be running.
 
@@ -66,7 +76,6 @@ def find_replicas(
         CheckpointError: a home has no checkpoint, or one is damaged.
         ReplicasDifferError: they are of different runs.
         ManifestInvalidError: the run's manifest is damaged.
-        ModelError: the run's model is one of transformers.
     """
     from peer.models.replicas import Replica, Replicas
     from peer.trainer.checkpoint import examine
@@ -91,13 +100,8 @@ def find_replicas(
         raise ManifestInvalidError(
             f"{home}/manifest is not valid: {error}", "Put back a copy, or name another peer's home"
         ) from error
-    if manifest.model.pretrained:
-        raise ModelError(
-            f"{home} trains a model of transformers, which this command does not take yet",
-            "Its checkpoints hold what was trained: peer.trainer.hf.lora.export_adapter writes adapters",
-        )
     members = tuple(Replica(_name(home, saved), saved.path, saved.counters) for home, saved in found)
-    return Replicas(run_id, manifest, _places(home, tokenizer), members)
+    return Replicas(run_id, manifest, _places(home, tokenizer, base), members)
 
 
 def one_source(homes: list[Path] | None, model: Path | None) -> None:
@@ -153,15 +157,15 @@ def _manifest(homes: list[Path]) -> tuple[Path, SignedManifest]:
     )
 
 
-def _places(home: Path, tokenizer: Path | None) -> "Places":
+def _places(home: Path, tokenizer: Path | None, base: str | None) -> "Places":
     from peer.daemon.settings import recall
     from peer.trainer.work import Places
 
     kept = recall(home)
     return Places(
-        data=Path(kept.data_path) if kept.data_path else None,
+        data=kept.data_paths,
         tokenizer=tokenizer or (Path(kept.tokenizer_path) if kept.tokenizer_path else None),
-        model=kept.model_path,
+        model=base or kept.model_path,
         allowed_task=kept.allowed_task,
     )
 

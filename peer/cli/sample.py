@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from peer.cli.options import AsJson, RunDevice
-from peer.cli.replicas import Homes, ModelFolder, TokenizerFile, find_replicas, one_source
+from peer.cli.replicas import BaseModel, Homes, ModelFolder, TokenizerFile, find_replicas, one_source
 from peer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def sample(
     ] = None,
     stream: Annotated[bool, typer.Option(help="Show the text while it is written, or at the end.")] = True,
     tokenizer: TokenizerFile = None,
+    base: BaseModel = None,
     device: RunDevice = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +59,7 @@ def sample(
 
     one_source(home, model)
     prompt = prompt.encode(errors="surrogateescape").decode(errors="replace")
-    writer, name = _folder(model, device) if model else _replicas(home, tokenizer, device)
+    writer, name = _folder(model, device) if model else _replicas(home, tokenizer, base, device)
     given: list[int] = writer.tokenizer.encode(prompt, add_special_tokens=False).ids
     if not given:
         raise UsageError("The prompt is empty", "Begin the text with a word")
@@ -80,12 +81,14 @@ def _folder(folder: Path, device: str) -> "tuple[Loaded, str]":
     return of_folder(folder, choose(device)), str(folder)
 
 
-def _replicas(homes: list[Path] | None, tokenizer: Path | None, device: str) -> "tuple[Loaded, str]":
+def _replicas(
+    homes: list[Path] | None, tokenizer: Path | None, base: str | None, device: str
+) -> "tuple[Loaded, str]":
     from peer.models.loaded import of_run, put
     from peer.models.replicas import average
     from peer.trainer.device import choose
 
-    replicas = find_replicas(homes, tokenizer=tokenizer)
+    replicas = find_replicas(homes, tokenizer=tokenizer, base=base)
     writer = of_run(replicas, choose(device))
     put(average(replicas).weights, writer.net)
     one, *more = replicas.members

@@ -77,7 +77,11 @@ def start(
         typer.Option(min=0, help="Shard of the data to read; default: one that nobody in view reads."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where this host keeps the run's text or token file.")
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where this host keeps the run's text, token file or data set; several in the run's order.",
+        ),
     ] = None,
     tokenizer: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where this host keeps the run's tokenizer file.")
@@ -147,7 +151,7 @@ def start(
         device=device,
         stop_at=steps,
         shard=shard,
-        data_path=data,
+        data_paths=tuple(data or ()),
         tokenizer_path=tokenizer,
         weights_path=weights,
         model=model,

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from peer.config.describe import describe, shown
+from peer.config.describe import Words, describe, shown
 from peer.config.schema import COMPUTED, KEYS, SECTIONS, Path, names_in
 
 BUILT_IN = ("layers", "width", "heads", "hidden", "rope_base", "path")
@@ -39,6 +39,9 @@ def check_keys(table: dict[str, object]) -> tuple[Values, list[Mistake]]:
             mistakes.append(Mistake(path, _unknown(path, raw)))
             continue
         kind = KEYS[path].kind
+        if isinstance(kind, Words):
+            values[path] = raw
+            continue
         try:
             values[path] = msgspec.convert(raw, kind)
         except msgspec.ValidationError:
@@ -46,14 +49,15 @@ def check_keys(table: dict[str, object]) -> tuple[Values, list[Mistake]]:
     return values, mistakes
 
 
-def check_files(values: Values) -> Iterator[Mistake]:
-    """Yield the keys that a source or a tokenizer asks for, and the paths that nothing would read."""
-    source = _value(values, "data", "source")
-    why = f"data.source = {shown(source)}"
-    yield from _path(values, ("data", "path"), why, needed=source in ("text", "tokens"))
+def check_tokenizer(values: Values) -> Iterator[Mistake]:
+    """Yield the keys that a tokenizer file asks for, and the path that nothing would read."""
     kind = _value(values, "tokenizer", "kind")
     why = f"tokenizer.kind = {shown(kind)}"
-    yield from _path(values, ("tokenizer", "path"), why, needed=kind == "file")
+    path = ("tokenizer", "path")
+    if kind == "file" and path not in values:
+        yield Mistake(path, f"{why} needs tokenizer.path: a file, relative to this one's folder")
+    elif kind != "file" and path in values:
+        yield never_read(path, values[path], why)
     size = ("tokenizer", "vocabulary")
     if kind == "file" and size not in values:
         yield Mistake(size, f"{why} needs tokenizer.vocabulary: {describe(KEYS[size].kind)}")
@@ -70,7 +74,7 @@ def check_model(values: Values) -> Iterator[Mistake]:
     for name in unread:
         path = ("model", name)
         if path in values and values[path] != KEYS[path].default:
-            yield _never_read(path, values[path], why)
+            yield never_read(path, values[path], why)
 
 
 def check_task(values: Values) -> Iterator[Mistake]:
@@ -84,7 +88,7 @@ def check_task(values: Values) -> Iterator[Mistake]:
     for path, value in values.items():
         unread = path[0] in REPLACED and path not in KEPT
         if unread and value != KEYS[path].default:
-            yield _never_read(path, value, why)
+            yield never_read(path, value, why)
 
 
 def must_be(path: Path, value: object, allowed: str) -> Mistake:
@@ -92,12 +96,17 @@ def must_be(path: Path, value: object, allowed: str) -> Mistake:
     return Mistake(path, f"{'.'.join(path)} = {shown(value)} must be {allowed}")
 
 
+def never_read(key: Path, value: object, why: str) -> Mistake:
+    """Name a key and its value that are of no use, and why."""
+    return Mistake(key, f"{'.'.join(key)} = {shown(value)} would never be read, as {why}: leave it out")
+
+
 def _leaves(table: dict[str, object]) -> Iterator[tuple[Path, object]]:
     for name, value in table.items():
         if name in SECTIONS and isinstance(value, dict):
             yield from (((name, key), item) for key, item in value.items())
-        elif name == "data" and isinstance(value, str):
-            yield ("data", "source"), value
+        elif name == "data" and isinstance(value, str | list):
+            yield ("data", "source" if isinstance(value, str) else "mixture"), value
         else:
             yield (name,), value
 
@@ -122,15 +131,3 @@ def _unknown(path: Path, raw: object) -> str:
 
 def _value(values: Values, *path: str) -> object:
     return values.get(path, KEYS[path].default)
-
-
-def _path(values: Values, key: Path, why: str, *, needed: bool) -> Iterator[Mistake]:
-    name = ".".join(key)
-    if needed and key not in values:
-        yield Mistake(key, f"{why} needs {name}: a file, relative to this one's folder")
-    elif not needed and key in values:
-        yield _never_read(key, values[key], why)
-
-
-def _never_read(key: Path, value: object, why: str) -> Mistake:
-    return Mistake(key, f"{'.'.join(key)} = {shown(value)} would never be read, as {why}: leave it out")

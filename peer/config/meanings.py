@@ -6,7 +6,10 @@ SECTION_MEANINGS: dict[str, str] = {
         "transformers."
     ),
     "tokenizer": "How text becomes tokens.",
-    "data": 'The training text. `data = "python"` above the first section is short for such a [data].',
+    "data": (
+        'The training text: one source, or a mixture. `data = "python"` above the first section is short for '
+        "such a [data]."
+    ),
     "inner": "The inner optimiser, which trains on this host alone: with warm-up, cosine and clipping.",
     "outer": "The outer rule: how a peer lines up with the others.",
     "onebyte": "The preset onebyte, which has neither inner optimiser nor outer rule.",
@@ -53,10 +56,36 @@ KEY_MEANINGS: dict[str, str] = {
     ),
     "data.source": (
         '"shakespeare" comes with the program; "python" is the source of Python and PyTorch on this host; '
-        '"text" is a UTF-8 file; "tokens" is a file of tokens.'
+        '"text" is a UTF-8 file or a folder of them; "tokens" is a file of tokens; "hf" is a data set of '
+        'Hugging Face\'s `datasets`, read while training goes on; "mixture" draws from several, see mixture.'
     ),
     "data.path": (
-        "The text or token file, relative to this file's folder. Stays on this host: peers compare its hash."
+        "The text, folder or token file, relative to this file's folder. It stays on this host: peers "
+        "compare its hash."
+    ),
+    "data.dataset": (
+        "The data set to stream: a folder or file, relative to this file's folder, or its name on the "
+        "Hugging Face Hub, with its organisation. Parquet, JSON lines, CSV, Arrow or text; no code of it is "
+        "ever run."
+    ),
+    "data.subset": "What `datasets` calls the name of a configuration, where a data set has several.",
+    "data.split": "The part of the data set to train on.",
+    "data.held_out_split": (
+        "A part of the data set that nobody trains on, for the evaluation. Left out, it is the share "
+        "held_out of the rows."
+    ),
+    "data.column": "The column that has the text.",
+    "data.revision": "Branch, tag or commit on the Hub; the manifest pins the commit.",
+    "data.end": (
+        "The token that follows the text of each row, as the tokenizer writes it. Left out, it is the "
+        "tokenizer's own for it; with bytes it is 255, which is in no UTF-8 text."
+    ),
+    "data.shuffle": (
+        "Sequences of a stream that are read before their order is drawn; 1 leaves them as they come."
+    ),
+    "data.mixture": (
+        "Several sources in place of one: each has a source with its keys as above, and a weight: of all "
+        "sequences, the part that comes from it is its weight over the sum of all weights."
     ),
     "data.held_out": "Share of the text that no peer trains on; the loss is evaluated there.",
     "data.shards": "Parts into which the text is dealt; peers with different parts never read the same.",

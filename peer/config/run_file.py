@@ -12,13 +12,15 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from peer.config.check import Mistake, Values, check_files, check_keys, check_model, check_task, must_be
+from peer.config.check import Mistake, Values, check_keys, check_model, check_task, check_tokenizer, must_be
+from peer.config.check_sources import MIXTURE, check_sources
 from peer.config.locate import Lines, line_of, locate
 from peer.config.schema import ASKED, BY_PRESET, KEYS, LOCAL
+from peer.config.sources import Source, data_of, read_sources
 from peer.errors import RunFileError
 from protocol.describe import Described
 from protocol.foreign import Lora, Settings
-from protocol.manifest import Manifest
+from protocol.manifest import Manifest, Part
 from protocol.presets import PRESETS
 from protocol.rules import draft_violations
 
@@ -61,7 +63,7 @@ class RunFile:
     Attributes:
         path: the file itself.
         draft: the manifest, but for its founder and the hashes of its files.
-        data_path: the training text or tokens; None where the corpus comes with the code or with Python.
+        sources: of the training text; several in a mixture.
         tokenizer_path: the tokenizer file; None for bytes.
         weights_path: the first weights; None where they come from the seed.
         base: the model in place of the built-in one.
@@ -70,7 +72,7 @@ class RunFile:
 
     path: Path
     draft: Manifest
-    data_path: Path | None
+    sources: tuple[Source, ...]
     tokenizer_path: Path | None
     weights_path: Path | None
     base: BaseModel | None = None
@@ -80,12 +82,20 @@ class RunFile:
         self,
         founder: bytes,
         *,
-        data_sha256: bytes | None = None,
+        parts: tuple[Part, ...] | None = None,
         tokenizer_sha256: bytes | None = None,
         weights_sha256: bytes | None = None,
         described: Described | None = None,
     ) -> Manifest:
-        """Return the whole manifest: the draft, its founder's public key, and what was found in its files."""
+        """Return the whole manifest: the draft, its founder's public key, and what was found in its files.
+
+        Args:
+            founder: its key.
+            parts: what each source is, in their order; None where nobody has looked.
+            tokenizer_sha256: of the tokenizer file.
+            weights_sha256: of the file of first weights.
+            described: the model, where it is not the built-in one.
+        """
         found = described or Described()
         tokenizer = msgspec.structs.replace(self.draft.tokenizer, sha256=tokenizer_sha256)
         return msgspec.structs.replace(
@@ -94,10 +104,15 @@ class RunFile:
             model=msgspec.structs.replace(
                 self.draft.model, sha256=weights_sha256, pretrained=found.pretrained or UNSET
             ),
-            data=msgspec.structs.replace(self.draft.data, sha256=data_sha256),
+            data=data_of(self.draft.data, parts or tuple(source.part() for source in self.sources)),
             tokenizer=found.tokenizer if self.own_tokenizer and found.tokenizer else tokenizer,
             task=found.task or UNSET,
         )
+
+    @property
+    def data_paths(self) -> tuple[str, ...]:
+        """Where this host has those sources that not everybody gets from the same place."""
+        return tuple(place for source in self.sources if (place := source.place) is not None)
 
     @property
     def own_tokenizer(self) -> bool:
@@ -127,12 +142,14 @@ def read_table(table: dict[str, object], folder: Path) -> RunFile:
 def _check(table: dict[str, object], path: Path, lines: Lines | None) -> RunFile:
     values, mistakes = check_keys(table)
     _refuse(path, lines, mistakes)
-    _refuse(path, lines, [*check_files(values), *check_model(values), *check_task(values)])
+    found = (*check_sources(values), *check_tokenizer(values), *check_model(values), *check_task(values))
+    _refuse(path, lines, found)
     draft, base, task = _draft(values), _base(path, values), _task(values)
     broken = draft_violations(draft, foreign=bool(base or task))
     _refuse(path, lines, (must_be(each.path, each.value, each.allowed) for each in broken))
-    data, tokenizer, weights = (_resolve(path, values.get(key)) for key in LOCAL)
-    return RunFile(path, draft, data, tokenizer, weights, base, task)
+    sources = read_sources(values, path.parent)
+    tokenizer, weights = (_resolve(path, values.get((section, "path"))) for section in ("tokenizer", "model"))
+    return RunFile(path, draft, sources, tokenizer, weights, base, task)
 
 
 def _read(path: Path) -> str:
@@ -178,6 +195,8 @@ def _draft(values: Values) -> Manifest:
             continue
         fields = sections.setdefault(path[0], {}) if len(path) > 1 else top
         fields[path[-1]] = value
+    if MIXTURE in values:
+        sections.setdefault("data", {})["source"] = "mixture"
     return msgspec.convert(top | sections, Manifest)
 
 

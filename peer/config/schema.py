@@ -6,8 +6,10 @@ from typing import Annotated, Literal, get_type_hints
 import msgspec
 from msgspec import NODEFAULT, Meta
 
+from peer.config.describe import Words
 from protocol.foreign import Lora, Revision, Settings, TaskName
-from protocol.manifest import Manifest
+from protocol.manifest import MAX_PARTS, Manifest
+from protocol.streamed import Column, Shuffle, Split, Subset
 
 Path = tuple[str, ...]
 """The names that lead to a key: `("inner", "batch")`, or `("name",)` for one outside every section."""
@@ -37,8 +39,27 @@ ASKED: dict[Path, object] = {
     ("model", "lora"): Lora,
     ("task", "name"): TaskName,
     ("task", "settings"): Settings,
+    ("data", "dataset"): FilePath,
+    ("data", "subset"): Subset,
+    ("data", "split"): Split,
+    ("data", "held_out_split"): Split,
+    ("data", "column"): Column,
+    ("data", "revision"): Revision,
+    ("data", "end"): Annotated[str, Meta(min_length=1, max_length=64)],
+    ("data", "shuffle"): Shuffle,
+    ("data", "mixture"): Words(f"a list of 1 to {MAX_PARTS} tables, each with the keys of one source"),
 }
 """Keys that are no fields: a process that can load the model looks at what they name, for the manifest."""
+
+ASKED_DEFAULTS: dict[Path, object] = {
+    ("model", "kind"): "builtin",
+    ("data", "split"): "train",
+    ("data", "column"): "text",
+    ("data", "shuffle"): 1024,
+}
+
+STREAM_KEYS = ("dataset", "subset", "split", "held_out_split", "column", "revision", "end", "shuffle")
+"""Keys of [data] that say what is streamed."""
 
 LOCAL: tuple[Path, ...] = (("data", "path"), ("tokenizer", "path"), ("model", "path"))
 """Keys that stay on this host and never enter the manifest."""
@@ -95,7 +116,7 @@ def _keys_of(struct: type[msgspec.Struct], prefix: Path) -> dict[Path, Key]:
 
 def _asked(section: Path) -> dict[Path, Key]:
     return {
-        path: Key(path, kind, "builtin" if path == ("model", "kind") else None)
+        path: Key(path, kind, ASKED_DEFAULTS.get(path))
         for path, kind in ASKED.items()
         if path[:-1] == section
     }

@@ -13,6 +13,15 @@ _WIDTH = 100
 EXAMPLES: dict[Path, object] = {
     ("model", "revision"): "main",
     ("model", "lora"): {"rank": 8, "alpha": 16, "targets": ["q_proj", "v_proj"]},
+    ("data", "dataset"): "HuggingFaceFW/fineweb-edu",
+    ("data", "subset"): "sample-10BT",
+    ("data", "held_out_split"): "validation",
+    ("data", "revision"): "main",
+    ("data", "end"): "<|endoftext|>",
+    ("data", "mixture"): [
+        {"source": "shakespeare", "weight": 0.7},
+        {"source": "text", "path": "my.txt", "weight": 0.3},
+    ],
     ("task", "settings"): {"width": 32},
 }
 """What keys without a default might hold."""

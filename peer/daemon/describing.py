@@ -1,4 +1,4 @@
-"""A look at a model that is not the built-in one, through a process that may load torch."""
+"""A look at a model that is not the built-in one, or at a data set, through a process that may load torch."""
 
 import sys
 
@@ -6,11 +6,13 @@ import msgspec
 import trio
 
 from peer.config.run_file import RunFile
+from peer.config.sources import Streamed
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
 from peer.trainer.tasks.find import find_for
-from protocol.describe import Answer, AskPretrained, AskSame, AskTask, Described, Question
+from protocol.describe import Answer, AskDataset, AskPretrained, AskSame, AskTask, Described, Question
 from protocol.manifest import Manifest
+from protocol.streamed import Dataset
 from protocol.trainer import Failed
 
 COMMAND = (sys.executable, "-m", "peer.trainer.describe")
@@ -32,6 +34,28 @@ async def describe(wanted: RunFile) -> Described | None:
             'Name one: tokenizer.kind = "file", with its path and vocabulary',
         )
     return found
+
+
+async def describe_data(wanted: RunFile, streamed: Streamed) -> Dataset | None:
+    """Return what one of the run file's data sets is.
+
+    Raises:
+        PeerError: it is not there, cannot be used, or cannot be looked at.
+    """
+    base = _question(wanted) if wanted.own_tokenizer else None
+    question = AskDataset(
+        place=streamed.place,
+        revision=streamed.revision,
+        subset=streamed.subset,
+        split=streamed.split,
+        held_out_split=streamed.held_out_split,
+        column=streamed.column,
+        end=streamed.end,
+        shuffle=streamed.shuffle,
+        tokenizer=str(wanted.tokenizer_path.absolute()) if wanted.tokenizer_path else None,
+        base=base if isinstance(base, AskPretrained) else None,
+    )
+    return (await _ask(question)).dataset
 
 
 async def check_base(manifest: Manifest, place: str | None) -> None:
@@ -80,7 +104,8 @@ async def _ask(question: Question, *, show: bool = False) -> Described:
     except (IndexError, msgspec.MsgspecError) as error:
         said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
         raise TrainerError(
-            f"the model cannot be looked at: {said[-1] if said else f'exit code {done.returncode}'}",
+            "what the run file names cannot be looked at: "
+            f"{said[-1] if said else f'exit code {done.returncode}'}",
             "Try `python -m peer.trainer.describe`; this is a fault of the program or of its libraries",
         ) from error
     if isinstance(answer, Failed):

@@ -8,7 +8,8 @@ import trio
 from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
-from peer.daemon.describing import check_base, check_task, describe
+from peer.config.sources import Source
+from peer.daemon.describing import check_base, check_task, describe, describe_data
 from peer.daemon.home import Home
 from peer.daemon.settings import Settings, recall, remember
 from peer.errors import (
@@ -25,7 +26,7 @@ from peer.trainer.sources import content_hash
 from protocol.describe import Described
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
-from protocol.manifest import Manifest, SignedManifest, differences, sign
+from protocol.manifest import Manifest, Part, SignedManifest, differences, sign
 from protocol.rules import admit, violations
 
 
@@ -83,16 +84,10 @@ async def _from_swarm(
 async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
     if wanted is None:
         return sign(Manifest(founder=identity.public_key), identity)
-    data = wanted.draft.data
-    data_hash = await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
-        content_hash,
-        data.source,
-        wanted.data_path,
-        abandon_on_cancel=True,  # type: ignore[call-arg]
-    )
+    parts = [await _look_at(wanted, source) for source in wanted.sources]
     manifest = wanted.manifest(
         identity.public_key,
-        data_sha256=data_hash,
+        parts=tuple(parts),
         tokenizer_sha256=_file_hash(wanted.tokenizer_path, "tokenizer.path"),
         weights_sha256=_file_hash(wanted.weights_path, "model.path"),
         described=await describe(wanted),
@@ -100,6 +95,18 @@ async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
     if broken := violations(manifest):
         raise RunFileError(f"{wanted.path}: {'; '.join(map(str, broken))}", "Correct the file and try again")
     return sign(manifest, identity)
+
+
+async def _look_at(wanted: RunFile, source: Source) -> Part:
+    if source.streamed is not None:
+        return source.part(dataset=await describe_data(wanted, source.streamed))
+    found = await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
+        content_hash,
+        source.kind,
+        source.path,
+        abandon_on_cancel=True,  # type: ignore[call-arg]
+    )
+    return source.part(found)
 
 
 def _file_hash(path: Path | None, key: str) -> bytes | None:
@@ -125,7 +132,7 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
     """See that a run file given beside an existing run says the same; founder and hashes are not in it."""
     expected = wanted.manifest(
         manifest.founder,
-        data_sha256=manifest.data.sha256,
+        parts=_as_found(wanted, manifest.data.parts),
         tokenizer_sha256=manifest.tokenizer.sha256,
         weights_sha256=manifest.model.sha256,
         described=_as_described(wanted, manifest),
@@ -136,6 +143,13 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
             f"{wanted.path} is not the run that this peer belongs to. It differs in {'; '.join(fields)}",
             "Leave out --run, or use another --home to found that run",
         )
+
+
+def _as_found(wanted: RunFile, found: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Take from the manifest what only a look at the data finds, likewise."""
+    if len(found) != len(wanted.sources):
+        return tuple(source.part() for source in wanted.sources)
+    return tuple(source.like(part) for source, part in zip(wanted.sources, found, strict=True))
 
 
 def _as_described(wanted: RunFile, manifest: Manifest) -> Described:
@@ -156,14 +170,14 @@ def _as_described(wanted: RunFile, manifest: Manifest) -> Described:
     return Described(pretrained=pretrained, tokenizer=manifest.tokenizer, task=task)
 
 
-def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[Path | None, Path | None]:
+def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[tuple[str, ...], Path | None]:
     """Return where this host keeps data and tokenizer, by the command line first, then by the run file.
 
     The paths are absolute: they are remembered, and the next start may be from another folder.
     """
-    data = settings.data_path or (wanted.data_path if wanted else None)
+    data = settings.data_paths or (tuple(map(Path, wanted.data_paths)) if wanted else ())
     tokenizer = settings.tokenizer_path or (wanted.tokenizer_path if wanted else None)
-    return data and data.absolute(), tokenizer and tokenizer.absolute()
+    return tuple(str(path.absolute()) for path in data), tokenizer and tokenizer.absolute()
 
 
 def base_model(settings: Settings, wanted: RunFile | None) -> str | None:

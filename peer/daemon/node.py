@@ -112,7 +112,7 @@ class Node:
         weights = settings.weights_path or (wanted.weights_path if wanted else None)
         self._remember(
             port=_port(transport),
-            data_path=str(data) if data else None,
+            data_paths=data or None,
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
             model_path=base_model(settings, wanted),
@@ -196,7 +196,7 @@ class Node:
             device=self._settings.device,
             shard=self._choose_shard(),
             stop_at=self._settings.stop_at,
-            data_path=remembered.data_path,
+            data_paths=remembered.data_paths,
             tokenizer_path=remembered.tokenizer_path,
             weights_path=remembered.weights_path,
             model_path=remembered.model_path,
@@ -222,7 +222,7 @@ class Node:
         self._remember(shard=shard)
         return shard
 
-    def _remember(self, **changes: int | str | None) -> None:
+    def _remember(self, **changes: int | str | tuple[str, ...] | None) -> None:
         known = {name: value for name, value in changes.items() if value is not None}
         remember(self._home.path, msgspec.structs.replace(recall(self._home.path), **known))
 

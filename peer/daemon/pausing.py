@@ -23,7 +23,7 @@ BY_HAND = "by hand"
 
 
 class Pausing:
-    """Holds the pause that a person wants and those that the governor wants; any one is enough.
+    """Holds a person's pause, those of the governor, and a trainer's that has no data; any one is enough.
 
     A person's outlives the daemon: who said `peer pause` says `peer resume`. A trainer that has yet to begin
     waits, and takes no device at all; one that has begun keeps its state and makes no steps.
@@ -36,6 +36,8 @@ class Pausing:
         self._log = log
         self._hand = recall(home.path).paused
         self._governor: tuple[Pause, ...] = ()
+        self._starved: tuple[Pause, ...] = ()
+        """Of a trainer that waits for data: it makes no steps, and is not told to. One at the most."""
         self._changed = trio.Event()
         self._trainer_told = False
         self._since: float | None = None
@@ -47,12 +49,16 @@ class Pausing:
     @property
     def all(self) -> tuple[Pause, ...]:
         """The pauses in force, a person's before the governor's; none where the peer trains."""
-        return (self._hand, *self._governor) if self._hand is not None else self._governor
+        return (*self._wanted, *self._starved)
 
     @property
     def now(self) -> Pause | None:
         """The first of them: the one that is told."""
         return next(iter(self.all), None)
+
+    @property
+    def _wanted(self) -> tuple[Pause, ...]:
+        return (self._hand, *self._governor) if self._hand is not None else self._governor
 
     def by_hand(self, reason: str) -> None:
         """Pause until `resume`, over restarts too."""
@@ -101,7 +107,7 @@ class Pausing:
 
     async def wait_over(self) -> None:
         """Wait until nothing keeps the trainer from beginning."""
-        while self.now is not None:
+        while self._wanted:
             self._stands_at = None
             self._say()
             await self._changed.wait()
@@ -109,7 +115,7 @@ class Pausing:
     async def run(self) -> None:
         """Tell the trainer, until cancelled."""
         while True:
-            wanted, changed = self.now is not None, self._changed
+            wanted, changed = bool(self._wanted), self._changed
             if wanted != self._trainer_told:
                 # One that has not begun is told once it has.
                 with suppress(LearnerGoneError):
@@ -120,11 +126,22 @@ class Pausing:
     def heard(self, message: ipc.FromTrainer) -> None:
         """Take in a message of the trainer."""
         if isinstance(message, ipc.Ready):
-            self._trainer_told = False
+            self._trainer_told, self._starved = False, ()
             self._apply()
+        elif isinstance(message, ipc.Waiting):
+            self._wait_for_data(message)
         elif isinstance(message, ipc.Paused):
             self._stands_at = message.inner_step
             self._say()
+
+    def _wait_for_data(self, message: ipc.Waiting) -> None:
+        since = self._starved[0].since if self._starved else time.time()
+        self._starved = ()
+        if message.reason is not None:
+            self._starved = (Pause(kind="stream", reason=f"waiting for data: {message.reason}", since=since),)
+            self._stands_at = message.inner_step
+        self._apply()
+        self._say()
 
     def _say(self) -> None:
         """Tell of the pause once no step is being made, and of another reason for it."""

@@ -38,7 +38,8 @@ class Settings:
     stop_at: int | None = None
     """Inner step after which to leave."""
     shard: int | None = None
-    data_path: Path | None = None
+    data_paths: tuple[Path, ...] = ()
+    """Of the sources of text that each peer brings, in the manifest's order."""
     tokenizer_path: Path | None = None
     weights_path: Path | None = None
     """First weights, where the manifest names a file."""
@@ -74,7 +75,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     port: int | None = None
     shard: int | None = None
-    data_path: str | None = None
+    data_paths: tuple[str, ...] = ()
     tokenizer_path: str | None = None
     weights_path: str | None = None
     bootstraps: tuple[str, ...] = ()

@@ -174,7 +174,7 @@ def _evaluate(swarm: LocalSwarm, run: RunFile) -> tuple[Manifest, HeldOut, list[
         raise swarm.failure(swarm.peers[0])
     manifest = open_manifest(sealed)
     places = Places(
-        run.data_path,
+        run.data_paths,
         run.tokenizer_path,
         run.base.source if run.base else None,
         run.task.name if run.task else None,

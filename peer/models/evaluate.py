@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from peer.errors import DataError
 from peer.models.loaded import Loaded
 from peer.models.replicas import Report
 from peer.trainer import data, sources
-from peer.trainer.model import Transformer
 
 LOGITS = 1 << 25
 """Logits of one batch at the most: 128 MiB in fp32, and as much again for their loss."""
@@ -75,15 +74,16 @@ def score(model: Loaded, text: Text, report: Report) -> Score:
 
 
 @torch.no_grad()
-def text_loss(net: Transformer, tokens: Tensor, context: int, report: Report) -> float:
+def text_loss(net: nn.Module, tokens: Tensor, context: int, report: Report) -> float:
     """Return the mean loss, nats a token, over every one of the 1-D `tokens` but the first, in fp32.
 
     Windows do not overlap: the first token of each is predicted from one token, its last from `context`.
     """
-    device = net.embed_tokens.weight.device
+    embeddings = (module for module in net.modules() if isinstance(module, nn.Embedding))
+    embedding = max(embeddings, key=lambda each: each.num_embeddings)  # some embed positions as well
+    device = embedding.weight.device
     windows, total = data.window_count(tokens, context), 0.0
-    vocabulary = net.embed_tokens.num_embeddings
-    at_once = max(1, LOGITS // (context * vocabulary))
+    at_once = max(1, LOGITS // (context * embedding.num_embeddings))
     for start in range(0, windows, at_once):
         part = list(range(start, min(start + at_once, windows)))
         total += float(net(data.batch(tokens, part, context).to(device))) * len(part) * context

@@ -11,32 +11,24 @@ from typing import Literal
 import msgspec
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
 from peer.errors import ExportError
-from peer.models import card, llama, task_card, tokens
-from peer.models.loaded import CONFIG, TOKENIZER, WEIGHTS
+from peer.models import card, tokens
+from peer.models.forms import GENERATION, GGUF, TOKENIZER_CONFIG, form_of
+from peer.models.loaded import CONFIG, PROVENANCE, TOKENIZER, WEIGHTS
 from peer.models.replicas import Mean, Replicas, Report, average
 from peer.trainer.checkpoint import sync
-from peer.trainer.hf.lora import WRAPPED
-from protocol.foreign import Task
+from peer.trainer.hf import lora
 
 CARD = "README.md"
-GENERATION = "generation_config.json"
-GGUF = "model.gguf"
-PROVENANCE = "murmuration.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-OURS = frozenset({CARD, CONFIG, GENERATION, GGUF, PROVENANCE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS})
-
-NEW_TOKENS = 100
-"""Tokens that `generate` writes where its caller does not say."""
+OURS = (
+    *(CARD, PROVENANCE, CONFIG, GENERATION, WEIGHTS, GGUF, TOKENIZER, TOKENIZER_CONFIG),
+    *(lora.CONFIG, lora.WEIGHTS, "model-*-of-*.safetensors", "model.safetensors.index.json"),
+)
+"""What an export may consist of."""
 
 Precision = Literal["fp32", "bf16"]
-DTYPES: dict[Precision, tuple[torch.dtype, llama.Dtype]] = {
-    "fp32": (torch.float32, "float32"),
-    "bf16": (torch.bfloat16, "bfloat16"),
-}
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +39,14 @@ class Order:
         folder: made if it is new.
         force: replace an earlier export's files; others in the folder stay.
         gguf: write llama.cpp's file as well.
+        merge: write the base model with the adapters in it, in place of these alone.
     """
 
     folder: Path
     precision: Precision
     force: bool
     gguf: bool
+    merge: bool = False
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,80 +67,44 @@ def export(replicas: Replicas, order: Order, report: Report) -> Exported:
         report: told the tensors that are averaged, of all.
 
     Raises:
-        ExportError: the folder is not empty, or cannot be written, or GGUF cannot hold the run's model.
-        ExtraMissingError: GGUF is wanted, and its library is not installed.
+        BaseModelError: the run's base model is needed, and is not here, or another one is.
+        ExportError: the folder is not empty, or cannot be written; or there is nothing to merge; or GGUF
+            cannot hold the run's model or tokenizer.
+        ExtraMissingError: GGUF is wanted, or a base model needed, and its library is not installed.
         CheckpointError: a checkpoint is damaged, or of another model.
         DataError: the run's tokenizer file is missing, or not the run's.
     """
     _check(order)
-    manifest = replicas.manifest
-    if manifest.task:
-        return _export_task(replicas, manifest.task, order, report)
-    tokenizer = tokens.tokenizer_json(manifest.tokenizer, replicas.tokenizer_path)
-    if order.gguf:
-        from peer.models import gguf_file
-
-        gguf_file.check(tokenizer)
-    mean = average(replicas, report)
-    made = provenance(replicas, mean, order.precision)
-    dtype, dtype_name = DTYPES[order.precision]
-    weights = {name: tensor.to(dtype) for name, tensor in mean.weights.items()}
-    config = llama.config(manifest.model, manifest.tokenizer.vocabulary, dtype_name)
-    with _appearing(order) as fresh:
-        _save(weights, fresh / WEIGHTS)
-        if order.gguf:
-            gguf_file.write(fresh / GGUF, manifest, weights, tokenizer)
-        for name, content in {
-            CONFIG: tokens.pretty(config),
-            GENERATION: tokens.pretty(llama.GenerationConfig(min(NEW_TOKENS, manifest.model.context // 2))),
-            TOKENIZER: tokenizer,
-            TOKENIZER_CONFIG: tokens.pretty(tokens.tokenizer_config(manifest.model.context)),
-            PROVENANCE: tokens.pretty(made),
-            CARD: card.write(manifest, made, gguf=order.gguf).encode(),
-        }.items():
-            (fresh / name).write_bytes(content)
-        files = _sizes(fresh)
-    return Exported(path=str(order.folder), files=files, model=made)
-
-
-def _export_task(replicas: Replicas, task: Task, order: Order, report: Report) -> Exported:
-    """Write the weights of a plug-in's model under its own names; how to build it, the plug-in knows."""
-    if order.gguf:
-        raise ExportError(f"GGUF cannot hold the model of the task {task.name}", "Leave --gguf out")
+    form = form_of(replicas, gguf=order.gguf, merge=order.merge)
     mean = _unwrapped(average(replicas, report))
-    made = provenance(replicas, mean, order.precision)
-    dtype, _ = DTYPES[order.precision]
-    weights = {name: tensor.to(dtype) for name, tensor in mean.weights.items()}
+    made = provenance(replicas, mean, order.precision, form.kind)
     with _appearing(order) as fresh:
-        save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
+        form.write(fresh, mean.weights, DTYPES[order.precision])
         (fresh / PROVENANCE).write_bytes(tokens.pretty(made))
-        (fresh / CARD).write_text(task_card.write(task, made), encoding="utf-8")
-        files = _sizes(fresh)
+        (fresh / CARD).write_text(form.card(made), encoding="utf-8")
+        for file in fresh.iterdir():
+            # What safetensors writes is readable by its owner alone.
+            file.chmod((fresh / CARD).stat().st_mode)
+        files = {file.name: file.stat().st_size for file in sorted(fresh.iterdir())}
     return Exported(path=str(order.folder), files=files, model=made)
 
 
 def _unwrapped(mean: Mean) -> Mean:
-    """Name tensors as the plug-in's own model does."""
-    tensors = {name.removeprefix(WRAPPED): share for name, share in mean.spread.tensors.items()}
-    weights = {name.removeprefix(WRAPPED): tensor for name, tensor in mean.weights.items()}
+    """Name tensors as the model itself does, not as that which gives its loss."""
+    tensors = {name.removeprefix(lora.WRAPPED): share for name, share in mean.spread.tensors.items()}
+    weights = {name.removeprefix(lora.WRAPPED): tensor for name, tensor in mean.weights.items()}
     return Mean(weights, replace(mean.spread, tensors=tensors))
 
 
-def _sizes(fresh: Path) -> dict[str, int]:
-    """Return the sizes of the files, by name, which all may read now."""
-    # What safetensors writes is readable by its owner alone.
-    (fresh / WEIGHTS).chmod((fresh / CARD).stat().st_mode)
-    return {file.name: file.stat().st_size for file in sorted(fresh.iterdir())}
-
-
-def provenance(replicas: Replicas, mean: Mean, precision: Precision) -> card.Provenance:
+def provenance(replicas: Replicas, mean: Mean, precision: Precision, kind: card.Kind) -> card.Provenance:
     """Return where the mean comes from. No path of this machine is in it: it is published with the model."""
+    pretrained = replicas.manifest.model.pretrained
     return card.Provenance(
         run_id=replicas.run_id,
         run_name=replicas.manifest.name,
         preset=replicas.manifest.outer.preset,
         parameters=sum(tensor.numel() for tensor in mean.weights.values()),
-        dtype=DTYPES[precision][1],
+        dtype=str(DTYPES[precision]).removeprefix("torch."),
         replicas=[
             card.Origin(
                 name=one.name,
@@ -158,6 +116,9 @@ def provenance(replicas: Replicas, mean: Mean, precision: Precision) -> card.Pro
             for one, distance in zip(replicas.members, mean.spread.replicas, strict=True)
         ],
         spread=card.Spreads(overall=mean.spread.overall, tensors=mean.spread.tensors),
+        kind=kind,
+        base=pretrained.source if pretrained else None,
+        context=replicas.manifest.model.context,
     )
 
 
@@ -202,12 +163,8 @@ def _move(fresh: Path, folder: Path) -> None:
         fresh.rename(folder)
         return
     names = {file.name for file in fresh.iterdir()}
-    for name in OURS - names:
-        (folder / name).unlink(missing_ok=True)
+    for outdated in {file for pattern in OURS for file in folder.glob(pattern)}:
+        if outdated.name not in names:
+            outdated.unlink()
     for name in names:
         (fresh / name).replace(folder / name)
-
-
-def _save(weights: dict[str, Tensor], file: Path) -> None:
-    # Other programs ask for the entry `format`.
-    save_file({llama.PREFIX + name: one for name, one in weights.items()}, file, metadata={"format": "pt"})

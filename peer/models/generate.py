@@ -1,12 +1,15 @@
 """Text from a model, token by token: keys and values are kept, and drawing is deterministic with a seed."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
+from peer.trainer.hf.net import Causal
 from peer.trainer.model import Attention, Block, Transformer, rotate
 
 
@@ -26,8 +29,18 @@ class Drawing:
     seed: int
 
 
-class Decoder:
-    """Feeds a model one sequence, and keeps each layer's keys and values (1, heads, time, head width)."""
+class Decoder(Protocol):
+    """Feeds a model one sequence."""
+
+    def feed(self, tokens: Sequence[int]) -> Tensor:
+        """Take the next tokens, at least one, and return the logits (vocabulary) of what follows, in fp32.
+
+        Positions end at the context: there the later half of what was fed begins a new sequence.
+        """
+
+
+class OwnDecoder:
+    """Feeds the built-in model, and keeps each layer's keys and values (1, heads, time, head width)."""
 
     def __init__(self, net: Transformer, context: int) -> None:
         self._net = net
@@ -37,10 +50,7 @@ class Decoder:
 
     @torch.no_grad()
     def feed(self, tokens: Sequence[int]) -> Tensor:
-        """Take the next tokens, at least one, and return the logits (vocabulary) of what follows, in fp32.
-
-        Positions end at the context: there the later half of what was fed begins a new sequence.
-        """
+        """See `Decoder`."""
         self._fed += tokens
         time = self._time()
         if time + len(tokens) > self._context:
@@ -56,6 +66,49 @@ class Decoder:
 
     def _time(self) -> int:
         return self._kept[0][0].shape[2] if self._kept and self._kept[0] else 0
+
+
+CACHES = ("cache", "past_key_values")
+"""What models of `transformers` call what they keep of a sequence: of late, and before."""
+
+
+class CausalDecoder:
+    """Feeds a model of `transformers`, which keeps what it needs of the sequence in a cache of its own.
+
+    Where it calls it by none of the usual names, it is fed the whole sequence each time.
+    """
+
+    def __init__(self, net: Causal, context: int) -> None:
+        self._inner: Any = net.inner
+        self._context = context
+        known = inspect.signature(self._inner.forward).parameters
+        self._cache = next((name for name in CACHES if name in known), None)
+        self._kept: Any = None
+        self._fed: list[int] = []
+
+    @torch.no_grad()
+    def feed(self, tokens: Sequence[int]) -> Tensor:
+        """See `Decoder`."""
+        self._fed += tokens
+        if len(self._fed) > self._context:
+            self._fed = self._fed[-max(1, self._context // 2) :]
+            self._kept = None
+        given = self._fed if self._kept is None else list(tokens)
+        device = next(self._inner.parameters()).device
+        kept = {} if self._cache is None else {self._cache: self._kept, "use_cache": True}
+        told = self._inner(input_ids=torch.tensor([given], device=device), **kept)
+        self._kept = None if self._cache is None else told[self._cache]
+        logits: Tensor = told.logits[0, -1].float().cpu()
+        return logits
+
+
+def decoder_of(net: nn.Module, context: int) -> Decoder:
+    """Return what feeds a model of any kind."""
+    if isinstance(net, Transformer):
+        return OwnDecoder(net, context)
+    if isinstance(net, Causal):
+        return CausalDecoder(net, context)
+    raise TypeError(f"nothing feeds a {type(net).__name__}")
 
 
 def _block(
@@ -84,7 +137,7 @@ def _attend(
 
 
 def generate(
-    net: Transformer, context: int, prompt: Sequence[int], count: int, drawing: Drawing
+    net: nn.Module, context: int, prompt: Sequence[int], count: int, drawing: Drawing
 ) -> Iterator[int]:
     """Yield `count` tokens that follow `prompt`, as they come.
 
@@ -96,7 +149,7 @@ def generate(
         drawing: with the same one, the same weights and the same machine, the tokens are the same.
     """
     generator = torch.Generator().manual_seed(drawing.seed)
-    decoder = Decoder(net, context)
+    decoder = decoder_of(net, context)
     logits = decoder.feed(prompt[-context:])
     for left in range(count, 0, -1):
         token = draw(logits, drawing, generator)

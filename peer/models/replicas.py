@@ -56,7 +56,7 @@ class Replicas:
 
     @property
     def tokenizer_path(self) -> Path | None:
-        """The run's tokenizer file on this host; None for bytes."""
+        """The run's tokenizer file on this host; None for bytes, or for the base model's own."""
         return self.places.tokenizer
 
 
@@ -99,7 +99,7 @@ def average(replicas: Replicas, report: Report = unheard) -> Mean:
     Raises:
         CheckpointError: a checkpoint is gone, damaged or of another model, or its weights are not finite.
     """
-    shapes = _shapes(replicas)
+    shapes = shapes_of(replicas.manifest, replicas.members[0])
     weights: dict[str, Tensor] = {}
     tensors: dict[str, float] = {}
     lengths = 0.0
@@ -133,13 +133,21 @@ def average(replicas: Replicas, report: Report = unheard) -> Mean:
     )
 
 
-def _shapes(replicas: Replicas) -> dict[str, tuple[int, ...]]:
-    if replicas.manifest.task:
-        # Only the plug-in knows its model, and need not be asked: checkpoints of one run are alike.
-        with _Weights(replicas.members[0], None) as file:
-            return file.shapes
-    net = empty(replicas.manifest)
-    return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+def shapes_of(manifest: Manifest, example: Replica) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the weights that are trained.
+
+    Those of a plug-in's model, or a base model's, are taken from one checkpoint: nothing else is needed.
+
+    Raises:
+        CheckpointError: it cannot be read, or is of another model.
+    """
+    foreign = manifest.task or manifest.model.pretrained
+    if not foreign:
+        return {name: tuple(parameter.shape) for name, parameter in empty(manifest).named_parameters()}
+    with _Weights(example, None) as file:
+        if sum(map(math.prod, file.shapes.values())) != foreign.layout.parameters:
+            raise file.of_another_model()
+        return file.shapes
 
 
 def load(replica: Replica, manifest: Manifest) -> dict[str, Tensor]:
@@ -148,7 +156,7 @@ def load(replica: Replica, manifest: Manifest) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the checkpoint is gone, damaged, or of another model.
     """
-    shapes = {name: tuple(parameter.shape) for name, parameter in empty(manifest).named_parameters()}
+    shapes = shapes_of(manifest, replica)
     with _Weights(replica, shapes) as file:
         return {name: file.read(name) for name in shapes}
 
@@ -178,10 +186,11 @@ class _Weights:
         names = self._file.keys()
         self.shapes = {name: tuple(self._file.get_slice(name).get_shape()) for name in names}
         if self._expected not in (None, self.shapes):
-            raise CheckpointError(
-                f"the checkpoint {self.path} is of another model", "Choose one of this run."
-            )
+            raise self.of_another_model()
         return self
+
+    def of_another_model(self) -> CheckpointError:
+        return CheckpointError(f"the checkpoint {self.path} is of another model", "Choose one of this run.")
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

@@ -5,7 +5,10 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
+
+import torch
 
 from peer.errors import PeerError
 from peer.trainer import checkpoint
@@ -18,7 +21,7 @@ from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
 from peer.trainer.work import Places, load
 from protocol.codec import digest, encode
-from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused
+from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused, Waiting
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -31,11 +34,17 @@ def train(link: Link, begin: Begin) -> None:
     if begin.manifest.outer.preset == "onebyte":
         onebyte.train(link, begin)
         return
-    manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
+    manifest = begin.manifest
     device = choose(begin.device)
     limit_memory(device, begin.gpu_memory)
     frozen = held_in(manifest.inner, device)
-    replica = Replica(manifest, load(manifest, Places.of(begin), begin.shard, frozen), device, begin.batch)
+    work = load(manifest, Places.of(begin), begin.shard, frozen, lambda why: link.send(Waiting(reason=why)))
+    with closing(work.feed):
+        _train(link, begin, Replica(manifest, work, device, begin.batch), device)
+
+
+def _train(link: Link, begin: Begin, replica: Replica, device: torch.device) -> None:
+    manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
     folder, run_id = home / "checkpoints", digest(encode(manifest))
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None

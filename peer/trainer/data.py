@@ -1,6 +1,7 @@
 """The corpus as tokens: what everybody may train on, and what nobody does."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from peer.errors import DataError
 from peer.trainer import sources, tokenizer
-from protocol.manifest import Data, Manifest
+from protocol.manifest import Manifest, Part
 
 SEGMENT = 64 * 1024
 """Bytes of text that are held out, or not, together."""
@@ -26,7 +27,7 @@ class Corpus:
 
 
 def load(manifest: Manifest, path: Path | None, tokenizer_path: Path | None) -> Corpus:
-    """Return the run's corpus.
+    """Return the corpus of a run with one source, which is held in memory.
 
     Args:
         manifest: names the source by content, and the share to hold out.
@@ -36,13 +37,25 @@ def load(manifest: Manifest, path: Path | None, tokenizer_path: Path | None) -> 
     Raises:
         DataError: something is missing, unreadable, too short, or not what the manifest names.
     """
-    if manifest.data.source == "tokens":
-        corpus = _split_tokens(_map_tokens(manifest, sources.given(path)), manifest.data.held_out)
+    (part,) = manifest.data.parts
+    return load_part(manifest, part, path, lambda: tokenizer.load(manifest.tokenizer, tokenizer_path))
+
+
+def load_part(
+    manifest: Manifest, part: Part, path: Path | None, encoder: Callable[[], tokenizer.Tokenizer]
+) -> Corpus:
+    """Return one source's corpus, which is held in memory.
+
+    Raises:
+        DataError: as `load`.
+    """
+    if part.source == "tokens":
+        corpus = _split_tokens(_map_tokens(manifest, part, sources.given(path)), manifest.data.held_out)
     else:
-        text = sources.text(manifest.data.source, path)
-        if manifest.data.sha256 is not None:
-            _compare(manifest.data, hashlib.sha256(text).digest())
-        corpus = _split_text(text, tokenizer.load(manifest.tokenizer, tokenizer_path), manifest.data.held_out)
+        text = sources.text(part.source, path)
+        if part.sha256 is not None:
+            _compare(part, hashlib.sha256(text).digest())
+        corpus = _split_text(text, encoder(), manifest.data.held_out)
     _check_length(corpus, manifest)
     return corpus
 
@@ -87,8 +100,8 @@ def cut(text: bytes, size: int) -> list[bytes]:
     return segments
 
 
-def _map_tokens(manifest: Manifest, path: Path) -> Tensor:
-    _compare(manifest.data, sources.file_hash(path))
+def _map_tokens(manifest: Manifest, part: Part, path: Path) -> Tensor:
+    _compare(part, sources.file_hash(path))
     vocabulary = manifest.tokenizer.vocabulary
     dtype = torch.uint16 if vocabulary <= 1 << 16 else torch.uint32
     size = path.stat().st_size
@@ -112,7 +125,7 @@ def _split_tokens(tokens: Tensor, share: float) -> Corpus:
     return Corpus(training=tokens[: tokens.numel() - held], held_out=tokens[tokens.numel() - held :])
 
 
-def _compare(wanted: Data, found: bytes) -> None:
+def _compare(wanted: Part, found: bytes) -> None:
     if found != wanted.sha256:
         raise DataError(
             f"the {wanted.source} data here has the hash {found.hex()[:16]}, "

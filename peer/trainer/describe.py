@@ -1,19 +1,29 @@
-"""`python -m peer.trainer.describe`: how a model from elsewhere stands in a manifest, for the daemon.
+"""`python -m peer.trainer.describe`: how a model or data from elsewhere stand in a manifest, for the daemon.
 
 A process of its own, as the daemon never loads torch: a question on standard input, an answer on standard
 output. Torch is loaded only where the answer needs it.
 """
 
 import sys
+from pathlib import Path
 
 import msgspec
 
 from peer.errors import BaseModelError, PeerError
 from peer.trainer import sources
 from peer.trainer.hf import find
-from protocol.describe import MAX_DESCRIPTION, AskPretrained, AskSame, AskTask, Described, Question
+from protocol.describe import (
+    MAX_DESCRIPTION,
+    AskDataset,
+    AskPretrained,
+    AskSame,
+    AskTask,
+    Described,
+    Question,
+)
 from protocol.foreign import Lora, Pretrained, Task
 from protocol.manifest import Tokenizer
+from protocol.streamed import Dataset
 from protocol.trainer import Failed
 
 
@@ -28,7 +38,35 @@ def describe(question: Question) -> Described:
     if isinstance(question, AskSame):
         find.find_for(question.pretrained, question.place)
         return Described()
+    if isinstance(question, AskDataset):
+        return _dataset(question)
     return _task(question)
+
+
+def _dataset(asked: AskDataset) -> Described:
+    from peer.trainer.hf import dataset
+    from peer.trainer.streams import end
+
+    tokenizer = None if asked.tokenizer is None else Path(asked.tokenizer)
+    if asked.base is not None:
+        tokenizer = find.find(asked.base.source, asked.base.revision).tokenizer
+    found = dataset.find(asked.place, asked.revision, asked.subset)
+    splits = (asked.split, *([asked.held_out_split] if asked.held_out_split else []))
+    for split in splits:
+        found.rows(split, asked.column)
+    return Described(
+        dataset=Dataset(
+            name=found.name,
+            revision=found.revision,
+            subset=asked.subset,
+            split=asked.split,
+            held_out_split=asked.held_out_split,
+            column=asked.column,
+            files=found.hash(splits),
+            end=end.token(tokenizer, asked.end),
+            shuffle=asked.shuffle,
+        )
+    )
 
 
 def _pretrained(asked: AskPretrained) -> Described:

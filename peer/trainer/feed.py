@@ -24,8 +24,24 @@ class Feed(Protocol):
     def resume(self, state: bytes) -> None:
         """Hear what `state` returned when the checkpoint was written that is gone on from."""
 
+    def lacks(self, position: Position, count: int) -> str | None:
+        """Return why `take` would have to wait for these, in plain words; None where it would not."""
+        del position, count
+        return None
 
-class Windows:
+    def close(self) -> None:
+        """Read nothing more."""
+        return
+
+
+class TokenFeed(Feed, Protocol):
+    """Gives windows of tokens."""
+
+    def take(self, position: Position, count: int) -> tuple[Tensor, Position]:
+        """Return int64 (count, context + 1): see `Feed`."""
+
+
+class Windows(TokenFeed):
     """Windows of a corpus of tokens."""
 
     def __init__(self, manifest: Manifest, tokens: Tensor, shard: int) -> None:

@@ -54,6 +54,13 @@ class Link:
         """Return the next message, as soon as it comes."""
         return self._note(self._inbox.get())
 
+    def wait_for(self, seconds: float) -> ToTrainer | Closed | None:
+        """Return the next message if it comes within so many seconds."""
+        try:
+            return self._note(self._inbox.get(timeout=seconds))
+        except queue.Empty:
+            return None
+
     def close(self) -> None:
         """Close this end."""
         self._noticed.set()

@@ -16,6 +16,7 @@ from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
 from peer.trainer.replica import Boundary, Replica
 from peer.trainer.sharing import Question, Sharing
+from peer.trainer.starving import LOOK_AGAIN, Starving
 from protocol.fragments import Fragment
 from protocol.manifest import Manifest
 from protocol.trainer import (
@@ -87,6 +88,8 @@ class Loop:
 
     def _train(self) -> None:
         while not self._stopping and not self._reached_stop():
+            if not self._data_is_here():
+                continue
             self._meter.count(self._replica.take_inner_step())
             # Before the boundary, which closes a share that nobody has said to keep.
             while (message := self._link.poll()) is not None:
@@ -99,6 +102,30 @@ class Loop:
                 self._report()
             if self._paused:
                 self._rest()
+
+    def _data_is_here(self) -> bool:
+        """Wait for the next batch, and answer the daemon meanwhile; not for long where training may end."""
+        wait = Starving(self._link)
+        while (reason := self._replica.lacks) is not None and not self._stopping and not self._paused:
+            if wait.is_news(reason):
+                self._report()
+                wait.tell(reason, self._replica.counters.inner_step)
+            with self._turns.given():
+                message = self._link.wait_for(LOOK_AGAIN)
+            if message is not None:
+                self._answer(message)
+            self._beside.check()
+        if wait.end():
+            self._came_late(wait.began)
+        if self._paused:
+            self._rest()
+        return reason is None and not self._stopping
+
+    def _came_late(self, began: float) -> None:
+        """Go on after steps that were not made: the others may have gone far meanwhile."""
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+            self._replica.was_away()
+        self._meter.restart()
 
     def _end(self) -> None:
         for fragment in self._replica.fragments:
@@ -153,9 +180,7 @@ class Loop:
             with self._turns.given():
                 message = self._link.wait()
             self._answer(message)
-        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
-            self._replica.was_away()
-        self._meter.restart()
+        self._came_late(began)
 
     def _answer(self, message: ToTrainer | Closed) -> None:
         if isinstance(message, Question):

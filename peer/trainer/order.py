@@ -12,7 +12,7 @@ ROUNDS = 6
 _MASK64 = (1 << 64) - 1
 
 
-def _scramble(value: int) -> int:
+def scramble(value: int) -> int:
     """Mix 64 bits: the finaliser of SplitMix64 (Steele et al. 2014)."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
@@ -49,7 +49,7 @@ class Permutation:
         high, low = value >> low_bits, value & ((1 << low_bits) - 1)
         for key in self._keys:
             # The halves may differ in width by one bit, and swap their widths with their places.
-            high, low = low, high ^ (_scramble(low ^ key) & ((1 << high_bits) - 1))
+            high, low = low, high ^ (scramble(low ^ key) & ((1 << high_bits) - 1))
             low_bits, high_bits = high_bits, low_bits
         return (high << low_bits) | low
 

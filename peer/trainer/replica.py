@@ -163,6 +163,11 @@ class Replica:
         """Tokens of one inner step."""
         return self.batch * self._work.tokens
 
+    @property
+    def lacks(self) -> str | None:
+        """Why the next inner step has to wait for its data, in plain words; None where it is here."""
+        return self._work.feed.lacks(self.counters.position, self.batch)
+
     def steps_since(self, fragment: Fragment) -> int:
         """Return the inner steps since the fragment's outer step was due last."""
         return (self.counters.inner_step - fragment.offset) % self._manifest.outer.every

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from peer.errors import DataError
+from protocol.manifest import TextSource
 
 Embedded = Literal["shakespeare", "austen"]
-Source = Literal["shakespeare", "python", "text", "tokens"]
 
 _LEFT_OUT = frozenset({"test", "tests", "idlelib", "site-packages", "dist-packages", "__pycache__"})
 
@@ -23,7 +23,7 @@ def embedded(name: Embedded) -> bytes:
     return lzma.decompress(packed)
 
 
-def text(source: Source, path: Path | None) -> bytes:
+def text(source: TextSource, path: Path | None) -> bytes:
     """Return the whole text of a source that is held in memory: any but `tokens`.
 
     Raises:
@@ -36,7 +36,7 @@ def text(source: Source, path: Path | None) -> bytes:
     return b"\n".join(read_text(file) for file in _text_files(given(path)))
 
 
-def content_hash(source: Source, path: Path | None) -> bytes | None:
+def content_hash(source: TextSource, path: Path | None) -> bytes | None:
     """Return the 32-byte SHA-256 that a manifest gives for this source; None for the embedded text.
 
     Raises:

@@ -55,7 +55,7 @@ def load(wanted: manifest.Tokenizer, path: Path | None) -> Tokenizer:
             "the run's tokenizer is a file, and none was given",
             "Give the run's tokenizer.json with --tokenizer.",
         )
-    inner = _parse(_read(path, wanted.sha256), path)
+    inner = parse(_read(path, wanted.sha256), path)
     known = inner.get_vocab_size(with_added_tokens=True)
     if known > wanted.vocabulary:
         raise DataError(
@@ -82,7 +82,12 @@ def _read(path: Path, wanted: bytes | None) -> bytes:
     return content
 
 
-def _parse(content: bytes, path: Path) -> "tokenizers.Tokenizer":
+def parse(content: bytes, path: Path) -> "tokenizers.Tokenizer":
+    """Return the tokenizer of the file at `path`, which has this content.
+
+    Raises:
+        DataError: it is no tokenizer file.
+    """
     import tokenizers
 
     try:

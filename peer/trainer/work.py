@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from peer.errors import BaseModelError
-from peer.trainer import data
-from peer.trainer.evaluate import WINDOWS, Losses, compare, held_out_loss
-from peer.trainer.feed import Feed, Windows
+from peer.trainer import data, texts
+from peer.trainer.evaluate import WINDOWS, Losses, compare
+from peer.trainer.feed import Feed
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import trainable
 from peer.trainer.layout import layout_of
 from peer.trainer.model import build
+from peer.trainer.streams.patience import Tell
 from protocol.foreign import Pretrained
 from protocol.manifest import Manifest
 from protocol.trainer import Begin
@@ -29,13 +30,13 @@ class Places:
     """Where this host keeps what a manifest names by its hash; None where it has not said.
 
     Attributes:
-        data: the text, folder or token file.
+        data: text, folder, token file or data set of each source that every peer brings, in their order.
         tokenizer: the tokenizer file.
         model: the base model: a folder, or a name on the Hub.
         allowed_task: the task whose code the host's owner lets run.
     """
 
-    data: Path | None = None
+    data: tuple[str, ...] = ()
     tokenizer: Path | None = None
     model: str | None = None
     allowed_task: str | None = None
@@ -43,8 +44,8 @@ class Places:
     @classmethod
     def of(cls, begin: Begin) -> "Places":
         """Return what the daemon was told."""
-        data, tokenizer = _path(begin.data_path), _path(begin.tokenizer_path)
-        return cls(data, tokenizer, begin.model_path, begin.allowed_task)
+        tokenizer = _path(begin.tokenizer_path)
+        return cls(begin.data_paths, tokenizer, begin.model_path, begin.allowed_task)
 
 
 def nothing_else(examples: int) -> dict[str, float]:
@@ -78,7 +79,13 @@ class Work:
         return self.test(self.net, examples)
 
 
-def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = torch.float32) -> Work:
+def load(
+    manifest: Manifest,
+    places: Places,
+    shard: int,
+    frozen: torch.dtype = torch.float32,
+    tell: Tell | None = None,
+) -> Work:
     """Return the work of the peer with this shard, on the CPU.
 
     Args:
@@ -86,6 +93,7 @@ def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = t
         places: of its files on this host.
         shard: of the data.
         frozen: in which the weights are held that are not trained.
+        tell: told why this waits, where data cannot be reached; None not to wait.
 
     Raises:
         PeerError: something is missing here, or differs from what the manifest names.
@@ -95,30 +103,34 @@ def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = t
 
         return work.load(manifest, manifest.task, places.allowed_task, shard)
     if manifest.model.pretrained:
-        return _pretrained(manifest, manifest.model.pretrained, places, shard, frozen)
-    return plain(manifest, data.load(manifest, places.data, places.tokenizer), shard)
+        net, tokenizer = _pretrained(manifest, manifest.model.pretrained, places, frozen)
+    else:
+        net, tokenizer = _built_in(manifest), places.tokenizer
+    return _on(manifest, net, texts.load(manifest, places.data, tokenizer, shard, tell))
 
 
 def plain(manifest: Manifest, corpus: data.Corpus, shard: int) -> Work:
     """Return the work on the built-in model, as the seed gives it, and a corpus."""
-    net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
-    return on_tokens(manifest, net, corpus, shard)
+    return on_tokens(manifest, _built_in(manifest), corpus, shard)
 
 
 def on_tokens(manifest: Manifest, net: nn.Module, corpus: data.Corpus, shard: int) -> Work:
     """Return the work on any model of tokens, and a corpus."""
-    context = manifest.model.context
+    return _on(manifest, net, texts.of_corpus(manifest, corpus, shard))
 
-    def test(net: nn.Module, windows: int) -> float:
-        return held_out_loss(net, corpus.held_out, context, windows)
 
-    feed = Windows(manifest, corpus.training, shard)
-    return Work(net, feed, test, context, math.log(manifest.tokenizer.vocabulary))
+def _built_in(manifest: Manifest) -> nn.Module:
+    return build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+
+
+def _on(manifest: Manifest, net: nn.Module, read: texts.Texts) -> Work:
+    return Work(net, read.feed, read.test, manifest.model.context, math.log(manifest.tokenizer.vocabulary))
 
 
 def _pretrained(
-    manifest: Manifest, wanted: Pretrained, places: Places, shard: int, frozen: torch.dtype
-) -> Work:
+    manifest: Manifest, wanted: Pretrained, places: Places, frozen: torch.dtype
+) -> tuple[nn.Module, Path | None]:
+    """Return the base model, and the tokenizer that goes with it."""
     from peer.trainer.hf import find, net
 
     base = find.find_for(wanted, places.model)
@@ -129,8 +141,7 @@ def _pretrained(
             f"the model has {count} trainable parameters here, {wanted.layout.parameters} in the manifest",
             "Update transformers and peft to the founder's releases",
         )
-    corpus = data.load(manifest, places.data, places.tokenizer or base.tokenizer)
-    return on_tokens(manifest, made, corpus, shard)
+    return made, places.tokenizer or base.tokenizer
 
 
 @torch.no_grad()

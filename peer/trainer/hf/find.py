@@ -50,7 +50,7 @@ def find(source: str, revision: str | None = None, limit: int | None = None, hub
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return base.read(folder, _told(folder.resolve().name), None)
+        return base.read(folder, told(folder.resolve().name), None)
     return _from_hub(source, revision, limit, hub)
 
 
@@ -81,7 +81,7 @@ def find_for(wanted: Pretrained, place: str | None) -> Base:
     if place is None and wanted.revision is None:
         raise BaseModelError(
             f"this run trains on top of the model {wanted.source}, which its founder has in a folder",
-            "Get a copy of it, and name your folder with --model",
+            "Get a copy of it, and name your folder with --model (for `peer export` and the like: --base)",
         )
     if place is not None:
         found = find(place, wanted.revision, wanted.size)
@@ -107,7 +107,7 @@ def _is_fetched(name: str) -> bool:
     return "/" not in name and any(fnmatch(name, pattern) for pattern in FETCHED)
 
 
-def _told(name: str) -> str:
+def told(name: str) -> str:
     """Make a folder's name fit for a manifest."""
     return re.sub(r"[^A-Za-z0-9._ -]", "_", name).lstrip("._ -")[:200] or "model"
 

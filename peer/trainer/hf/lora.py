@@ -9,9 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from peer.errors import BaseModelError, HomeError
+from peer.errors import BaseModelError, ExportError
 from peer.extras import load
-from peer.trainer import checkpoint
 from peer.trainer.flat import trainable
 from protocol.foreign import Lora
 from protocol.manifest import Manifest
@@ -36,7 +35,7 @@ def attach(net: nn.Module, shape: Lora, seed: int) -> None:
     names, so that every peer begins alike whichever peft it has.
 
     Raises:
-        BaseModelError: the model has none of the targets.
+        BaseModelError: the model has none of the targets, or one is no matrix.
         ExtraMissingError: `peft` is not installed.
     """
     peft = load("peft", "hf", "a LoRA fine-tune")
@@ -55,6 +54,11 @@ def attach(net: nn.Module, shape: Lora, seed: int) -> None:
             f"the base model takes no adapter at {', '.join(shape.targets)}: {str(error).splitlines()[0]}",
             "Name matrices of the model in model.lora.targets",
         ) from error
+    if other := [name for name in trainable(net) if DOWN not in name and UP not in name]:
+        raise BaseModelError(
+            f"adapters are for matrices, and {other[0].partition('.lora_')[0]} is none",
+            "Name others in model.lora.targets",
+        )
     _draw(net, seed)
 
 
@@ -94,24 +98,22 @@ def _has(net: nn.Module, kind: type[nn.Module], shape: Lora) -> bool:
     return any(name.rpartition(".")[2] in shape.targets for name in names)
 
 
-def export_adapter(weights: Path | Mapping[str, Tensor], manifest: Manifest, target: Path) -> Path:
-    """Write adapters as `peft` loads them: `PeftModel.from_pretrained(base, target)`; return `target`.
+def export_adapter(weights: Mapping[str, Tensor], manifest: Manifest, target: Path) -> None:
+    """Write adapters as `peft` loads them: `PeftModel.from_pretrained(base, target)`.
 
     Args:
-        weights: a checkpoint's folder, or the weights of one under its names, such as the mean of several.
+        weights: under the names that checkpoints have, such as the mean of several.
         manifest: of the run that they are of.
         target: a folder, made where it is not there.
 
     Raises:
         BaseModelError: the run trains no adapters.
-        CheckpointError: the checkpoint is damaged.
-        HomeError: the disk refused.
+        OSError: the disk refused.
     """
     pretrained = manifest.model.pretrained
     if not pretrained or pretrained.lora is None:
         raise BaseModelError("this run trains no adapters", "Export the whole model instead")
-    held = checkpoint.read_weights(weights) if isinstance(weights, Path) else weights
-    tensors = {_peft_name(name): tensor.detach().cpu().contiguous() for name, tensor in held.items()}
+    tensors = {_peft_name(name): tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     lora, source, revision = pretrained.lora, pretrained.source, pretrained.revision
     settings = {
         "peft_type": "LORA",
@@ -127,15 +129,38 @@ def export_adapter(weights: Path | Mapping[str, Tensor], manifest: Manifest, tar
         "fan_in_fan_out": False,
         "inference_mode": True,
     }
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        (target / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
-        save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
-    except OSError as error:
-        raise HomeError(
-            f"Cannot write {target}: {error.strerror}", "Name a folder where you may write"
-        ) from error
-    return target
+    target.mkdir(parents=True, exist_ok=True)
+    (target / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+    save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def merge(weights: Mapping[str, Tensor], shape: Lora, net: nn.Module) -> None:
+    """Add adapters to the matrices of a base model that has none.
+
+    Args:
+        weights: the adapters', under the names that checkpoints have.
+        shape: of the adapters.
+        net: the base model, under the same names, on any device.
+
+    Raises:
+        ExportError: it has no matrix of its own where an adapter is.
+    """
+    parameters, transposed = dict(net.named_parameters()), _conv1d()
+    for name, down in weights.items():
+        if f".{DOWN}." not in name:
+            continue
+        module = name.partition(f".{DOWN}.")[0]
+        matrix = parameters.get(f"{module}.weight")
+        if matrix is None:
+            raise ExportError(
+                f"{module} shares its matrix with another part of the base model, which must not change",
+                "Export the adapters by themselves, without --merge",
+            )
+        update = weights[name.replace(f".{DOWN}.", f".{UP}.")] @ down * (shape.alpha / shape.rank)
+        if isinstance(net.get_submodule(module), transposed):
+            update = update.T
+        matrix.add_(update.to(matrix.device, matrix.dtype))
 
 
 def _peft_name(name: str) -> str:

@@ -7,6 +7,7 @@ from peer.trainer.device import give_back_cache
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
 from peer.trainer.onebyte.voter import Voter
+from peer.trainer.starving import LOOK_AGAIN, Starving
 from protocol.codec import decode
 from protocol.limits import MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
@@ -71,7 +72,8 @@ class Loop:
             self._send_votes(0, b"")
         while not self._stopping:
             if self._voting:
-                self._cast()
+                if self._data_is_here():
+                    self._cast()
                 while (message := self._link.poll()) is not None:
                     self._answer(message)
             else:
@@ -94,6 +96,19 @@ class Loop:
     @property
     def _reached_stop(self) -> bool:
         return self._stop_at is not None and self._voter.counters.inner_step >= self._stop_at
+
+    def _data_is_here(self) -> bool:
+        """Wait for the next batch, and count others' votes meanwhile."""
+        wait = Starving(self._link)
+        while (reason := self._voter.lacks) is not None and not self._stopping and not self._paused:
+            if wait.is_news(reason):
+                self._report()
+                wait.tell(reason, self._voter.counters.inner_step)
+            if (message := self._link.wait_for(LOOK_AGAIN)) is not None:
+                self._answer(message)
+        if wait.end():
+            self._meter.restart()
+        return reason is None and self._voting and not self._stopping
 
     def _cast(self) -> None:
         ballot = self._voter.cast()

@@ -1,6 +1,9 @@
 """Puts a `onebyte` trainer together from what the daemon says."""
 
+from contextlib import closing
 from pathlib import Path
+
+import torch
 
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
@@ -9,10 +12,10 @@ from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
 from peer.trainer.onebyte.loop import Loop, read_logs
 from peer.trainer.onebyte.voter import Voter
-from peer.trainer.work import Places, load
+from peer.trainer.work import Places, Work, load
 from protocol.codec import digest, encode
 from protocol.identity import public_key_of
-from protocol.trainer import Begin, Ready
+from protocol.trainer import Begin, Ready, Waiting
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -21,10 +24,18 @@ def train(link: Link, begin: Begin) -> None:
     Raises:
         PeerError: something that a person can mend: data, first weights, device, disk, a run that diverged.
     """
-    manifest, spool = begin.manifest, Path(begin.spool)
+    manifest = begin.manifest
     device = choose(begin.device)
     limit_memory(device, begin.gpu_memory)
-    work = load(manifest, Places.of(begin), begin.shard)
+    work = load(
+        manifest, Places.of(begin), begin.shard, tell=lambda reason: link.send(Waiting(reason=reason))
+    )
+    with closing(work.feed):
+        _train(link, begin, work, device)
+
+
+def _train(link: Link, begin: Begin, work: Work, device: torch.device) -> None:
+    manifest, spool = begin.manifest, Path(begin.spool)
     load_first_weights(manifest.model, _path(begin.weights_path), work.net)
     voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.batch)
     folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))

@@ -78,6 +78,11 @@ class Voter:
         return self._batch * self._work.tokens
 
     @property
+    def lacks(self) -> str | None:
+        """Why the next step has to wait for its data, in plain words; None where it is here."""
+        return self._work.feed.lacks(self.counters.position, self._batch)
+
+    @property
     def _samples(self) -> int:
         return self._manifest.onebyte.samples
 
@@ -142,6 +147,8 @@ class Voter:
             "votes.lengths": torch.tensor([len(votes) for votes in logs.values()], dtype=torch.int64),
             "votes.logs": _bytes(b"".join(logs.values())),
         }
+        if found := self._work.feed.state():
+            state["data"] = _bytes(found)
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     def restore(self, contents: Contents) -> None:
@@ -155,6 +162,8 @@ class Voter:
             self._tally.logs[voters[i * KEY_BYTES : (i + 1) * KEY_BYTES]] = logs[start : start + length]
             start += length
         self._tally.write_weights(self.theta)
+        if "data" in state:
+            self._work.feed.resume(bytes(state["data"].tolist()))
         self.counters = contents.counters
 
 

@@ -62,10 +62,11 @@ def test_every_key_and_section_may_be_named():
 def test_paths_mean_the_same_wherever_the_peer_reads_them(tmp_path, monkeypatch):
     (tmp_path / "base").mkdir()
     monkeypatch.chdir(tmp_path)
-    run = Run(data={"source": "text", "path": Path("a.txt")}, model={"kind": "hf", "source": "base"})
+    parts = [{"source": "text", "path": Path("a.txt")}, {"source": "hf", "dataset": Path("base")}]
+    run = Run(data=parts, model={"kind": "hf", "source": "base"})
     monkeypatch.chdir("/")
     read = _read(run)
-    assert read.data_path == tmp_path / "a.txt"
+    assert read.data_paths == (str(tmp_path / "a.txt"), str(tmp_path / "base"))
     assert read.base.source == str(tmp_path / "base")
 
 

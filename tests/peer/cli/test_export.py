@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from peer.cli.main import app
 from peer.daemon.home import Home
+from peer.daemon.settings import Remembered, remember
 from peer.errors import (
+    BaseModelError,
     CheckpointError,
     ExportError,
     HomeError,
@@ -18,7 +20,9 @@ from peer.errors import (
     ReplicasDifferError,
 )
 from peer.models.export import Exported
+from protocol.foreign import Lora
 from tests.peer.models.homes import make_home, signed
+from tests.peer.models.tuned import TEXT, train_run
 
 
 @pytest.fixture
@@ -141,3 +145,41 @@ def test_a_folder_in_use_is_refused(export, swarm, tmp_path):
     (tmp_path / "model" / "note").write_text("mine")
     with pytest.raises(ExportError):
         export("--home", swarm)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """Homes of two peers with adapters, and their base model."""
+    pytest.importorskip("peft", reason="the extra `hf` is not installed")
+    folder = tmp_path_factory.mktemp("tuned")
+    train_run(folder, "llama", Lora(rank=2, targets=("q_proj",)))
+    return folder
+
+
+def test_adapters_are_exported_merged_evaluated_and_sampled(export, tuned, tmp_path):
+    shown = export("--home", tuned)
+    assert "adapters of 512 parameters for base, float32" in shown
+    assert "load it: peft.PeftModel.from_pretrained" in shown
+    told = _told(export("--home", tuned, "--merge", "--force", "--json"))
+    assert told.model.kind == "merged"
+    assert "model.safetensors" in told.files
+    text = tmp_path / "text"
+    text.write_bytes(TEXT)
+    losses = []
+    for where in (("--home", tuned), ("--model", tmp_path / "model")):
+        done = CliRunner().invoke(app, ["evaluate", str(text), *map(str, where), "--json"])
+        losses.append(json.loads(done.stdout)["models"][-1]["loss"])
+        said = ["sample", "Emma", *map(str, where), "--tokens", "5", "--seed", "1", "--json"]
+        assert json.loads(CliRunner().invoke(app, said).stdout)["tokens"] == 5
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_base_model_that_is_elsewhere_is_named(export, tuned, tmp_path):
+    base = shutil.copytree(tuned / "base", tmp_path / "base")
+    remember(tuned / "peer-0", Remembered())
+    try:
+        with pytest.raises(BaseModelError, match="--base"):
+            export("--home", tuned, "--merge")
+        export("--home", tuned, "--merge", "--base", base)
+    finally:
+        remember(tuned / "peer-0", Remembered(model_path=str(tuned / "base")))

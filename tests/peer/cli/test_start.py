@@ -51,7 +51,7 @@ def test_without_options_nothing_is_asked_of_the_daemon(parse, monkeypatch):
         ("--device cuda:1", {"device": "cuda:1"}),
         ("--steps 300", {"stop_at": 300}),
         ("--shard 0", {"shard": 0}),
-        ("--data text", {"data_path": Path("text")}),
+        ("--data text --data b", {"data_paths": (Path("text"), Path("b"))}),
         ("--tokenizer tokens.json", {"tokenizer_path": Path("tokens.json")}),
         ("--metrics-port 0", {"metrics_port": 0}),
         ("--log-format json", {"log_format": "json"}),

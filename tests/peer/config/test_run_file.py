@@ -3,11 +3,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from peer.config.describe import toml
 from peer.config.run_file import NO_FOUNDER, BaseModel, TaskChoice, read_run_file
+from peer.config.sources import Source, Streamed
 from peer.errors import Exit, RunFileError
 from protocol.foreign import Lora
 from protocol.identity import Identity
-from protocol.manifest import Data, Inner, Manifest, Outer, Tokenizer, sign
+from protocol.manifest import Data, Inner, Manifest, Outer, Part, Tokenizer, sign
 from protocol.rules import violations
 
 DEFAULT = Manifest(founder=NO_FOUNDER)
@@ -36,7 +38,7 @@ def mistakes(read, tmp_path):
 def test_an_empty_file_gives_the_default_manifest(read):
     run = read("")
     assert run.draft == DEFAULT
-    assert (run.data_path, run.tokenizer_path) == (None, None)
+    assert (run.data_paths, run.tokenizer_path) == ((), None)
 
 
 def test_every_section_is_read(read):
@@ -89,7 +91,7 @@ def test_paths_are_relative_to_the_file_and_stay_out_of_the_manifest(read, tmp_p
         '[data]\nsource = "text"\npath = "corpus/a.txt"\n'
         '[tokenizer]\nkind = "file"\nvocabulary = 5000\npath = "/srv/tokenizer.json"'
     )
-    assert run.data_path == tmp_path / "corpus" / "a.txt"
+    assert run.data_paths == (str(tmp_path / "corpus" / "a.txt"),)
     assert str(run.tokenizer_path) == "/srv/tokenizer.json"
     assert run.draft.data == Data(source="text")
     assert run.draft.tokenizer == Tokenizer(kind="file", vocabulary=5000)
@@ -98,7 +100,7 @@ def test_paths_are_relative_to_the_file_and_stay_out_of_the_manifest(read, tmp_p
 def test_the_manifest_gets_its_founder_and_hashes(read):
     founder = Identity(bytes(32))
     run = read('[data]\nsource = "text"\npath = "a.txt"')
-    manifest = run.manifest(founder.public_key, data_sha256=bytes(32))
+    manifest = run.manifest(founder.public_key, parts=(Part(source="text", sha256=bytes(32)),))
     assert violations(manifest) == []
     sign(manifest, founder)
     assert manifest == replace(
@@ -205,6 +207,91 @@ def test_a_base_model_is_a_folder_beside_the_file_or_a_name_on_the_hub(read, tmp
     assert run.own_tokenizer
     assert run.draft == DEFAULT
     assert read("").base is None
+
+
+STREAM = Streamed("org/name", None, None, "train", None, "text", None, 1024)
+
+
+def test_a_data_set_is_a_folder_or_file_beside_the_file_or_a_name_on_the_hub(read, tmp_path):
+    run = read('[data]\nsource = "hf"\ndataset = "org/name"')
+    assert run.sources == (Source("hf", 1.0, None, STREAM),)
+    assert run.data_paths == ()
+    assert run.draft.data == Data(source="hf")
+    (tmp_path / "rows.jsonl").write_text("")
+    run = read(
+        '[data]\nsource = "hf"\ndataset = "../'
+        + tmp_path.name
+        + '/rows.jsonl"\nsplit = "test"\nend = "</s>"\n'
+        'column = "body"\nshuffle = 16\nsubset = "en"\nheld_out_split = "dev"\nrevision = "main"'
+    )
+    (source,) = run.sources
+    here = str(tmp_path / "rows.jsonl")
+    assert source.streamed == Streamed(here, "main", "en", "test", "dev", "body", "</s>", 16)
+    assert run.data_paths == (here,)
+
+
+@pytest.mark.parametrize("form", ["data = {}", "[data]\nmixture = {}"])
+def test_a_mixture_is_of_sources_with_weights(read, tmp_path, form):
+    (tmp_path / "rows").mkdir()
+    parts = [
+        {"source": "shakespeare", "weight": 7},
+        {"source": "text", "path": "my.txt", "weight": 0.5},
+        {"source": "hf", "dataset": "rows"},
+        {"source": "hf", "dataset": "org/name"},
+    ]
+    run = read(form.format("[\n" + ",\n".join(map(toml, parts)) + "]"))
+    assert [(each.kind, each.weight) for each in run.sources] == [
+        ("shakespeare", 7.0), ("text", 0.5), ("hf", 1.0), ("hf", 1.0),
+    ]  # fmt: skip
+    assert run.data_paths == (str(tmp_path / "my.txt"), str(tmp_path / "rows"))
+    assert run.draft.data.source == "mixture"
+    found = tuple(Part(source=each.kind, weight=each.weight, sha256=bytes(32)) for each in run.sources)
+    assert run.manifest(bytes(32), parts=found).data == Data(source="mixture", mixture=found)
+
+
+def test_a_mixture_may_stand_in_tables_of_its_own_beside_other_keys(read):
+    run = read(
+        '[data]\nheld_out = 0.1\n[[data.mixture]]\nsource = "python"\n'
+        '[[data.mixture]]\nsource = "shakespeare"'
+    )
+    assert [each.kind for each in run.sources] == ["python", "shakespeare"]
+    assert run.draft.data.held_out == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('data = "hf"', '1: data.source = "hf" needs data.dataset: a folder, a file, or a name on the'),
+        ('data = "mixture"', '1: data.source = "mixture" needs data.mixture: a list of 1 to 16 tables'),
+        (
+            '[data]\n\nsplit = "test"',
+            '3: data.split = "test" would never be read, as data.source = "shakespeare": leave it out',
+        ),
+        ('[data]\nsplit = "x y"', '2: data.split = "x y" must be text that matches'),
+        ("[data]\nshuffle = 0", "2: data.shuffle = 0 must be a whole number from 1 to 65536"),
+        ("data = []", "1: data.mixture = [] must be a list of 1 to 16 tables"),
+        ("data = [1]", "1: data.mixture = [1] must be a list of 1 to 16 tables"),
+        ("[data]\nmixture = 3", "2: data.mixture = 3 must be a list of 1 to 16 tables"),
+        (
+            '[data]\nmixture = [{source = "text", path = "x"},\n {source = "text"}]',
+            '2: data.mixture[1].source = "text" needs data.mixture[1].path: a file, relative to',
+        ),
+        (
+            "[data]\nmixture = [{wieght = 1}]",
+            "2: data.mixture[0].wieght is not a key; did you mean weight? allowed: source, weight, path",
+        ),
+        (
+            '[[data.mixture]]\nsource = "mixture"',
+            '1: data.mixture[0].source = "mixture" must be one of "hf", "python", "shakespeare"',
+        ),
+        (
+            '[data]\nsource = "text"\npath = "x"\nmixture = [{source = "python"}]',
+            '2: data.source = "text" would never be read, as data.mixture is given: leave it out',
+        ),
+    ],
+)
+def test_mistakes_about_data_sets_and_mixtures_are_named(mistakes, text, message):
+    assert mistakes(text)[0].startswith(message)
 
 
 @pytest.mark.parametrize(

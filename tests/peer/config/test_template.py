@@ -19,7 +19,7 @@ def _read(tmp_path: Path, text: str) -> RunFile:
 def test_it_reads_as_the_default_manifest(tmp_path):
     run = _read(tmp_path, template())
     assert run.draft == Manifest(founder=NO_FOUNDER)
-    assert (run.data_path, run.tokenizer_path) == (None, None)
+    assert (run.data_paths, run.tokenizer_path) == ((), None)
 
 
 def test_every_key_has_a_meaning_and_every_meaning_a_key():

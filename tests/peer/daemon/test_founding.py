@@ -9,6 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from peer.config.run_file import read_run_file
+from peer.daemon import founding
 from peer.daemon.founding import local_paths, settle
 from peer.daemon.home import Home
 from peer.daemon.settings import Remembered, Settings, recall, remember
@@ -28,8 +29,9 @@ from peer.trainer.tasks.find import find
 from protocol.foreign import Task
 from protocol.identity import Identity
 from protocol.layout import Layout
-from protocol.manifest import Inner, Manifest, Model, SignedManifest, open_manifest, sign
+from protocol.manifest import Inner, Manifest, Model, Part, SignedManifest, open_manifest, sign
 from protocol.messages import STREAM_PROTOCOL, AskManifest, ManifestIs
+from protocol.streamed import Dataset
 from tests import plugins
 
 FOUNDER, OTHER, NEWCOMER = (Identity(bytes([number]) * 32) for number in range(3))
@@ -131,6 +133,52 @@ async def test_the_files_of_a_run_are_named_by_their_content(place, run_file, tm
         manifest = (await here.settle(run_file=path)).manifest
     assert manifest.data.sha256 == hashlib.sha256(b"to be or not to be").digest()
     assert manifest.tokenizer.sha256 == hashlib.sha256(b"{}").digest()
+
+
+MIXTURE = """
+[data]
+held_out = 0.1
+mixture = [
+    {source = "text", path = "text", weight = 2},
+    {source = "hf", dataset = "org/name", split = "train", revision = "main"},
+    {source = "shakespeare", weight = 0.5},
+]
+"""
+FOUND = Dataset(name="org/name", revision="a" * 40, files=bytes(32), end=255)
+
+
+@pytest.mark.anyio
+async def test_each_part_of_a_mixture_is_looked_at_and_compared(place, run_file, tmp_path, monkeypatch):
+    asked = []
+
+    async def look(wanted, streamed):
+        asked.append(streamed.place)
+        return FOUND
+
+    monkeypatch.setattr(founding, "describe_data", look)
+    (tmp_path / "text").write_bytes(b"to be or not to be")
+    async with place() as here:
+        data = (await here.settle(run_file=run_file(MIXTURE))).manifest.data
+        assert data.mixture == (
+            Part(source="text", sha256=hashlib.sha256(b"to be or not to be").digest(), weight=2.0),
+            Part(source="hf", dataset=FOUND),
+            Part(source="shakespeare", weight=0.5),
+        )
+        assert (data.source, data.held_out) == ("mixture", 0.1)
+        await here.settle(run_file=run_file(MIXTURE))
+        for before, after, differs in (
+            ("weight = 2}", "weight = 3}", r"data.mixture\[0\].weight: 3.0 here, 2.0 there\."),
+            ('"train"', '"test"', r"data.mixture\[1\].dataset.split: test here, train there\."),
+            (
+                '{source = "shakespeare", weight = 0.5},',
+                "",
+                "data.mixture: 2 text, 1 hf here, 2 text, 1 org/name",
+            ),
+            ('"shakespeare"', '"python"', r"data.mixture\[2\].source: python here, shakespeare there"),
+        ):
+            with pytest.raises(ManifestMismatchError, match=differs):
+                await here.settle(run_file=run_file(MIXTURE.replace(before, after)))
+    assert asked == ["org/name"]
 
 
 @pytest.mark.anyio
@@ -415,10 +463,10 @@ async def test_a_run_file_names_a_task_and_so_allows_it(place, home, tasked, run
 def test_the_command_line_comes_before_the_run_file(run_file, tmp_path, monkeypatch):
     wanted = read_run_file(run_file('[data]\nsource = "text"\npath = "text"\n'))
     monkeypatch.chdir(tmp_path)
-    given = Settings(tmp_path, data_path=tmp_path / "mine")
-    assert local_paths(given, wanted) == (tmp_path / "mine", None)
-    assert local_paths(Settings(tmp_path), wanted) == (tmp_path / "text", None)
-    assert local_paths(Settings(tmp_path), None) == (None, None)
+    given = Settings(tmp_path, data_paths=(tmp_path / "mine",))
+    assert local_paths(given, wanted) == ((str(tmp_path / "mine"),), None)
+    assert local_paths(Settings(tmp_path), wanted) == ((str(tmp_path / "text"),), None)
+    assert local_paths(Settings(tmp_path), None) == ((), None)
 
 
 def test_paths_hold_in_any_folder_as_the_home_remembers_them(run_file, tmp_path, monkeypatch):
@@ -426,4 +474,4 @@ def test_paths_hold_in_any_folder_as_the_home_remembers_them(run_file, tmp_path,
     monkeypatch.chdir(tmp_path)
     wanted = read_run_file(Path("run.toml"))
     settings = Settings(tmp_path, tokenizer_path=Path("tokens.json"))
-    assert local_paths(settings, wanted) == (tmp_path / "text", tmp_path / "tokens.json")
+    assert local_paths(settings, wanted) == ((str(tmp_path / "text"),), tmp_path / "tokens.json")

@@ -158,6 +158,41 @@ async def test_each_of_the_governors_reasons_is_held_and_the_first_is_told(make)
     assert one.pausing.all == ()
 
 
+async def test_a_trainer_that_waits_for_data_pauses_the_peer_and_is_not_told_to(make):
+    one = make()
+    one.pausing.heard(ipc.Waiting(reason="the Hub sleeps; tried 1 time"))
+    one.pausing.heard(READY)
+    assert not one.swarm.pairing.resting
+    one.pausing.heard(ipc.Waiting(reason="the Hub sleeps; tried 1 time", inner_step=7))
+    one.pausing.heard(ipc.Waiting(reason="the Hub sleeps; tried 2 times", inner_step=7))
+    await _settle(one.pausing)
+    assert one.swarm.pairing.resting
+    assert one.pausing.statistics().kinds == ("stream",)
+    with trio.fail_after(1):
+        await one.pausing.wait_over()  # a trainer that dies of it may begin anew
+    one.pausing.heard(ipc.Waiting(reason=None))
+    await _settle(one.pausing)
+    assert (one.trainer.told, one.pausing.now, one.swarm.pairing.resting) == ([], None, False)
+    waits = "paused: waiting for data: the Hub sleeps; tried"
+    assert one.said[0] == f"{waits} 1 time (before the trainer began)"
+    assert one.said[1].startswith("resumed after ")
+    assert one.said[2:4] == [f"{waits} 1 time (at step 7)", f"{waits} 2 times (at step 7)"]
+    assert one.said[4].startswith("resumed after ")
+
+
+async def test_a_person_may_pause_a_peer_that_waits_for_data(make):
+    one = make()
+    one.pausing.heard(ipc.Waiting(reason="the Hub sleeps", inner_step=7))
+    one.pausing.by_hand("mine")
+    await _settle(one.pausing)
+    assert one.trainer.told == [ipc.Pause()]
+    assert one.pausing.now is not None
+    assert one.pausing.now.reason == "mine"
+    one.pausing.heard(ipc.Waiting(reason=None))
+    one.pausing.resume()
+    assert one.pausing.now is None
+
+
 async def test_a_trainer_that_has_yet_to_begin_waits_and_says_why(make):
     one = make()
     one.trainer.begun = False

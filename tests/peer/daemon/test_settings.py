@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from peer.daemon.settings import Remembered, Settings, recall, remember
 
-FULL = Remembered(port=4001, shard=3, data_path="/data/text", tokenizer_path="/data/tokenizer.json")
+FULL = Remembered(port=4001, shard=3, data_paths=("/data/text",), tokenizer_path="/data/tokenizer.json")
 
 
 def test_a_new_home_remembers_nothing(tmp_path):
@@ -33,7 +33,7 @@ def test_what_a_later_version_adds_is_passed_over(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff", b"3", b'{"port": "x"}', b'{"data_path": "\xff"}', b'{"x": ' + b"[" * 100_000],
+    [b"", b"\xff", b"3", b'{"port": "x"}', b'{"data_paths": ["\xff"]}', b'{"x": ' + b"[" * 100_000],
     ids=["empty", "binary", "no object", "no number", "no text", "deep"],
 )
 def test_a_damaged_file_is_as_good_as_none(tmp_path, data):

@@ -60,7 +60,7 @@ class Daemon:
             device="cpu",
             shard=0,
             stop_at=None,
-            data_path=None,
+            data_paths=(),
             tokenizer_path=None,
             weights_path=None,
             batch=None,

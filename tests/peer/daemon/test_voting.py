@@ -45,7 +45,7 @@ class Peer:
 def _begin(peer):
     return Begin(
         manifest=peer.run_.manifest, peer_id="", home="", spool="", device="cpu", shard=0, stop_at=None,
-        data_path=None, tokenizer_path=None, weights_path=None, batch=None, state=None,
+        data_paths=(), tokenizer_path=None, weights_path=None, batch=None, state=None,
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_the_options_are_in_the_run(tmp_path, preset, codec, steps):
 def test_a_run_file_is_taken_as_it_is(tmp_path):
     (tmp_path / "mine.toml").write_text('data = {source = "text", path = "text"}\nname = "mine"\n')
     run = _given_run(_order(run_file=tmp_path / "mine.toml"))
-    assert (run.draft.name, run.data_path) == ("mine", tmp_path / "text")
+    assert (run.draft.name, run.data_paths) == ("mine", (str(tmp_path / "text"),))
     assert _given_run(_order()) is None
 
 

@@ -7,8 +7,8 @@ from safetensors import safe_open
 
 from peer.errors import CheckpointError, ExportError
 from peer.models import export as module
-from peer.models.export import OURS, PROVENANCE, Exported, Order, export
-from peer.models.loaded import of_run, put
+from peer.models.export import Exported, Order, export
+from peer.models.loaded import PROVENANCE, of_run, put
 from peer.models.replicas import Replicas, average, unheard
 from peer.trainer import data, sources
 from peer.trainer.evaluate import held_out_loss
@@ -64,7 +64,7 @@ def test_transformers_gives_the_trainers_loss(run, tmp_path, precision, within):
     assert wanted < 4.5  # it has learned: a model that knows nothing has 5.5
     for kind in (LlamaForCausalLM, AutoModelForCausalLM):
         net = kind.from_pretrained(tmp_path / "model")
-        assert net.dtype == module.DTYPES[precision][0]
+        assert net.dtype == module.DTYPES[precision]
         assert loss_in_transformers(net, tokens, 32) == pytest.approx(wanted, abs=within)
 
 
@@ -150,7 +150,7 @@ def test_an_earlier_export_is_replaced_where_that_is_wanted(exported, run, tmp_p
     assert (folder / "note").read_text() == "mine"
     assert not (folder / "model.gguf").exists()
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
-    assert {file.name for file in folder.iterdir()} == {*OURS, "note"} - {"model.gguf"}
+    assert {file.name for file in folder.iterdir()} == {*(file.name for file in exported.iterdir()), "note"}
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 

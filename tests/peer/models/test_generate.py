@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from peer.models.generate import Decoder, Drawing, draw, generate
+from peer.models.generate import Drawing, OwnDecoder, draw, generate
 from peer.models.loaded import of_run, put
 from peer.models.replicas import average
 
@@ -17,7 +17,7 @@ def net(run):
 
 def test_kept_keys_and_values_change_no_logit(net):
     tokens = list(b"Once upon a time there was a sta")
-    decoder = Decoder(net, 32)
+    decoder = OwnDecoder(net, 32)
     together = net.logits(torch.tensor([tokens]))[0]
     torch.testing.assert_close(decoder.feed(tokens[:10]), together[9])
     for place in range(10, 32):
@@ -26,7 +26,7 @@ def test_kept_keys_and_values_change_no_logit(net):
 
 def test_beyond_the_context_the_later_half_is_kept(net):
     tokens = list(b"Once upon a time there was a starling, and it sang")
-    decoder = Decoder(net, 32)
+    decoder = OwnDecoder(net, 32)
     for token in tokens[:33]:
         last = decoder.feed([token])
     torch.testing.assert_close(last, net.logits(torch.tensor([tokens[17:33]]))[0, -1])

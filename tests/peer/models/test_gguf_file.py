@@ -6,7 +6,8 @@ import torch
 
 from peer.errors import ExportError, ExtraMissingError
 from peer.models import gguf_file
-from peer.models.export import GGUF, Order, export
+from peer.models.export import Order, export
+from peer.models.forms import GGUF
 from peer.models.replicas import unheard
 from peer.models.tokens import byte_tokenizer
 from tests.peer.models.test_export import loss_in_transformers, the_trainers_loss

@@ -1,20 +1,14 @@
 """The loop in a thread of this process: what it says, in which order, and what it waits for."""
 
 import errno
-import socket
 import threading
 
 import pytest
 import torch
 
-from peer.codec.registry import get
 from peer.trainer import checkpoint, checkpoints, spool
-from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.link import Link
-from peer.trainer.loop import Loop
 from peer.trainer.pairs import Pairs
 from peer.trainer.shelf import Shelf
-from protocol.manifest import Manifest
 from protocol.trainer import (
     Capture,
     Captured,
@@ -36,65 +30,15 @@ from protocol.trainer import (
     ShareFailed,
     Theirs,
 )
-from tests.peer.trainer.daemon import Daemon
+from tests.peer.trainer.looping import said, trainers
 from tests.peer.trainer.tiny import manifest, replica, run_id, train
 from tests.states import hash_chunks
 
 
-class Trainer:
-    """A loop on its own thread, and the daemon's end of its link."""
-
-    def __init__(self, folder, run: Manifest, stop_at: int | None) -> None:
-        ours, theirs = socket.socketpair()
-        self.daemon, self.spool, self.home = Daemon(theirs), folder / "spool", folder / "checkpoints"
-        self.spool.mkdir()
-        self.replica = replica(run)
-        self._link = Link(ours)
-        saving = Checkpoints(self.replica, self.home, run_id(run))
-        self._loop = Loop(self._link, run, self.replica, saving, self.spool, stop_at)
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._loop.run()
-        finally:
-            self._link.close()
-
-    @property
-    def meter(self):
-        return self._loop._meter
-
-    def join(self) -> None:
-        self._thread.join()
-        self.daemon.close()
-
-    def theirs(self, share: Share, values: torch.Tensor, name: str = "theirs") -> Theirs:
-        spool.write(self.spool / name, get("fp32"), (values,))
-        return Theirs(share=share.share, file=name, codec="fp32", tokens=share.tokens, standing=64)
-
-    def own(self, share: Share) -> torch.Tensor:
-        values = torch.empty_like(self.replica.theta)
-        assert share.body is not None
-        spool.read(self.spool / share.body.file, get("fp32"), (values,))
-        return values
-
-
 @pytest.fixture
 def start(tmp_path):
-    started: list[Trainer] = []
-
-    def make(run: Manifest, stop_at: int | None = None) -> Trainer:
-        started.append(Trainer(tmp_path, run, stop_at))
-        return started[-1]
-
-    yield make
-    for trainer in started:
-        trainer.join()
-
-
-def said(messages, kind):
-    return [message for message in messages if isinstance(message, kind)]
+    with trainers(tmp_path) as make:
+        yield make
 
 
 def test_solo_trains_to_its_end_as_if_nobody_listened(start):

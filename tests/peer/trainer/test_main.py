@@ -73,7 +73,7 @@ class Process:
             "device": "cpu",
             "shard": 0,
             "stop_at": stop_at,
-            "data_path": None,
+            "data_paths": (),
             "tokenizer_path": None,
             "weights_path": None,
             "batch": None,

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from peer.errors import BaseModelError
+from peer.errors import BaseModelError, ExportError
 from peer.trainer.flat import trainable
 from peer.trainer.hf import find, lora, net
 from peer.trainer.layout import layout_of
@@ -59,6 +59,23 @@ def test_without_targets_every_matrix_but_the_last_gets_one(kind, names, request
 def test_targets_that_the_model_lacks_are_refused(llama):
     with pytest.raises(BaseModelError, match="takes no adapter at nowhere"):
         net.build(find.find(str(llama)), Lora(targets=("nowhere",)), 0)
+
+
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings")
+def test_targets_that_are_no_matrices_are_refused(llama):
+    """Both factors of an embedding's adapter would stay 0."""
+    with pytest.raises(BaseModelError, match=r"adapters are for matrices, and .*embed_tokens is none"):
+        net.build(find.find(str(llama)), Lora(rank=2, targets=("embed_tokens",)), 0)
+
+
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings")
+def test_adapters_at_a_shared_matrix_are_not_merged(llama):
+    """Llama's output projection is its embedding: merged, both would change."""
+    base, shape = find.find(str(llama)), Lora(rank=2, targets=("lm_head", "q_proj"))
+    tuned = trainable(net.build(base, shape, 0))
+    weights = {name.removeprefix(lora.WRAPPED): tensor for name, tensor in tuned.items()}
+    with pytest.raises(ExportError, match=r"lm_head shares its matrix with another part.*without --merge"):
+        lora.merge(weights, shape, net.build(base, None, 0).inner)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from peer.errors import CheckpointError
-from peer.trainer import checkpoint
+from peer.trainer import checkpoint, starving
 from peer.trainer.link import Link
 from peer.trainer.onebyte.train import train
+from peer.trainer.onebyte.voter import Voter
 from protocol.codec import encode
 from protocol.identity import peer_id_of
 from protocol.trainer import (
@@ -29,6 +30,7 @@ from protocol.trainer import (
     Tallied,
     Voted,
     Votes,
+    Waiting,
 )
 from tests.peer.trainer.daemon import Daemon
 from tests.peer.trainer.onebyte.small import ME, OTHER, bits, run, voter, write_base
@@ -46,7 +48,7 @@ class Session:
         name = None if votes is None else self.write("whole", votes)
         begin = Begin(
             manifest=manifest, peer_id=peer_id_of(ME), home=str(folder), spool=str(self.spool), device="cpu",
-            shard=0, stop_at=stop_at, data_path=None, tokenizer_path=None, batch=None, state=None,
+            shard=0, stop_at=stop_at, data_paths=(), tokenizer_path=None, batch=None, state=None,
             weights_path=str(weights), votes=name,
         )  # fmt: skip
         self.thread = threading.Thread(target=self._train, args=(link, begin), daemon=True)
@@ -135,6 +137,30 @@ def test_a_paused_voter_neither_casts_nor_counts(tmp_path, begun):
     assert session.end()[-1] == Finished(inner_step=5, reached_stop=True)
 
 
+def test_without_data_it_says_so_and_counts_others_votes(tmp_path, begun, monkeypatch):
+    fed = threading.Event()
+
+    def lacks(voter):
+        return "the Hub sleeps" if voter.counters.inner_step == 2 and not fed.is_set() else None
+
+    monkeypatch.setattr(Voter, "lacks", property(lacks))
+    monkeypatch.setattr(starving, "SHORT_WAIT", 0.0)
+    manifest, path = begun
+    session = Session(tmp_path, manifest, stop_at=5, votes=[], weights=path)
+    assert session.daemon.hear_a(Waiting) == Waiting(reason="the Hub sleeps", inner_step=2)
+    session.daemon.send(Votes(file=session.write("more", [(OTHER, 0, bytes(range(60, 80)))])))
+    assert session.daemon.hear_a(Tallied).votes == 8 + 20
+    session.daemon.send(Pause())
+    assert session.daemon.hear_a(Paused).inner_step == 2
+    session.daemon.send(Resume())
+    session.daemon.hear_a(Waiting)
+    fed.set()
+    while not session.daemon.hear_a(Voted).final:
+        pass
+    session.daemon.send(Settled())
+    assert session.end()[-1] == Finished(inner_step=5, reached_stop=True)
+
+
 def test_it_goes_on_from_the_ledger(tmp_path, begun):
     manifest, path = begun
     session = Session(tmp_path, manifest, stop_at=5, votes=[(ME, 0, bytes(16))], weights=path)
@@ -168,7 +194,7 @@ def test_other_first_weights_are_refused(tmp_path, begun):
     ours, theirs = socket.socketpair()
     begin = Begin(
         manifest=manifest, peer_id=peer_id_of(ME), home=str(tmp_path), spool=str(tmp_path), device="cpu",
-        shard=0, stop_at=None, data_path=None, tokenizer_path=None, batch=None, state=None,
+        shard=0, stop_at=None, data_paths=(), tokenizer_path=None, batch=None, state=None,
         weights_path=str(path),
     )  # fmt: skip
     with ours, closing(Link(theirs)) as link, pytest.raises(CheckpointError, match="has the hash"):

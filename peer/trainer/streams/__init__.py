@@ -1,0 +1,1 @@
+"""Text that is read while training goes on: rows become tokens, tokens windows, and windows batches."""
