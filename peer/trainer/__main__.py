@@ -5,12 +5,17 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
 
 from peer.errors import PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import choose, gpus_of, limit_memory
+from peer.trainer.equipment import Equipment
+from peer.trainer.gradients import Alone
 from peer.trainer.inner import held_in
 from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Loop
@@ -18,7 +23,10 @@ from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
 from peer.trainer.work import Places, load
 from protocol.codec import digest, encode
-from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused
+from protocol.trainer import Begin, Failed, Finish, StateRefused
+
+if TYPE_CHECKING:
+    from peer.trainer.ranks.leader import Leader
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -31,12 +39,36 @@ def train(link: Link, begin: Begin) -> None:
     if begin.manifest.outer.preset == "onebyte":
         onebyte.train(link, begin)
         return
-    manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
-    device = choose(begin.device)
-    limit_memory(device, begin.gpu_memory)
+    equipment = Equipment.of(begin)
+    device = equipment.take(begin)
+    with _leading(begin, equipment) as leader:
+        replica, checkpoints, resumed = _build(link, begin, device)
+        fitting = equipment.fitting(begin, device, replica.theta.nbytes, link.send)
+        if leader is None:
+            replica.gradients = Alone(replica.passes, device, fitting)
+        else:
+            replica.gradients = leader.lead(replica, fitting)
+        link.send(equipment.ready(replica.theta.numel(), replica.counters, resumed=resumed))
+        loop = Loop(link, begin.manifest, replica, checkpoints, Path(begin.spool), begin.stop_at)
+        with fitting.heeding(-(-replica.batch // len(equipment.devices))):
+            loop.run()
+
+
+def _leading(begin: Begin, equipment: Equipment) -> AbstractContextManager["Leader | None"]:
+    """Start a follower for each further device."""
+    if len(equipment.devices) == 1:
+        return nullcontext()
+    from peer.trainer.ranks.leader import leading
+
+    return leading(begin, equipment.devices)
+
+
+def _build(link: Link, begin: Begin, device: torch.device) -> tuple[Replica, Checkpoints, bool]:
+    """Return the replica where it is to start, its checkpoints, and whether it goes on from one."""
+    manifest, spool = begin.manifest, Path(begin.spool)
     frozen = held_in(manifest.inner, device)
     replica = Replica(manifest, load(manifest, Places.of(begin), begin.shard, frozen), device, begin.batch)
-    folder, run_id = home / "checkpoints", digest(encode(manifest))
+    folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None
     if begin.state is not None:
@@ -51,18 +83,7 @@ def train(link: Link, begin: Begin) -> None:
         replica.restore(saved)
     else:
         replica.begin(_path(begin.weights_path))
-    link.send(
-        Ready(
-            device=str(device),
-            parameters=replica.theta.numel(),
-            inner_step=replica.counters.inner_step,
-            outer_step=replica.counters.outer_step,
-            tokens=replica.counters.tokens,
-            resumed=saved is not None,
-            gpus=gpus_of(device),
-        )
-    )
-    Loop(link, manifest, replica, checkpoints, spool, begin.stop_at).run()
+    return replica, checkpoints, saved is not None
 
 
 def main() -> int:

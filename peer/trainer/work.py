@@ -99,6 +99,21 @@ def load(manifest: Manifest, places: Places, shard: int, frozen: torch.dtype = t
     return plain(manifest, data.load(manifest, places.data, places.tokenizer), shard)
 
 
+def load_net(manifest: Manifest, places: Places, frozen: torch.dtype = torch.float32) -> nn.Module:
+    """Return the model alone, on the CPU, as `load` has it.
+
+    Raises:
+        PeerError: it is missing here, or differs from what the manifest names.
+    """
+    if manifest.task:
+        from peer.trainer.tasks import work
+
+        return work.load_net(manifest, manifest.task, places.allowed_task)
+    if manifest.model.pretrained:
+        return _net(manifest.model.pretrained, places, manifest.seed, frozen)[0]
+    return build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
+
+
 def plain(manifest: Manifest, corpus: data.Corpus, shard: int) -> Work:
     """Return the work on the built-in model, as the seed gives it, and a corpus."""
     net = build(manifest.model, manifest.tokenizer.vocabulary, manifest.seed)
@@ -119,18 +134,24 @@ def on_tokens(manifest: Manifest, net: nn.Module, corpus: data.Corpus, shard: in
 def _pretrained(
     manifest: Manifest, wanted: Pretrained, places: Places, shard: int, frozen: torch.dtype
 ) -> Work:
+    made, tokenizer = _net(wanted, places, manifest.seed, frozen)
+    corpus = data.load(manifest, places.data, places.tokenizer or tokenizer)
+    return on_tokens(manifest, made, corpus, shard)
+
+
+def _net(wanted: Pretrained, places: Places, seed: int, frozen: torch.dtype) -> tuple[nn.Module, Path | None]:
+    """Return a model of transformers, and the tokenizer beside it."""
     from peer.trainer.hf import find, net
 
     base = find.find_for(wanted, places.model)
-    made = net.build(base, wanted.lora, manifest.seed, frozen)
+    made = net.build(base, wanted.lora, seed, frozen)
     if layout_of(made) != wanted.layout:
         count = sum(each.numel() for each in trainable(made).values())
         raise BaseModelError(
             f"the model has {count} trainable parameters here, {wanted.layout.parameters} in the manifest",
             "Update transformers and peft to the founder's releases",
         )
-    corpus = data.load(manifest, places.data, places.tokenizer or base.tokenizer)
-    return on_tokens(manifest, made, corpus, shard)
+    return made, base.tokenizer
 
 
 @torch.no_grad()
