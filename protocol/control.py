@@ -147,6 +147,12 @@ class Status(Message, frozen=True, tag="status"):
     unwatched: tuple[str, ...] = ()
     """Limits that nothing on this machine watches, and why."""
     month: Month | None = None
+    device_name: str = ""
+    """What the device calls itself; empty while no trainer has begun."""
+    ranks: int = 1
+    """Devices that share every inner step."""
+    micro_batch: int | None = None
+    """Sequences that pass through a device at once; None before the first step."""
 
 
 class Stopping(Message, frozen=True, tag="stopping"):

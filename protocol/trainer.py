@@ -68,6 +68,12 @@ class Begin(Message, frozen=True, tag="begin"):
     """The task whose code this host's owner lets run."""
     gpu_memory: float | None = None
     """What may be taken of the GPU's memory: a share of it where it is 1 or less, otherwise bytes."""
+    micro_batch: int | None = None
+    """The most sequences in one pass through a device; None: as many as fit."""
+    starved: bool = False
+    """The trainer before was ended by the system, as the memory of this host ran out."""
+    memory: float | None = None
+    """Bytes that the trainer may take of the machine's memory; None for all that is free."""
 
 
 class Encode(Message, frozen=True, tag="encode"):
@@ -234,6 +240,25 @@ class Ready(Message, frozen=True, tag="ready"):
     tokens: int
     resumed: bool
     gpus: tuple[Gpu, ...] = ()
+    name: str = ""
+    """What the device calls itself, such as "NVIDIA GeForce RTX 4090"."""
+    memory: int | None = None
+    """Bytes of memory of one device; None where nobody says."""
+    ranks: int = 1
+    """Processes, each with a device of its own, that share every inner step."""
+
+
+How = Literal["found", "remembered", "lowered"]
+"""By passes that were made to try, by the home since an earlier start, or as memory ran out."""
+
+
+class Fitted(Message, frozen=True, tag="fitted"):
+    """So many sequences pass through a device at once: with the first inner step, and when it changes."""
+
+    micro_batch: int
+    batch: int
+    """Sequences of one inner step that pass through one device: in several parts, where they are more."""
+    how: How
 
 
 class StateRefused(Message, frozen=True, tag="state_refused"):
@@ -442,6 +467,7 @@ ToTrainer = (
 )
 FromTrainer = (
     Ready
+    | Fitted
     | StateRefused
     | Progress
     | Share

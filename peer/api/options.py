@@ -29,6 +29,7 @@ class Options(TypedDict, total=False):
     model: str | PathLike[str] | None
     task: str | None
     batch: int | None
+    micro_batch: int | None
     metrics_host: str | None
     metrics_port: int | None
     tensorboard: str | PathLike[str] | None

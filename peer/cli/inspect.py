@@ -63,7 +63,7 @@ def _table(told: Status) -> Table:
         "state": state_of(told),
         **_limits(told),
         **_joining(told),
-        "device": told.device,
+        "device": _device(told),
         "step": f"{told.inner_step} (outer step {told.outer_step}, {told.tokens:,} {counted(told.task)})",
         "loss": "-" if told.loss is None else format_loss(told.loss, told.task),
         "pace": f"{told.tokens_per_second:,.0f} {counted(told.task)}/s",
@@ -78,6 +78,13 @@ def _table(told: Status) -> Table:
     for name, value in rows.items():
         drawn.add_row(name, value)
     return drawn
+
+
+def _device(told: Status) -> str:
+    name = f" ({escape(told.device_name)})" if told.device_name else ""
+    kind = "examples" if told.task else "sequences"
+    fit = f", {told.micro_batch} {kind} at a time" if told.micro_batch else ""
+    return f"{told.device}{name}{fit}"
 
 
 def state_of(told: Status) -> str:

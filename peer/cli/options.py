@@ -24,20 +24,26 @@ def expand(home: Path) -> Path:
 
 
 def device(text: str) -> str:
-    """Return the device that is meant.
+    """Return the device, or the devices with commas between them, that are meant.
 
     Raises:
         UsageError: it is none.
     """
-    if re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text) is None:
-        raise UsageError(f"{text!r} is no device", "Use auto, cpu, mps, cuda, or cuda:1 for the second GPU")
+    if re.fullmatch(r"auto|cuda|mps|(cpu|cuda:\d{1,3})(,(cpu|cuda:\d{1,3}))*", text) is None:
+        raise UsageError(
+            f"{text!r} is no device",
+            "Use auto, cpu, mps, cuda, cuda:1 for the second GPU, or cuda:0,cuda:1 for both together",
+        )
     return text
 
 
 TrainDevice = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", parser=device, help="Where to train: auto, cpu, mps, cuda, cuda:1, ..."
+        "--device",
+        metavar="NAME",
+        parser=device,
+        help="Where to train: auto, cpu, mps, cuda (all GPUs alike), cuda:1, cuda:0,cuda:1, ...",
     ),
 ]
 Home = Annotated[

@@ -106,6 +106,14 @@ def start(
         int | None,
         typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
     ] = None,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65536,
+            help="The most sequences in one pass through a device; default: as many as its memory holds.",
+        ),
+    ] = None,
     metrics_host: Annotated[
         str,
         typer.Option(
@@ -157,6 +165,7 @@ def start(
         model=model,
         task=task,
         batch=batch,
+        micro_batch=micro_batch,
         metrics_host=metrics_host,
         metrics_port=metrics_port,
         tensorboard=tensorboard,

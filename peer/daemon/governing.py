@@ -132,7 +132,7 @@ class Governor:
         """Take in a message of the trainer: it tells which device it is on."""
         if isinstance(message, ipc.Ready) and not self._confirmed:
             self._confirmed = True
-            self._device = Device(message.device.partition(":")[0], message.gpus)
+            self._device = Device.of(message.device, message.gpus)
             remember_device(self._home, self._settings.device, self._device)
             self._watching.forget(OF_DEVICE)
             self._apply()
@@ -176,7 +176,7 @@ class Governor:
         """Return what needs no sensor."""
         self._month = self._traffic.note(self._moved(), now.date())
         needed = None
-        if "cpu" in (self._device.kind, self._settings.device):
+        if "cpu" in (self._device.kind, Device.of(self._settings.device).kind):
             needed = int(memory(sizes.parameters(self._manifest)))
         return Readings(month=self._month, memory_needed=needed)
 

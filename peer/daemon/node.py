@@ -202,8 +202,11 @@ class Node:
             model_path=remembered.model_path,
             allowed_task=remembered.allowed_task,
             batch=self._settings.batch,
+            micro_batch=self._settings.micro_batch,
+            starved=self.link.starved,
             state=state,
             gpu_memory=self.governor.limits.gpu_memory,
+            memory=self.governor.limits.memory,
         )
         return await self._voting.complete(begin) if self._voting is not None else begin
 
@@ -255,8 +258,8 @@ class Node:
             peers = self.swarm.membership.horizon.statistics().size
             manifest, home = self.run_.manifest, self._home.path
             batch = self._settings.batch or manifest.inner.batch
-            limits = self.governor.limits
-            told = uses(home, manifest, ready, limits, batch=batch, peers=peers, pace=pace)
+            limits, fitted = self.governor.limits, self.reporter.fitted
+            told = uses(home, manifest, ready, limits, batch=batch, fitted=fitted, peers=peers, pace=pace)
             say_once(home, told, self._log)
 
     def _share(self, message: ipc.Share) -> None:
@@ -324,6 +327,9 @@ class Node:
             pid=os.getpid(),
             trainer_pid=link.pid,
             device=told.ready.device if told.ready else "",
+            device_name=told.ready.name if told.ready else "",
+            ranks=told.ready.ranks if told.ready else 1,
+            micro_batch=told.fitted.micro_batch if told.fitted else None,
             preset=manifest.outer.preset,
             codec=told.codec or manifest.codecs[0],
             inner_step=told.inner_step,

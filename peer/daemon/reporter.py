@@ -24,6 +24,7 @@ class Reporter:
     Attributes:
         progress: the living trainer's last word on how far it is; None before the first.
         ready: what the trainer said when it began; None while there is none.
+        fitted: how many sequences pass through its device at once; None before its first step.
         last_mix: the last answer to a partner's share.
     """
 
@@ -32,6 +33,7 @@ class Reporter:
         self._alone_since: float | None = None
         self.progress: ipc.Progress | None = None
         self.ready: ipc.Ready | None = None
+        self.fitted: ipc.Fitted | None = None
         self.last_mix: ipc.Mixed | None = None
         self._stands_at: ipc.Ready | ipc.Progress | None = None
         self.last_partner: str | None = None
@@ -139,7 +141,15 @@ class Reporter:
                         parameters=message.parameters,
                         inner_step=message.inner_step,
                         resumed=message.resumed,
+                        name=message.name,
+                        memory=message.memory,
+                        ranks=message.ranks,
                     )
+                )
+            case ipc.Fitted():
+                self.fitted = message
+                self._log(
+                    events.BatchFitted(micro_batch=message.micro_batch, batch=message.batch, how=message.how)
                 )
             case ipc.Progress():
                 self._note(message)
@@ -183,7 +193,7 @@ class Reporter:
 
     def trainer_died(self, code: int, restarts: int) -> None:
         """Say that the trainer ended unasked."""
-        self.ready = self.progress = None
+        self.ready = self.fitted = self.progress = None
         self._log(events.TrainerDied(code=code, restarts=restarts))
 
     @property

@@ -49,6 +49,8 @@ class Settings:
     """The plug-in's task that may run here, where the manifest names it."""
     batch: int | None = None
     """Sequences of one inner step on this host; None: the manifest's."""
+    micro_batch: int | None = None
+    """The most sequences in one pass through a device; None: as many as fit."""
     metrics_host: str = "127.0.0.1"
     """Metrics name the partners of this host: others see them only where its owner says so."""
     metrics_port: int | None = None

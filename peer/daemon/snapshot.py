@@ -57,7 +57,8 @@ class Snapshots:
         )
 
     def _training(self) -> TrainingStatistics | None:
-        progress = self._node.reporter.progress
+        told = self._node.reporter
+        progress = told.progress
         if progress is None:
             return None
         return TrainingStatistics(
@@ -67,6 +68,8 @@ class Snapshots:
             loss=progress.loss,
             tokens_per_second=progress.tokens_per_second,
             learning_rate=progress.learning_rate,
+            ranks=told.ready.ranks if told.ready else 1,
+            micro_batch=told.fitted.micro_batch if told.fitted else None,
         )
 
     def _distance(self) -> DistanceStatistics | None:

@@ -1,5 +1,6 @@
 """Keeps a trainer running: talks to it, and brings it back when it dies."""
 
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TypeVar
 import trio
 
 from peer.daemon.answers import Answer, Answers, Key, Waiting
+from peer.daemon.starvation import kills
 from peer.daemon.trainer_process import END_DEADLINE, TRAINER, TrainerProcess
 from peer.errors import Exit, PeerError, TrainerError
 from peer.swarm.learner import LearnerGoneError
@@ -79,6 +81,8 @@ class TrainerLink:
         self._stop = trio.Event()
         self._stepped = False
         self._restarts = 0
+        self.starved = False
+        """The trainer before was ended by the system, as its memory ran out."""
 
     async def run(self) -> ipc.Finished | None:
         """Keep a trainer running until it finishes or is told to.
@@ -116,8 +120,13 @@ class TrainerLink:
         self._stepped = False
         trainer = self._trainer = await TrainerProcess.start(self._command, self._log)
         try:
+            before = kills()
             await self._converse(trainer)
-            return await trainer.end()
+            code = await trainer.end()
+            killed = code == -signal.SIGKILL and not trainer.ended_by_us
+            # Where the system does not say whom it has ended, or why, this is most often why.
+            self.starved = killed and (before is None or kills() != before)
+            return code
         finally:
             trainer.kill()
             with trio.move_on_after(REAP_DEADLINE) as reaping:

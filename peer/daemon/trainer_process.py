@@ -37,7 +37,11 @@ memory comes in pages of 2 MiB, where the kernel has them."""
 
 
 class TrainerProcess:
-    """A process that leads a group of its own, and our end of the socket pair to it."""
+    """A process that leads a group of its own, and our end of the socket pair to it.
+
+    Attributes:
+        ended_by_us: it was killed here, as it did not end by itself.
+    """
 
     def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
         self._process = process
@@ -45,6 +49,7 @@ class TrainerProcess:
         self._sending = trio.Lock()
         self._decoder = FrameDecoder(ipc.MAX_IPC)
         self._frames: deque[bytes] = deque()
+        self.ended_by_us = False
 
     @classmethod
     async def start(cls, command: Sequence[str], log: Path) -> Self:
@@ -114,6 +119,7 @@ class TrainerProcess:
         """End it at once, if it lives, and whatever it started."""
         self._stream.socket.close()
         if self._process.poll() is None:
+            self.ended_by_us = True
             os.killpg(self._process.pid, signal.SIGKILL)
 
 

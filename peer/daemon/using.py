@@ -10,6 +10,7 @@ from peer.daemon import disk
 from peer.daemon.settings import recall, remember
 from peer.errors import HomeError
 from peer.governor.limits import Limits, caps_in_words, pauses_in_words
+from peer.governor.sensors.find import Device
 from peer.plan.traffic import month_bytes
 from peer.telemetry import limit_events as events
 from peer.telemetry.log import Log
@@ -21,7 +22,15 @@ LEAST_PEERS = 2
 
 
 def uses(
-    home: Path, manifest: Manifest, ready: ipc.Ready, limits: Limits, *, batch: int, peers: int, pace: float
+    home: Path,
+    manifest: Manifest,
+    ready: ipc.Ready,
+    limits: Limits,
+    *,
+    batch: int,
+    fitted: ipc.Fitted | None,
+    peers: int,
+    pace: float,
 ) -> events.Uses:
     """Return what is used.
 
@@ -31,6 +40,7 @@ def uses(
         ready: what the trainer said when it began.
         limits: what may be used.
         batch: sequences of an inner step.
+        fitted: how many of them the trainer passes at once; None where it has not said.
         peers: of the swarm, as far as is known.
         pace: seconds of an inner step.
     """
@@ -39,14 +49,16 @@ def uses(
     month = month_bytes(manifest, max(peers, LEAST_PEERS), manifest.outer.every * pace)
     return events.Uses(
         device=ready.device,
-        name=gpu.name if gpu else "",
+        name=ready.name if gpu else "",
         memory=gpu.memory if gpu else None,
+        ranks=ready.ranks,
         batch=batch,
+        micro_batch=fitted.micro_batch if fitted else None,
         context=0 if manifest.task else manifest.model.context,
         disk_free=room.free if room is not None else None,
         disk_needed=disk.most(manifest),
         month_bytes=month,
-        pauses=pauses_in_words(limits, gpu=ready.device != "cpu"),
+        pauses=pauses_in_words(limits, gpu=Device.of(ready.device).kind != "cpu"),
         caps=caps_in_words(limits),
     )
 

@@ -77,7 +77,7 @@ class LocalSwarm:
         # Who starts a swarm wants to see it train, on battery and beside whatever else is open.
         write_given(home, {"pause_for_others": False, "pause_on_battery": False})
         own = ("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof")
-        peer = launch("peer", home, [*own, *arguments], threads=1)
+        peer = launch("peer", home, [*own, *arguments], threads=1, one_gpu=True)
         self.peers.append(peer)
         return peer
 
@@ -114,7 +114,13 @@ class LocalSwarm:
 
 
 def launch(
-    module: str, home: Path, arguments: Sequence[str], *, threads: int | None, piped: bool = False
+    module: str,
+    home: Path,
+    arguments: Sequence[str],
+    *,
+    threads: int | None,
+    one_gpu: bool = False,
+    piped: bool = False,
 ) -> LocalPeer:
     """Start a peer in a process of its own, which ends when this one does.
 
@@ -124,10 +130,15 @@ def launch(
         arguments: for `peer start`; `--stop-on-eof` among them.
         threads: of its trainer, unless the environment says how many; None leaves it to the trainer. Peers
             that share the cores of one machine would only take them from each other with more than one.
+        one_gpu: it is to see the first GPU alone, as peers that share a machine would slow each other down
+            with a process of each on each GPU.
         piped: standard output comes through a pipe; otherwise it goes to the log, as standard error does.
     """
     command = [sys.executable, "-m", module, "start", "--home", str(home), *arguments]
     given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    environment = {**given, **os.environ}
+    if one_gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     with (home / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             command,
@@ -137,7 +148,7 @@ def launch(
             stderr=log,
             # Ctrl-C in the terminal reaches us alone; we then end the peers in order.
             start_new_session=True,
-            env={**given, **os.environ},
+            env=environment,
         )
     return LocalPeer(home.name, home, process)
 

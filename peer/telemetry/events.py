@@ -1,5 +1,7 @@
 """Everything worth telling that happens to a peer, as values: one line of `events.log` each."""
 
+from typing import Literal
+
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
 from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
@@ -125,13 +127,43 @@ class TrainerStarted(Event, frozen=True, kw_only=True):
     """The trainer process has its model on its device."""
 
     device: str
+    """Several that train together have commas between them."""
     parameters: int
     inner_step: int
     resumed: bool
+    name: str = ""
+    """What the device calls itself."""
+    memory: int | None = None
+    """Bytes of one device; None where nobody says."""
+    ranks: int = 1
+    """Processes that share every inner step, each with a device of its own."""
 
     def _words(self) -> str:
         how = "resumed" if self.resumed else "started"
-        return f"trainer {how} at step {self.inner_step} on {self.device}, {self.parameters:,} parameters"
+        held = "" if self.memory is None else f", {format_bytes(self.memory)}"
+        # Ranks on the CPU have its memory together.
+        each = " each" if self.ranks > 1 and not self.device.startswith("cpu") else ""
+        called = f" ({self.name}{held}{each})" if self.name else ""
+        where = f"{self.device}{called}"
+        return f"trainer {how} at step {self.inner_step} on {where}, {self.parameters:,} parameters"
+
+
+class BatchFitted(Event, frozen=True, kw_only=True):
+    """How many sequences pass through the device at once: known at the first step, or as memory ran out."""
+
+    micro_batch: int
+    batch: int
+    """Sequences of one inner step that pass through one device."""
+    how: Literal["found", "remembered", "lowered"]
+
+    def _words(self) -> str:
+        whole = self.micro_batch >= self.batch
+        if self.how == "lowered":
+            return f"MEMORY RAN OUT: batches of {self.batch} pass {self.micro_batch} at a time from now on"
+        remembered = " (as before)" if self.how == "remembered" else ""
+        if whole:
+            return f"batches of {self.batch} fit into memory whole{remembered}"
+        return f"batches of {self.batch} pass {self.micro_batch} at a time{remembered}"
 
 
 class TrainerDied(Event, frozen=True, kw_only=True):
@@ -388,6 +420,7 @@ AnyEvent = (
     | SplitNoticed
     | ReachChanged
     | TrainerStarted
+    | BatchFitted
     | TrainerDied
     | Paused
     | Resumed

@@ -41,9 +41,9 @@ class Uses(Event, frozen=True, kw_only=True):
 
     device: str
     name: str
-    """Of the GPU; empty for others."""
+    """Of the GPU, or of several; empty for others."""
     memory: int | None
-    """Bytes of the GPU's memory."""
+    """Bytes of one GPU's memory."""
     batch: int
     """Sequences of one inner step."""
     context: int
@@ -57,16 +57,21 @@ class Uses(Event, frozen=True, kw_only=True):
     """When it pauses by itself."""
     caps: tuple[str, ...]
     """What it may use at the most."""
+    ranks: int = 1
+    """Devices that share an inner step."""
+    micro_batch: int | None = None
+    """Sequences that pass through a device at once; None where that is not known."""
 
     def _words(self) -> str:
-        named = f", {self.name} with {format_bytes(self.memory or 0)} of memory" if self.name else ""
+        memory = f"{format_bytes(self.memory or 0)} of memory{' each' * (self.ranks > 1)}"
+        named = f", {self.name} with {memory}" if self.name else ""
         return f"uses {self.device}{named}"
 
     def block(self) -> tuple[str, ...]:
         """Return all of it in lines of 71 characters, which stand below the first."""
         free = f"{format_bytes(self.disk_free)} free; " if self.disk_free is not None else ""
         rows = {
-            "batch": f"{self.batch} {self._kind()} an inner step",
+            "batch": f"{self.batch} {self._kind()} an inner step{self._passing()}",
             "disk": f"{free}its checkpoints take up to {format_bytes(self.disk_needed)}",
             "network": self._traffic(),
             "at most": "; ".join(self.caps) or "what it needs: no limit is set",
@@ -77,6 +82,12 @@ class Uses(Event, frozen=True, kw_only=True):
 
     def _kind(self) -> str:
         return f"sequences of {self.context} tokens" if self.context else "examples"
+
+    def _passing(self) -> str:
+        part = -(-self.batch // self.ranks)
+        shared = f", {part} on each device" if self.ranks > 1 else ""
+        at_once = self.micro_batch or part
+        return shared if at_once >= part else f"{shared}, {at_once} at a time"
 
     def _traffic(self) -> str:
         if self.month_bytes is None:

@@ -169,6 +169,13 @@ def _training(training: TrainingStatistics) -> Iterator[Metric]:
         training.tokens_per_second,
     )
     yield _gauge("learning_rate", "Learning rate of the last inner step.", training.learning_rate)
+    yield _gauge("ranks", "Devices of this peer that share every inner step.", training.ranks)
+    if training.micro_batch is not None:
+        yield _gauge(
+            "micro_batch",
+            "Sequences that pass through a device at once; falls when its memory runs out.",
+            training.micro_batch,
+        )
 
 
 def _distance(distance: DistanceStatistics) -> Iterator[Metric]:

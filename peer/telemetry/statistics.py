@@ -37,6 +37,9 @@ class TrainingStatistics:
     """Training loss, nats a token."""
     tokens_per_second: float
     learning_rate: float
+    ranks: int = 1
+    micro_batch: int | None = None
+    """None before the first step."""
 
 
 @dataclass(frozen=True, slots=True)

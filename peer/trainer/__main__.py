@@ -5,15 +5,18 @@ import logging
 import signal
 import socket
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from peer.errors import PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import choose, gpus_of, limit_memory
+from peer.trainer.equipment import Equipment
+from peer.trainer.gradients import Alone
 from peer.trainer.inner import held_in
 from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Loop
@@ -21,7 +24,10 @@ from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
 from peer.trainer.work import Places, load
 from protocol.codec import digest, encode
-from protocol.trainer import Begin, Failed, Finish, Ready, StateRefused, Waiting
+from protocol.trainer import Begin, Failed, Finish, StateRefused, Waiting
+
+if TYPE_CHECKING:
+    from peer.trainer.ranks.leader import Leader
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -34,18 +40,44 @@ def train(link: Link, begin: Begin) -> None:
     if begin.manifest.outer.preset == "onebyte":
         onebyte.train(link, begin)
         return
+    equipment = Equipment.of(begin)
+    device = equipment.take(begin)
+    with _leading(begin, equipment) as leader, _loaded(link, begin, device) as replica:
+        checkpoints, resumed = _place(link, begin, replica)
+        fitting = equipment.fitting(begin, device, replica.theta.nbytes, link.send)
+        if leader is None:
+            replica.gradients = Alone(replica.passes, device, fitting)
+        else:
+            replica.gradients = leader.lead(replica, fitting)
+        link.send(equipment.ready(replica.theta.numel(), replica.counters, resumed=resumed))
+        loop = Loop(link, begin.manifest, replica, checkpoints, Path(begin.spool), begin.stop_at)
+        with fitting.heeding(-(-replica.batch // len(equipment.devices))):
+            loop.run()
+
+
+def _leading(begin: Begin, equipment: Equipment) -> AbstractContextManager["Leader | None"]:
+    """Start a follower for each further device."""
+    if len(equipment.devices) == 1:
+        return nullcontext()
+    from peer.trainer.ranks.leader import leading
+
+    return leading(begin, equipment.devices)
+
+
+@contextmanager
+def _loaded(link: Link, begin: Begin, device: torch.device) -> Iterator[Replica]:
+    """Give the replica with the run's first weights, and the data that it trains on."""
     manifest = begin.manifest
-    device = choose(begin.device)
-    limit_memory(device, begin.gpu_memory)
     frozen = held_in(manifest.inner, device)
     work = load(manifest, Places.of(begin), begin.shard, frozen, lambda why: link.send(Waiting(reason=why)))
     with closing(work.feed):
-        _train(link, begin, Replica(manifest, work, device, begin.batch), device)
+        yield Replica(manifest, work, device, begin.batch)
 
 
-def _train(link: Link, begin: Begin, replica: Replica, device: torch.device) -> None:
-    manifest, home, spool = begin.manifest, Path(begin.home), Path(begin.spool)
-    folder, run_id = home / "checkpoints", digest(encode(manifest))
+def _place(link: Link, begin: Begin, replica: Replica) -> tuple[Checkpoints, bool]:
+    """Bring the replica where it is to start; return its checkpoints, and whether it goes on from one."""
+    manifest, spool = begin.manifest, Path(begin.spool)
+    folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None
     if begin.state is not None:
@@ -60,18 +92,7 @@ def _train(link: Link, begin: Begin, replica: Replica, device: torch.device) -> 
         replica.restore(saved)
     else:
         replica.begin(_path(begin.weights_path))
-    link.send(
-        Ready(
-            device=str(device),
-            parameters=replica.theta.numel(),
-            inner_step=replica.counters.inner_step,
-            outer_step=replica.counters.outer_step,
-            tokens=replica.counters.tokens,
-            resumed=saved is not None,
-            gpus=gpus_of(device),
-        )
-    )
-    Loop(link, manifest, replica, checkpoints, spool, begin.stop_at).run()
+    return checkpoints, saved is not None
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
-"""The device that a peer trains on."""
+"""The devices that a peer trains on."""
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +9,8 @@ from torch import Tensor
 from peer.errors import DeviceError
 from peer.trainer.feed import Batch
 from protocol.trainer import Gpu
+
+NAMES = "auto, cpu, mps, cuda or cuda:<number>"
 
 
 def choose(name: str) -> torch.device:
@@ -21,9 +24,7 @@ def choose(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(
-            f"{name!r} is not a device", "Use auto, cpu, mps, cuda or cuda:<number>."
-        ) from error
+        raise DeviceError(f"{name!r} is not a device", f"Use {NAMES}.") from error
     if not _is_here(device):
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         raise DeviceError(
@@ -31,6 +32,45 @@ def choose(name: str) -> torch.device:
             "Use --device auto, or install a torch build and a driver for the device.",
         )
     return device
+
+
+def choose_all(names: str) -> tuple[torch.device, ...]:
+    """Return the devices that train together: those named, with commas between them.
+
+    `auto` and `cuda` are all CUDA devices that are like the first, which is the fastest: a slower one would
+    have the others wait for it. `cpu,cpu` is two processes on the CPU.
+
+    Raises:
+        DeviceError: one is not here, or they cannot train together.
+    """
+    if names in ("auto", "cuda"):
+        first = choose(names)
+        return _alike() if first.type == "cuda" else (first,)
+    devices = tuple(choose(name.strip()) for name in names.split(","))
+    if len(devices) > 1:
+        _check(devices, names)
+    return devices
+
+
+def _alike() -> tuple[torch.device, ...]:
+    kinds = [_kind(number) for number in range(torch.cuda.device_count())]
+    alike = [torch.device("cuda", number) for number, kind in enumerate(kinds) if kind == kinds[0]]
+    return tuple(alike) if torch.distributed.is_nccl_available() else tuple(alike[:1])
+
+
+def _kind(number: int) -> tuple[str, int]:
+    found = torch.cuda.get_device_properties(number)
+    return found.name, found.total_memory
+
+
+def _check(devices: tuple[torch.device, ...], names: str) -> None:
+    kinds = {device.type for device in devices}
+    if len(kinds) > 1 or kinds == {"mps"} or None in {each.index for each in devices if each.type == "cuda"}:
+        raise DeviceError(f"the devices {names} cannot train together", "Name GPUs by number: cuda:0,cuda:1")
+    if kinds == {"cuda"} and len(set(devices)) < len(devices):
+        raise DeviceError(f"{names} names a device twice", "Name each GPU once")
+    if kinds == {"cuda"} and not torch.distributed.is_nccl_available():
+        raise DeviceError("this build of torch has no NCCL, so that GPUs cannot train together", "Name one")
 
 
 def _is_here(device: torch.device) -> bool:
@@ -57,14 +97,16 @@ def _share(most: float, whole: int) -> float:
     return min(most if most <= 1 else most / whole, 1.0)
 
 
-def gpus_of(device: torch.device) -> tuple[Gpu, ...]:
-    """Return the GPU behind a device, if it is NVIDIA's or AMD's, as other programs here know it."""
-    if device.type != "cuda":
-        return ()
+def gpus_of(devices: Sequence[torch.device]) -> tuple[Gpu, ...]:
+    """Return the GPUs among devices that are NVIDIA's or AMD's, as other programs here know them."""
+    return tuple(_gpu(device) for device in devices if device.type == "cuda")
+
+
+def _gpu(device: torch.device) -> Gpu:
     index = torch.cuda.current_device() if device.index is None else device.index
     known = torch.cuda.get_device_properties(index)
     uuid = str(getattr(known, "uuid", ""))
-    gpu = Gpu(
+    return Gpu(
         index=index,
         name=known.name,
         memory=known.total_memory,
@@ -72,7 +114,6 @@ def gpus_of(device: torch.device) -> tuple[Gpu, ...]:
         address=_pci_address(known),
         uuid=uuid if uuid.startswith("GPU-") or not uuid else f"GPU-{uuid}",
     )
-    return (gpu,)
 
 
 def _pci_address(known: object) -> str:

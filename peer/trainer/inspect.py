@@ -4,35 +4,30 @@ A process of its own, as the daemon never loads torch.
 """
 
 import json
-import os
 import sys
 
 import msgspec
-import torch
 
 from peer.errors import PeerError
-from peer.trainer.device import choose, gpus_of
+from peer.trainer import room
+from peer.trainer.device import choose_all, gpus_of
+from peer.trainer.hardware import all_called
 
 
-def inspect(name: str) -> dict[str, object]:
-    """Return the device that `name` means and its free bytes of memory; None where that cannot be told.
+def inspect(names: str) -> dict[str, object]:
+    """Return the devices that are meant, and the bytes of memory that are free in each, the fewest.
 
     Raises:
         DeviceError: there is no such device here.
     """
-    device = choose(name)
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        gpus = msgspec.to_builtins(gpus_of(device))
-        return {"device": str(device), "name": torch.cuda.get_device_name(device), "free": free, "gpus": gpus}
-    return {"device": str(device), "name": "", "free": _free_memory()}
-
-
-def _free_memory() -> int | None:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
+    devices = choose_all(names)
+    free = [known for each in devices if (known := room.free(each)) is not None]
+    return {
+        "device": ",".join(map(str, devices)),
+        "name": all_called(devices),
+        "free": min(free, default=None),
+        "gpus": msgspec.to_builtins(gpus_of(devices)),
+    }
 
 
 if __name__ == "__main__":

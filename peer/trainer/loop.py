@@ -10,7 +10,6 @@ from pathlib import Path
 from peer.trainer.beside import Beside
 from peer.trainer.capture import Snapshot, capture
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import give_back_cache
 from peer.trainer.inner import learning_rate
 from peer.trainer.link import Closed, Link
 from peer.trainer.meter import Meter
@@ -174,7 +173,7 @@ class Loop:
         """Make no step until told to go on; the daemon is answered meanwhile."""
         self._report()
         self._link.send(Paused(inner_step=self._replica.counters.inner_step))
-        give_back_cache(self._replica.theta.device)
+        self._replica.gradients.rest()
         began = time.monotonic()
         while self._paused and not self._stopping:
             with self._turns.given():

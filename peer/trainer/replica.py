@@ -17,10 +17,12 @@ from peer.outer.rule import Rule, derive
 from peer.outer.step import OuterState, Shared, take_outer_step
 from peer.trainer import spool
 from peer.trainer.checkpoint import Contents, Counters
-from peer.trainer.device import upload
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
+from peer.trainer.gradients import Alone, Gradients
 from peer.trainer.inner import InnerOptimiser, for_batch, precision
+from peer.trainer.passes import Passes
+from peer.trainer.room import is_out_of_memory
 from peer.trainer.work import Work
 from protocol.fragments import Fragment, due, fragments
 from protocol.limits import MAX_STANDING
@@ -120,6 +122,9 @@ class Replica:
         batch: sequences of one inner step.
         net: the model on its device; its parameters are views of `theta`.
         theta: the fast weights, flat fp32.
+        passes: of batches through `net`.
+        gradients: who computes them; whole batches in this process where nobody says otherwise.
+        inner: the inner optimiser.
         outer: slow weights and outer momentum, flat fp32; None where the rule has no outer optimiser.
         residual: what lossy shares have left out so far, flat fp32; None without error feedback.
         counters: how far it has come.
@@ -135,14 +140,14 @@ class Replica:
     ) -> None:
         self._manifest = manifest
         self._work = work
-        self._precision = precision(manifest.inner, device)
-        self._device = device
         self.rule = rule_of(manifest.outer)
         self.fragments = fragments(manifest)
         self.batch = batch or manifest.inner.batch
         self.net = work.net.to(device)
         self.theta = flatten(self.net)
-        self._inner = InnerOptimiser(self.net, self.theta, for_batch(manifest.inner, self.batch))
+        self.passes = Passes(self.net, device, precision(manifest.inner, device))
+        self.gradients: Gradients = Alone(self.passes, device)
+        self.inner = InnerOptimiser(self.net, self.theta, for_batch(manifest.inner, self.batch))
         self.outer = None if self.rule.optimiser == "none" else OuterState.create(self.theta)
         self.residual = torch.zeros_like(self.theta) if manifest.codecs[0] == FEEDBACK_CODEC else None
         self.counters = Counters()
@@ -180,11 +185,8 @@ class Replica:
         """Train on the next batch and return its loss, nats a token, an fp32 scalar on the device."""
         now = self.counters
         examples, position = self._work.feed.take(now.position, self.batch)
-        batch = upload(examples, self._device)
-        with self._precision:
-            loss: Tensor = self.net(batch)
-        torch.autograd.backward(loss)
-        self._inner.step(now.inner_step, now.own_steps)
+        loss = self.gradients.of(examples, now.inner_step, now.own_steps)
+        self.inner.step(now.inner_step, now.own_steps)
         self.counters = Counters(
             inner_step=now.inner_step + 1,
             outer_step=now.outer_step,
@@ -192,7 +194,7 @@ class Replica:
             own_steps=now.own_steps + 1,
             position=position,
         )
-        return loss.detach()
+        return loss
 
     def take_outer_step(self, fragment: Fragment) -> Boundary | None:
         """Take the outer step of a fragment; None where the rule has none."""
@@ -271,8 +273,8 @@ class Replica:
         if not bool(self.theta.isfinite().all()):
             raise self.diverged()
         state = {
-            "inner.first": self._inner.first,
-            "inner.second": self._inner.second,
+            "inner.first": self.inner.first,
+            "inner.second": self.inner.second,
             "random": torch.get_rng_state(),
             "outer.stepped_at": torch.tensor(self._stepped_at, dtype=torch.int64),
         }
@@ -303,7 +305,7 @@ class Replica:
         for name, piece in pieces(self.net, self.theta).items():
             piece.copy_(contents.weights[name])
         state = contents.state
-        self._inner.restore(state["inner.first"], state["inner.second"], contents.counters.own_steps)
+        self.inner.restore(state["inner.first"], state["inner.second"], contents.counters.own_steps)
         if self.outer is not None:
             self.outer.phi.copy_(state["outer.phi"])
             self.outer.momentum.copy_(state["outer.momentum"])
@@ -367,12 +369,21 @@ class Replica:
         Raises:
             RefusedStateError: they do worse than knowing nothing.
         """
-        loss = self._work.test(self.net, min(PROBE_WINDOWS, self.batch))
+        loss = self._held_out_loss()
         most = self._work.chance + PROBE_MARGIN
         if not loss <= most:  # also where it is no number
             raise RefusedStateError(
                 f"{what} has a loss of {loss:.3g} nats on held-out text, where {most:.3g} is the most"
             )
+
+    def _held_out_loss(self) -> float:
+        try:
+            return self._work.test(self.net, min(PROBE_WINDOWS, self.batch))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # How many windows fit at once is found only with the first batch.
+        return self._work.test(self.net, 1)
 
     def diverged(self) -> TrainerError:
         """Return the error that says that the weights are of no use any more."""

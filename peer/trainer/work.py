@@ -103,10 +103,25 @@ def load(
 
         return work.load(manifest, manifest.task, places.allowed_task, shard)
     if manifest.model.pretrained:
-        net, tokenizer = _pretrained(manifest, manifest.model.pretrained, places, frozen)
+        net, tokenizer = _pretrained(manifest.model.pretrained, places, manifest.seed, frozen)
     else:
         net, tokenizer = _built_in(manifest), places.tokenizer
     return _on(manifest, net, texts.load(manifest, places.data, tokenizer, shard, tell))
+
+
+def load_net(manifest: Manifest, places: Places, frozen: torch.dtype = torch.float32) -> nn.Module:
+    """Return the model alone, on the CPU, as `load` has it.
+
+    Raises:
+        PeerError: it is missing here, or differs from what the manifest names.
+    """
+    if manifest.task:
+        from peer.trainer.tasks import work
+
+        return work.load_net(manifest, manifest.task, places.allowed_task)
+    if manifest.model.pretrained:
+        return _pretrained(manifest.model.pretrained, places, manifest.seed, frozen)[0]
+    return _built_in(manifest)
 
 
 def plain(manifest: Manifest, corpus: data.Corpus, shard: int) -> Work:
@@ -128,13 +143,13 @@ def _on(manifest: Manifest, net: nn.Module, read: texts.Texts) -> Work:
 
 
 def _pretrained(
-    manifest: Manifest, wanted: Pretrained, places: Places, frozen: torch.dtype
+    wanted: Pretrained, places: Places, seed: int, frozen: torch.dtype
 ) -> tuple[nn.Module, Path | None]:
     """Return the base model, and the tokenizer that goes with it."""
     from peer.trainer.hf import find, net
 
     base = find.find_for(wanted, places.model)
-    made = net.build(base, wanted.lora, manifest.seed, frozen)
+    made = net.build(base, wanted.lora, seed, frozen)
     if layout_of(made) != wanted.layout:
         count = sum(each.numel() for each in trainable(made).values())
         raise BaseModelError(

@@ -31,7 +31,7 @@ async def look_at_limits(home: Path, manifest: Manifest | None, seen: Seen) -> l
         return [found("limits", Number.LIMITS, "failure", error.message, mend=error.remedy)]
     gone: list[Missing] = []
     watching = Watching(gone.append)
-    watching.watch(find(limits, Device(seen.device.partition(":")[0], seen.gpus), lambda: None))
+    watching.watch(find(limits, Device.of(seen.device, seen.gpus), lambda: None))
     readings = merge(await watching.read(), _reckoned(manifest, seen))
     now = datetime.now().astimezone()
     findings = [_unwatched(missing, asked=missing.key in given) for missing in gone]
@@ -46,7 +46,7 @@ def _words(limits: Limits) -> str:
 def _reckoned(manifest: Manifest | None, seen: Seen) -> Readings:
     if manifest is None:
         return Readings()
-    needed = int(memory(sizes.parameters(manifest))) if seen.device == "cpu" else None
+    needed = int(memory(sizes.parameters(manifest))) if Device.of(seen.device).kind == "cpu" else None
     checkpoint = disk.CHECKPOINT * sizes.state_bytes(manifest)
     return Readings(memory_needed=needed, home=HomeSize(checkpoint, checkpoint))
 

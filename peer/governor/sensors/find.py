@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from peer.governor.limits import Limits
 from peer.governor.readings import Readings
@@ -26,6 +27,11 @@ class Device:
 
     kind: str = ""
     gpus: tuple[Gpu, ...] = ()
+
+    @classmethod
+    def of(cls, names: str, gpus: tuple[Gpu, ...] = ()) -> Self:
+        """Return what `--device` or a trainer calls so; several have commas between them, and are alike."""
+        return cls(names.partition(",")[0].partition(":")[0], gpus)
 
 
 Found = Sensor | Missing

@@ -13,11 +13,18 @@ LONGEST_NAME = 60
 
 
 def is_ours(pid: int) -> bool:
-    """Whether a process is this daemon, what it started, or another peer's trainer."""
+    """Whether a process is this daemon, what it started, or another peer's trainer or a rank of that."""
     try:
         process = psutil.Process(pid)
-        family = {pid, *(parent.pid for parent in process.parents())}
-        return os.getpid() in family or TRAINER in process.cmdline()
+        family = [process, *process.parents()]
+    except psutil.Error:
+        return False
+    return any(each.pid == os.getpid() or _trains(each) for each in family)
+
+
+def _trains(process: psutil.Process) -> bool:
+    try:
+        return TRAINER in process.cmdline()
     except psutil.Error:
         return False
 

@@ -11,7 +11,7 @@ from libp2p.transport.exceptions import SecurityUpgradeFailure
 from peer.swarm.transport import TransportError
 
 
-class NotReachedError(SwarmException, TransportError):
+class NotReachedError(SwarmException, TransportError):  # type: ignore[misc]
     """No address of a peer led to it: libp2p's own parts expect the one class, our callers the other."""
 
 

@@ -1,12 +1,12 @@
 """SPSA: how steeply the loss rises along a direction, from two forward passes (MeZO, arXiv 2305.17333)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from peer.trainer.feed import Batch
 from peer.trainer.onebyte.directions import perturb
@@ -28,7 +28,7 @@ class Slopes:
 
 @torch.no_grad()
 def measure(
-    net: nn.Module,
+    net: Callable[[Batch], Tensor],
     flat: Tensor,
     batch: Batch,
     keys: Sequence[int],
@@ -38,7 +38,7 @@ def measure(
     """Measure the slopes along the directions with these keys.
 
     Args:
-        net: the model; its parameters are views of `flat`.
+        net: returns the loss of the model whose parameters are views of `flat`.
         flat: the weights, flat fp32. They come back within a rounding error: write them anew.
         batch: the examples, the same for all directions.
         keys: of the directions.
@@ -49,10 +49,10 @@ def measure(
     for key in keys:
         perturb(flat, key, epsilon)
         with precision:
-            above: Tensor = net(batch)
+            above = net(batch)
         perturb(flat, key, -2 * epsilon)
         with precision:
-            below: Tensor = net(batch)
+            below = net(batch)
         perturb(flat, key, epsilon)
         pairs.append(torch.stack((above, below)))
     losses = torch.stack(pairs)

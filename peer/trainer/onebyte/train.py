@@ -7,7 +7,7 @@ import torch
 
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
-from peer.trainer.device import choose, gpus_of, limit_memory
+from peer.trainer.equipment import Equipment
 from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
 from peer.trainer.onebyte.loop import Loop, read_logs
@@ -15,7 +15,7 @@ from peer.trainer.onebyte.voter import Voter
 from peer.trainer.work import Places, Work, load
 from protocol.codec import digest, encode
 from protocol.identity import public_key_of
-from protocol.trainer import Begin, Ready, Waiting
+from protocol.trainer import Begin, Waiting
 
 
 def train(link: Link, begin: Begin) -> None:
@@ -24,17 +24,16 @@ def train(link: Link, begin: Begin) -> None:
     Raises:
         PeerError: something that a person can mend: data, first weights, device, disk, a run that diverged.
     """
-    manifest = begin.manifest
-    device = choose(begin.device)
-    limit_memory(device, begin.gpu_memory)
+    equipment = Equipment.of(begin)
+    device = equipment.take(begin)
     work = load(
-        manifest, Places.of(begin), begin.shard, tell=lambda reason: link.send(Waiting(reason=reason))
+        begin.manifest, Places.of(begin), begin.shard, tell=lambda reason: link.send(Waiting(reason=reason))
     )
     with closing(work.feed):
-        _train(link, begin, work, device)
+        _train(link, begin, work, equipment, device)
 
 
-def _train(link: Link, begin: Begin, work: Work, device: torch.device) -> None:
+def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: torch.device) -> None:
     manifest, spool = begin.manifest, Path(begin.spool)
     load_first_weights(manifest.model, _path(begin.weights_path), work.net)
     voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.batch)
@@ -43,19 +42,12 @@ def _train(link: Link, begin: Begin, work: Work, device: torch.device) -> None:
         voter.restore(saved)
     if begin.votes is not None:
         voter.count_exactly(read_logs(spool / begin.votes))
-    now = voter.counters
-    link.send(
-        Ready(
-            device=str(device),
-            parameters=voter.theta.numel(),
-            inner_step=now.inner_step,
-            outer_step=now.outer_step,
-            tokens=now.tokens,
-            resumed=saved is not None,
-            gpus=gpus_of(device),
-        )
-    )
-    Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at).run()
+    # Votes are no copies of weights: nothing else needs room on the device.
+    voter.fitting = equipment.fitting(begin, device, weights=0, tell=link.send)
+    link.send(equipment.ready(voter.theta.numel(), voter.counters, resumed=saved is not None))
+    loop = Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at)
+    with voter.fitting.heeding(begin.batch or manifest.inner.batch):
+        loop.run()
 
 
 def _path(name: str | None) -> Path | None:

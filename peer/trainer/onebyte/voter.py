@@ -1,8 +1,9 @@
 """One peer's model in a `onebyte` run: measures slopes, casts them as votes, and counts everybody's."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,9 +11,12 @@ from torch import Tensor
 from peer.errors import TrainerError
 from peer.trainer.checkpoint import Contents, Counters
 from peer.trainer.device import upload
+from peer.trainer.feed import Batch
+from peer.trainer.fitting import Fitting
 from peer.trainer.flat import flatten, pieces
-from peer.trainer.onebyte.slopes import measure
+from peer.trainer.onebyte.slopes import Slopes, measure
 from peer.trainer.onebyte.tally import Tally
+from peer.trainer.passes import mean_loss
 from peer.trainer.work import Work
 from protocol.manifest import Manifest
 from protocol.trainer import Log
@@ -43,6 +47,7 @@ class Voter:
         net: the model on its device; its parameters are views of `theta`.
         theta: the weights that all counted votes make, flat fp32.
         counters: how far it has come; its inner steps are those of its own log.
+        fitting: how many examples pass at once; None where all of a batch do.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Voter:
         self.net = work.net.to(device)
         self.theta = flatten(self.net)
         self._tally = Tally(manifest, self.theta.clone())
+        self.fitting: Fitting | None = None
         self.counters = Counters()
 
     @property
@@ -94,13 +100,9 @@ class Voter:
         """
         manifest, now = self._manifest, self.counters
         examples, position = self._work.feed.take(now.position, self._batch)
-        batch = upload(examples, self.theta.device)
         start = now.inner_step * self._samples
         keys = [direction_key(manifest.seed, self._voter, start + i) for i in range(self._samples)]
-        # Two losses often differ by less than bf16 resolves: only a manifest that asks for it gets it.
-        coarse = manifest.inner.precision == "bf16"
-        precision = torch.autocast(self.theta.device.type, torch.bfloat16) if coarse else nullcontext()
-        slopes = measure(self.net, self.theta, batch, keys, manifest.onebyte.epsilon, precision)
+        slopes = self._measure(examples, keys)
         if not slopes.loss.isfinite():
             raise TrainerError(
                 f"training diverged: at step {now.inner_step} the loss is not finite",
@@ -117,6 +119,25 @@ class Voter:
         ballot = Ballot(held, bytes(start - held) + votes, slopes.loss)
         self._count([Log(voter=self._voter, start=ballot.start, votes=ballot.votes)])
         return ballot
+
+    def _measure(self, examples: Batch, keys: list[int]) -> Slopes:
+        if self.fitting is None:
+            return self._measure_by(None, examples, keys)
+        trials = _Trials(self)
+        return self.fitting.within(examples, trials, lambda most: self._measure_by(most, examples, keys))
+
+    def _measure_by(self, most: int | None, examples: Batch, keys: list[int]) -> Slopes:
+        """Measure with so many examples in one pass."""
+        batch, epsilon = upload(examples, self.theta.device), self._manifest.onebyte.epsilon
+        loss = partial(mean_loss, self.net, most=most)
+        return measure(loss, self.theta, batch, keys, epsilon, self.precision)
+
+    @property
+    def precision(self) -> AbstractContextManager[object]:
+        """Context in which losses are computed."""
+        # Two losses often differ by less than bf16 resolves: only a manifest that asks for it gets it.
+        coarse = self._manifest.inner.precision == "bf16"
+        return torch.autocast(self.theta.device.type, torch.bfloat16) if coarse else nullcontext()
 
     def count(self, news: Iterable[Log]) -> None:
         """Count others' votes, or ours from before a restart, and stand where our log ends."""
@@ -136,6 +157,10 @@ class Voter:
 
     def _count(self, news: Iterable[Log]) -> None:
         self._tally.take(news)
+        self.rewrite()
+
+    def rewrite(self) -> None:
+        """Write the weights anew."""
         self._tally.write_weights(self.theta)
 
     def contents(self) -> Contents:
@@ -165,6 +190,24 @@ class Voter:
         if "data" in state:
             self._work.feed.resume(bytes(state["data"].tolist()))
         self.counters = contents.counters
+
+
+class _Trials:
+    """Passes that only try whether they fit: a step measures without gradients."""
+
+    def __init__(self, voter: Voter) -> None:
+        self._voter = voter
+
+    @torch.no_grad()
+    def gradient(self, examples: Batch) -> Tensor:
+        """See `Trials`."""
+        with self._voter.precision:
+            loss: Tensor = self._voter.net(upload(examples, self._voter.theta.device))
+        return loss
+
+    def forget(self) -> None:
+        """See `Trials`: a measurement that did not end has left the weights beside their place."""
+        self._voter.rewrite()
 
 
 def _bytes(data: bytes) -> Tensor:

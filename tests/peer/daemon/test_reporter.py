@@ -15,6 +15,7 @@ from protocol import trainer as ipc
 from tests.peer.daemon.fake_trainer import FINISHED, PROGRESS
 
 READY = ipc.Ready(device="cpu", parameters=1000, inner_step=7, outer_step=1, tokens=70, resumed=True)
+FITTED = ipc.Fitted(micro_batch=4, batch=8, how="found")
 SHARE = ipc.Share(
     share=3,
     fragment=1,
@@ -149,6 +150,8 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
     assert (reporter.inner_step, reporter.outer_step, reporter.tokens) == (0, 0, 0)
     reporter.heard(READY)
     assert (reporter.inner_step, reporter.outer_step, reporter.tokens) == (7, 1, 70)
+    reporter.heard(FITTED)
+    assert reporter.fitted == FITTED
     reporter.heard(PROGRESS)
     assert (reporter.inner_step, reporter.outer_step, reporter.tokens) == (20, 1, 640)
     reporter.heard(SHARE)
@@ -163,7 +166,11 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
             "parameters": 1000,
             "inner_step": 7,
             "resumed": True,
+            "name": "",
+            "memory": None,
+            "ranks": 1,
         },
+        {"event": "batch_fitted", "micro_batch": 4, "batch": 8, "how": "found"},
         {
             "event": "share_ready",
             "outer_step": 2,
@@ -180,10 +187,11 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
 
 def test_a_dead_trainer_is_forgotten_but_for_where_it_stood(reporter, events):
     reporter.heard(READY)
+    reporter.heard(FITTED)
     reporter.heard(PROGRESS)
     reporter.trainer_died(-9, 1)
     assert events()[-1] == {"event": "trainer_died", "code": -9, "restarts": 1}
-    assert (reporter.ready, reporter.progress) == (None, None)
+    assert (reporter.ready, reporter.fitted, reporter.progress) == (None, None, None)
     assert (reporter.inner_step, reporter.tokens) == (20, 640)
     reporter.heard(READY)
     assert (reporter.inner_step, reporter.tokens) == (7, 70)

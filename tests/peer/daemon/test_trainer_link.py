@@ -2,10 +2,12 @@
 
 import signal
 from contextlib import asynccontextmanager
+from itertools import repeat
 
 import pytest
 import trio
 
+from peer.daemon import trainer_link
 from peer.daemon.trainer_link import FIRST_PAUSE, FRUITLESS, LONGEST_PAUSE, TrainerLink
 from peer.daemon.trainer_process import END_DEADLINE
 from peer.errors import Exit, HomeError, PeerError, TrainerError
@@ -314,7 +316,8 @@ async def test_a_daemon_that_cannot_say_what_to_train_ends_with_its_own_error(da
 
 
 @pytest.mark.anyio
-async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon):
+async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon, monkeypatch):
+    monkeypatch.setattr(trainer_link, "kills", lambda: 3)
     one = daemon("dies_with_a_mix")
     async with _running(one):
         await one.hear_a(ipc.Progress)
@@ -322,6 +325,7 @@ async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon):
         with pytest.raises(LearnerGoneError):
             await one.link.mix(7, "in-7", "int8", 64, 64)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert not one.link.starved, "this system had memory left"
         assert not (one.folder / "in-7").exists()
         assert not one.link.statistics().alive
         with pytest.raises(LearnerGoneError):
@@ -391,6 +395,20 @@ async def test_one_that_hangs_up_and_stays_is_ended_and_brought_back(daemon):
             await one.link.capture()
         await one.let_pass(END_DEADLINE)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert not one.link.starved
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("counts", [iter((3, 4, 4, 4)), repeat(None)], ids=["counted", "not counted"])
+async def test_one_whom_the_system_ended_for_its_memory_is_told_apart(daemon, monkeypatch, counts):
+    monkeypatch.setattr(trainer_link, "kills", lambda: next(counts))
+    one = daemon("dies_with_a_mix")
+    async with _running(one):
+        await one.hear_a(ipc.Progress)
+        with pytest.raises(LearnerGoneError):
+            await one.link.mix(7, None, "int8", 64, 64)
+        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert one.link.starved
 
 
 # ---- failures that restarting does not mend

@@ -63,6 +63,17 @@ def test_a_person_may_say_how_many_threads_each_peer_uses(swarm, behave, monkeyp
     assert peer.log.read_text().endswith("threads 5\n")
 
 
+@pytest.mark.parametrize(("given", "seen"), [(None, "0"), ("2,3", "2"), ("", "")])
+def test_peers_of_one_swarm_see_one_gpu(swarm, behave, monkeypatch, given, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    behave("import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    peer = swarm.start(0, [])
+    peer.process.wait(30)
+    assert peer.log.read_text().splitlines()[1:] == [seen]
+
+
 def test_ctrl_c_in_the_terminal_does_not_reach_the_peers(swarm, behave):
     behave(WAITS)
     assert os.getpgid(swarm.start(0, []).process.pid) != os.getpgid(0)

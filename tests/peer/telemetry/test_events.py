@@ -7,6 +7,7 @@ from peer.telemetry.event import Event
 from peer.telemetry.events import (
     Alone,
     AnyEvent,
+    BatchFitted,
     Checkpointed,
     CheckpointFailed,
     ExchangeDone,
@@ -120,6 +121,27 @@ LINES = [
         TrainerStarted(device="cuda:0", parameters=1_234_567, inner_step=40, resumed=True),
         "trainer resumed at step 40 on cuda:0, 1,234,567 parameters",
     ),
+    (
+        TrainerStarted(
+            device="cuda:0,cuda:1",
+            parameters=1_234_567,
+            inner_step=0,
+            resumed=False,
+            name="2 x NVIDIA L4",
+            memory=24_000_000_000,
+            ranks=2,
+        ),
+        "trainer started at step 0 on cuda:0,cuda:1 (2 x NVIDIA L4, 24.0 GB each), 1,234,567 parameters",
+    ),
+    (BatchFitted(micro_batch=8, batch=8, how="found"), "batches of 8 fit into memory whole"),
+    (
+        BatchFitted(micro_batch=2, batch=8, how="remembered"),
+        "batches of 8 pass 2 at a time (as before)",
+    ),
+    (
+        BatchFitted(micro_batch=1, batch=8, how="lowered"),
+        "MEMORY RAN OUT: batches of 8 pass 1 at a time from now on",
+    ),
     (TrainerDied(code=-9, restarts=2), "trainer was killed by signal 9; restart 2 follows"),
     (TrainerDied(code=1, restarts=1), "trainer exited with code 1; restart 1 follows"),
     (
@@ -206,6 +228,22 @@ def test_what_is_used_stands_in_a_block_of_80_columns():
         "           others use the GPU",
         "change it: peer limits --help",
     )
+
+
+@pytest.mark.parametrize(
+    ("ranks", "micro_batch", "how"),
+    [
+        (1, 8, ""),
+        (1, 3, ", 3 at a time"),
+        (2, None, ", 4 on each device"),
+        (2, 1, ", 4 on each device, 1 at a time"),
+    ],
+)
+def test_how_a_batch_passes_is_said_with_it(ranks, micro_batch, how):
+    used = msgspec.structs.replace(USES, ranks=ranks, micro_batch=micro_batch)
+    said = " ".join(" ".join(used.block()).split())
+    assert said.startswith(f"batch: 8 sequences of 256 tokens an inner step{how} disk:")
+    assert used.describe().endswith(" each") is (ranks > 1)
 
 
 @pytest.mark.parametrize(

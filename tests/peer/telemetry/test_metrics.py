@@ -108,6 +108,7 @@ FULL = replace(
         loss=2.25,
         tokens_per_second=51_200.0,
         learning_rate=0.004,
+        micro_batch=8,
     ),
     distance=DistanceStatistics(absolute=0.001, relative=0.0125),
     pausing=PausingStatistics(kinds=("gpu",), count=3, seconds=90.5),

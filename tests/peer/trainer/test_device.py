@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peer.errors import DeviceError
-from peer.trainer.device import choose, gpus_of, limit_memory, upload
+from peer.trainer.device import choose, choose_all, gpus_of, limit_memory, upload
 
 
 def test_auto_is_a_gpu_where_there_is_one():
@@ -39,13 +39,13 @@ def test_a_gpu_is_told_by_where_it_is_plugged_in(monkeypatch, more, address):
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda at: asked.append(at) or SimpleNamespace(**CARD, **more)
     )
-    (gpu,) = gpus_of(torch.device("cuda:1"))
+    (gpu,) = gpus_of([torch.device("cuda:1")])
     assert (gpu.index, gpu.name, gpu.memory, gpu.address) == (1, "RTX 4090", 24 * 10**9, address)
     assert (gpu.vendor, gpu.uuid, asked) == ("nvidia", "GPU-1-2", [1])
 
 
 def test_a_processor_is_no_gpu():
-    assert gpus_of(torch.device("cpu")) == ()
+    assert gpus_of([torch.device("cpu")] * 2) == ()
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,68 @@ def test_torch_is_told_what_it_may_take_of_the_memory(monkeypatch, most, share):
     limit_memory(torch.device("cuda:0"), most)
     limit_memory(torch.device("cpu"), most)
     assert told == ([] if share is None else [share])
+
+
+# ---- several
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """A machine with such GPUs, by name and memory."""
+
+    def have(*kinds, nccl=True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(kinds))
+        known = [SimpleNamespace(name=name, total_memory=memory) for name, memory in kinds]
+        monkeypatch.setattr(torch.cuda, "get_device_properties", known.__getitem__)
+        monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: nccl)
+
+    return have
+
+
+def cuda(*numbers):
+    return tuple(torch.device("cuda", number) for number in numbers)
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_all_gpus_that_are_alike_train_together(gpus, name):
+    gpus(("L4", 24), ("L4", 24))
+    assert choose_all(name) == cuda(0, 1)
+    gpus(("L4", 24), ("GT 710", 2), ("L4", 24), ("L4", 48))
+    assert choose_all(name) == cuda(0, 2)
+    gpus(("L4", 24), ("L4", 24), nccl=False)
+    assert choose_all(name) == cuda(0)
+
+
+def test_those_that_are_named_train_together_whatever_they_are(gpus):
+    gpus(("L4", 24), ("GT 710", 2), ("L4", 24))
+    assert choose_all("cuda:1") == cuda(1)
+    assert choose_all("cuda:2,cuda:1") == cuda(2, 1)
+    assert choose_all("cuda:0, cuda:1") == cuda(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ("cuda:0,cuda:0", "twice"),
+        ("cuda:0,cpu", "cannot train together"),
+        ("cuda,cuda", "cannot train together"),
+        ("cuda:0,cuda:7", "no device"),
+        ("cuda:0,", "is not a device"),
+    ],
+)
+def test_those_that_cannot_train_together_are_refused(gpus, names, why):
+    gpus(("L4", 24), ("L4", 24))
+    with pytest.raises(DeviceError, match=why):
+        choose_all(names)
+
+
+def test_gpus_without_nccl_cannot_train_together(gpus):
+    gpus(("L4", 24), ("L4", 24), nccl=False)
+    with pytest.raises(DeviceError, match="NCCL"):
+        choose_all("cuda:0,cuda:1")
+
+
+def test_two_processes_on_the_cpu():
+    assert choose_all("cpu,cpu") == (torch.device("cpu"),) * 2
+    assert choose_all("cpu") == (torch.device("cpu"),)

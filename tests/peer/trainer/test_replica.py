@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -219,6 +220,23 @@ def test_a_newcomer_stands_where_its_donor_stood(tmp_path):
     assert torch.equal(newcomer.outer.momentum, donor.outer.momentum)
     newcomer.take_inner_step()
     assert newcomer.counters.own_steps == 1
+
+
+def test_a_device_with_room_for_one_window_tries_a_state_on_one(tmp_path):
+    newcomer, windows = replica(), []
+
+    def test(net, count):
+        windows.append(count)
+        if count > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return 5.0
+
+    newcomer._work = dataclasses.replace(newcomer._work, test=test)
+    donor = trained()
+    assert donor.outer is not None
+    newcomer.adopt(*donated(tmp_path, torch.cat((donor.outer.phi, donor.outer.momentum))))
+    assert windows == [2, 1, 2, 1], "the state, and where its momentum leads"
+    assert torch.equal(newcomer.theta, donor.theta)
 
 
 @pytest.mark.parametrize("bad", ["short", "long", "not finite", "negative", "endless"])

@@ -87,3 +87,10 @@ def test_memory_is_that_of_the_trainer_while_there_is_one():
 def test_what_is_missing_says_which_limit_it_is():
     found = find(parse({"pause_on_battery": False, "max_power": 100}), Device("cpu"), lambda: None)
     assert found == [Missing("max_power", "nothing here tells the power draw of the processor")]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"), [("cuda:0,cuda:1", "cuda"), ("cpu,cpu", "cpu"), ("cuda:3", "cuda"), ("mps", "mps")]
+)
+def test_devices_that_train_together_are_of_one_kind(names, kind):
+    assert Device.of(names, (NVIDIA,)) == Device(kind, (NVIDIA,))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from peer.governor.sensors.processes import is_ours, memory_of, name_of
@@ -66,3 +67,11 @@ def test_we_and_what_we_started_are_ours():
 def test_of_the_others_only_trainers_are_ours(words, ours):
     with running("-c", WAIT, *words, detached=True) as pid:
         assert is_ours(pid) is ours
+
+
+def test_a_rank_of_another_peers_trainer_is_ours_as_well():
+    rank = f"import subprocess, sys; sys.exit(subprocess.call({[sys.executable, '-c', WAIT]!r}))"
+    with running("-c", rank, "peer.trainer", detached=True) as pid:
+        (child,) = psutil.Process(pid).children()
+        assert "peer.trainer" not in child.cmdline()
+        assert is_ours(child.pid)

@@ -4,6 +4,8 @@ import torch
 from peer.errors import TrainerError
 from peer.trainer import checkpoint
 from peer.trainer.evaluate import held_out_loss
+from peer.trainer.fitting import Fitting
+from peer.trainer.notes import Key, Notes
 from protocol.trainer import Log
 from tests.peer.trainer.onebyte.small import ME, OTHER, bits, run, voter
 from tests.peer.trainer.tiny import MODEL, corpus, run_id
@@ -90,3 +92,59 @@ def test_a_model_that_is_lost_says_so():
     one.count([])
     with pytest.raises(TrainerError, match=r"onebyte\.learning_rate"):
         one.cast()
+
+
+def _fitted(one, folder):
+    key = Key(device="test", memory=None, run="ab", batch=4)
+    told = []
+    one.fitting = Fitting(one.theta.device, 0, Notes(folder, key), told.append)
+    return told
+
+
+def test_a_batch_that_passes_in_parts_casts_the_same_votes(tmp_path):
+    manifest = run()
+    whole, parts = voter(manifest), voter(manifest)
+    told = _fitted(parts, tmp_path)
+    parts.fitting.settle(1, 4, "found")
+    for _ in range(3):
+        wanted, found = whole.cast(), parts.cast()
+        assert abs(float(wanted.loss) - float(found.loss)) < 1e-5
+        # A slope that rounds to one byte may round to the next one.
+        assert all(abs(a - b) <= 1 for a, b in zip(wanted.votes, found.votes, strict=True))
+    assert [each.micro_batch for each in told] == [1]
+
+
+def test_what_fits_is_found_and_changes_nothing(tmp_path):
+    manifest = run()
+    one, plain = voter(manifest), voter(manifest)
+    told = _fitted(one, tmp_path)
+    assert one.cast().votes == plain.cast().votes
+    assert torch.equal(bits(one.theta), bits(plain.theta))
+    assert [(each.micro_batch, each.how) for each in told] == [(4, "found")]
+
+
+def test_a_step_in_which_memory_runs_out_is_taken_all_the_same(tmp_path):
+    """It ends between two directions, with the weights moved along one of them."""
+    manifest = run()
+    one, plain = voter(manifest), voter(manifest)
+    told = _fitted(one, tmp_path)
+    one.fitting.settle(4, 4, "found")
+    passes = []
+
+    def scarce(net, tokens):
+        passes.append(len(tokens[0]))
+        if len(passes) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    hook = one.net.register_forward_pre_hook(scarce)
+    found, wanted = one.cast(), plain.cast()
+    hook.remove()
+    assert all(abs(a - b) <= 1 for a, b in zip(wanted.votes, found.votes, strict=True))
+    assert passes[:3] == [4, 4, 4]
+    assert set(passes[3:]) == {2}
+    assert [each.how for each in told] == ["found", "lowered"]
+    other = voter(manifest, OTHER)
+    other.count([_log(ME, [found])])
+    assert torch.equal(bits(other.theta), bits(one.theta)), (
+        "what the votes say is in the weights, and no more"
+    )

@@ -12,7 +12,7 @@ from peer.trainer.order import Position
 from peer.trainer.replica import RefusedStateError, Replica
 from peer.trainer.tasks.find import find
 from peer.trainer.tasks.work import collate, rehearse
-from peer.trainer.work import Places, load
+from peer.trainer.work import Places, load, load_net
 from protocol.manifest import Data, Inner, Manifest, Outer
 from protocol.trainer import State
 from tests import plugins
@@ -48,6 +48,15 @@ def test_every_host_begins_with_the_same_weights_and_reads_another_part(manifest
     seen = [{bytes(image.numpy().tobytes()) for image in _images(work, 500)} for work in (one, other)]
     assert [len(part) for part in seen] == [500, 500]
     assert not seen[0] & seen[1]
+
+
+def test_a_rank_that_computes_alone_has_the_same_model(manifest):
+    for run in (manifest, DRAFT):
+        whole, net = load(run, ALLOWED, 0).net, load_net(run, ALLOWED)
+        assert type(net) is type(whole)
+        assert all(map(torch.equal, net.parameters(), whole.parameters()))
+    with pytest.raises(TaskError, match="not allowed"):
+        load_net(manifest, Places())
 
 
 def _images(work, count):

@@ -1,0 +1,101 @@
+"""What this host trains on, as the daemon has asked for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from peer.errors import DeviceError
+from peer.trainer import room
+from peer.trainer.checkpoint import Counters
+from peer.trainer.device import choose_all, gpus_of, limit_memory
+from peer.trainer.fitting import Fitting
+from peer.trainer.hardware import all_called
+from peer.trainer.notes import Key, Notes
+from protocol.codec import digest, encode
+from protocol.trainer import Begin, Fitted, Ready
+
+
+def _unheard(fitted: Fitted) -> None:
+    del fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Devices that train together.
+
+    Attributes:
+        devices: one for each rank.
+        name: what they call themselves.
+        memory: bytes of the smallest; None where nobody says.
+    """
+
+    devices: tuple[torch.device, ...]
+    name: str
+    memory: int | None
+
+    @classmethod
+    def of(cls, begin: Begin) -> Self:
+        """Return the devices that were asked for, never more than there are sequences in a batch.
+
+        Raises:
+            DeviceError: one is not here, or this run cannot use several.
+        """
+        devices = choose_all(begin.device)
+        if begin.manifest.outer.preset == "onebyte":
+            if "," in begin.device:
+                raise DeviceError(
+                    f"a run of forward passes (onebyte) uses one device, not {begin.device}",
+                    "Name one of them, and start another peer for each other",
+                )
+            devices = devices[:1]
+        devices = devices[: begin.batch or begin.manifest.inner.batch]
+        memory = min((known for each in devices if (known := room.total(each)) is not None), default=None)
+        return cls(devices, all_called(devices), memory)
+
+    def take(self, begin: Begin, rank: int = 0) -> torch.device:
+        """Return the device of a rank, of which this process then takes no more memory than it may."""
+        device = self.devices[rank]
+        limit_memory(device, begin.gpu_memory)
+        return device
+
+    def fitting(
+        self, begin: Begin, device: torch.device, weights: int, tell: Callable[[Fitted], None] = _unheard
+    ) -> Fitting:
+        """Return how many sequences pass through a device at once, as far as the home remembers.
+
+        Args:
+            begin: what the daemon asked for.
+            device: one of ours.
+            weights: bytes of the trained weights that are shared with other peers from there.
+            tell: hears what is found.
+        """
+        batch = begin.batch or begin.manifest.inner.batch
+        run = digest(encode(begin.manifest)).hex()
+        sharers = self.devices.count(device)
+        on_cpu = device.type == "cpu"
+        allowed = begin.memory if on_cpu else begin.gpu_memory
+        key = Key(self.name, self.memory, run, batch, begin.micro_batch, allowed)
+        notes = Notes(Path(begin.home), key)
+        if begin.starved and on_cpu and (most := notes.read()) is not None:
+            notes.write((most + 1) // 2)
+        return Fitting(
+            device, weights, notes, tell, begin.micro_batch, sharers, begin.memory if on_cpu else None
+        )
+
+    def ready(self, parameters: int, counters: Counters, *, resumed: bool) -> Ready:
+        """Return what the daemon is told when training begins."""
+        return Ready(
+            device=",".join(map(str, self.devices)),
+            parameters=parameters,
+            inner_step=counters.inner_step,
+            outer_step=counters.outer_step,
+            tokens=counters.tokens,
+            resumed=resumed,
+            name=self.name,
+            memory=self.memory,
+            ranks=len(self.devices),
+            gpus=gpus_of(self.devices),
+        )

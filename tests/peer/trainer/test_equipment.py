@@ -1,0 +1,62 @@
+import pytest
+import torch
+from msgspec.structs import replace
+
+from peer.errors import DeviceError
+from peer.trainer.checkpoint import Counters
+from peer.trainer.equipment import Equipment
+from peer.trainer.notes import FILE
+from protocol.trainer import Begin
+from tests.peer.trainer.tiny import manifest
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def begin(tmp_path):
+    def begin(device="cpu", preset="noloco", **changes):
+        asked = Begin(
+            manifest=manifest(preset), peer_id="peer", home=str(tmp_path), spool=str(tmp_path),
+            device=device, shard=0, stop_at=None, data_paths=(), tokenizer_path=None,
+            weights_path=None, batch=None, state=None,
+        )  # fmt: skip
+        return replace(asked, **changes)
+
+    return begin
+
+
+def test_no_more_devices_are_taken_than_a_batch_has_sequences(begin):
+    assert Equipment.of(begin("cpu,cpu,cpu")).devices == (CPU, CPU), "the run's batch is 2"
+    assert Equipment.of(begin("cpu,cpu,cpu", batch=1)).devices == (CPU,)
+    assert Equipment.of(begin("cpu,cpu,cpu", batch=8)).devices == (CPU, CPU, CPU)
+
+
+def test_forward_passes_alone_use_one_device(begin):
+    assert Equipment.of(begin(preset="onebyte")).devices == (CPU,)
+    with pytest.raises(DeviceError, match="uses one device, not cpu,cpu"):
+        Equipment.of(begin("cpu,cpu", preset="onebyte"))
+
+
+def test_what_the_daemon_is_told(begin):
+    ready = Equipment.of(begin("cpu,cpu")).ready(1000, Counters(inner_step=7, tokens=70), resumed=True)
+    assert (ready.device, ready.ranks, ready.parameters) == ("cpu,cpu", 2, 1000)
+    assert (ready.inner_step, ready.tokens, ready.resumed) == (7, 70, True)
+    assert ready.name
+    assert ready.memory is None or ready.memory > 1 << 28
+
+
+def test_a_home_remembers_for_each_way_to_train(begin, tmp_path):
+    def most(**changes):
+        asked = begin(batch=8, **changes)
+        return Equipment.of(asked).fitting(asked, CPU, 0).most
+
+    asked = begin(batch=8)
+    Equipment.of(asked).fitting(asked, CPU, 0).settle(4, 8, "found")
+    assert most() == 4
+    assert most(micro_batch=2) is None, "found under another cap"
+    assert most(manifest=manifest("solo")) is None
+    assert most(memory=1e9) is None, "found with another limit"
+    assert most(gpu_memory=0.5) == 4, "that is not of this memory"
+    assert most(starved=True) == 2, "the memory of this host was too small for what it was"
+    assert most(starved=True) == most() == 1
+    assert (tmp_path / FILE).exists()
