@@ -299,7 +299,8 @@ class Node:
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING)
-            self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
+            if self.run_.manifest.outer.preset != "solo":
+                self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
             self._cache_peers()
 
     def _cache_peers(self) -> None:

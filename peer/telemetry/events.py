@@ -70,7 +70,7 @@ class Alone(Event, frozen=True, kw_only=True):
     """No live peer is in view any more, or yet."""
 
     def _words(self) -> str:
-        return "ALONE: no other peer is in view; training goes on, looking for others"
+        return "ALONE: no other peer is in view, so there is nobody to exchange with; looking for others"
 
 
 class NoLongerAlone(Event, frozen=True, kw_only=True):

@@ -97,7 +97,7 @@ LINES = [
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
     (PeerGone(peer=PEER, reason="goodbye"), "peer 12D3..aB3f is gone: it said goodbye"),
-    (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
+    (Alone(), "ALONE: no other peer is in view, so there is nobody to exchange with; looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
     (
         SplitNoticed(peer=PEER, ours=3, theirs=4),
