@@ -92,6 +92,8 @@ class Options(TypedDict, total=False):
     fails_twice: bool
     thinks: float
     drift: float
+    learns: float
+    reach: float
 
 
 class Flock:

@@ -1,5 +1,6 @@
 """Everything worth telling that happens to a peer, as values: one line of `events.log` each."""
 
+from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
 from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
@@ -405,6 +406,9 @@ AnyEvent = (
     | StateFetched
     | StateRefused
     | NoDonor
+    | FellBehind
+    | CaughtUp
+    | StayedBehind
     | VotesEqual
     | LaneFailed
     | SinkFailed

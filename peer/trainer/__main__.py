@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from peer.errors import PeerError
+from peer.errors import HomeError, PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.device import choose, gpus_of, limit_memory
@@ -40,13 +40,18 @@ def train(link: Link, begin: Begin) -> None:
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None
     if begin.state is not None:
-        file = spool / begin.state.file
+        file, ours = spool / begin.state.file, checkpoint.newest(folder, run_id)
         try:
-            replica.adopt(begin.state, file)
+            replica.adopt(begin.state, file, ours)
         finally:
             file.unlink(missing_ok=True)
         # The donor's file is gone; a restart must find its content here.
-        link.send(checkpoints.write())
+        try:
+            link.send(checkpoints.write())
+        except HomeError as error:
+            if ours is None:
+                raise
+            raise RefusedStateError(error.message) from error
     elif (saved := checkpoint.newest(folder, run_id)) is not None:
         replica.restore(saved)
     else:
