@@ -97,8 +97,8 @@ class Status(Message, frozen=True, tag="status"):
     run_id: str
     run_name: str
     state: str
-    """`starting`, `joining`, `training`, `paused`, `restarting trainer`, `finishing` (what is under way ends
-    first), `finished`, or `stopping`."""
+    """`starting`, `joining`, `training`, `catching up` (the others were left ahead; it trains meanwhile),
+    `paused`, `restarting trainer`, `finishing` (what is under way ends first), `finished`, or `stopping`."""
     pid: int
     trainer_pid: int | None
     """None while no trainer lives."""
@@ -138,6 +138,8 @@ class Status(Message, frozen=True, tag="status"):
     """Connections that a relay carries for us."""
     joining: Joining | None = None
     """None but while the state is being fetched."""
+    behind: int | None = None
+    """Outer steps that the others are ahead, where it is `catching up`."""
     pause: Pause | None = None
     """Why the state is `paused`; it may also be there while the peer leaves. The first of `pauses`."""
     task: str | None = None

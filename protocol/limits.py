@@ -43,7 +43,7 @@ MAX_STANDING = 64
 """What the share of a peer counts for that is no newcomer; a newcomer begins at 0."""
 
 MAX_PROGRESS = 1 << 53
-"""The most inner steps, outer steps or tokens that a donor may claim: whole numbers that a float64 holds."""
+"""The most inner steps, outer steps or tokens that a peer may claim: whole numbers that a float64 holds."""
 
 MAX_GROUP = 64
 """Members of one group: each opens streams to all others, and a share is cut into as many parts."""

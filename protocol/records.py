@@ -8,7 +8,7 @@ from protocol import identity
 from protocol.codec import Message, decode, encode
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
-from protocol.limits import MAX_ADDRESS, MAX_ADDRESSES, MAX_RECORD
+from protocol.limits import MAX_ADDRESS, MAX_ADDRESSES, MAX_PROGRESS, MAX_RECORD
 
 Address = Annotated[str, Meta(min_length=1, max_length=MAX_ADDRESS)]
 
@@ -24,6 +24,10 @@ class PeerRecord(Message, frozen=True):
     """Multiaddrs without `/p2p/`."""
     shard: Annotated[int, Meta(ge=0, le=(1 << 16) - 1)]
     """The shard of the data that the peer reads."""
+    outer_step: Annotated[int, Meta(ge=0, le=MAX_PROGRESS)] | None = None
+    """How far the peer has come; None before its trainer has begun."""
+    away: bool = False
+    """It has made no inner steps lately, or has not mixed since: others know better how far the run is."""
     relay: bool = False
     """The peer lets those reach others through it who cannot be dialled."""
     goodbye: bool = False

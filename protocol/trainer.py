@@ -208,6 +208,10 @@ class Resume(Message, frozen=True, tag="resume"):
     """Make inner steps again, as if nothing had been."""
 
 
+class Slept(Message, frozen=True, tag="slept"):
+    """The machine was asleep, and the others have gone on: what the trainer has is as after a pause."""
+
+
 class Finish(Message, frozen=True, tag="finish"):
     """Write a checkpoint, say `Finished`, and exit."""
 
@@ -463,6 +467,7 @@ ToTrainer = (
     | Settled
     | Pause
     | Resume
+    | Slept
     | Finish
 )
 FromTrainer = (

@@ -90,7 +90,8 @@ def _device(told: Status) -> str:
 def state_of(told: Status) -> str:
     """Say how a daemon is, and why where it is paused: every reason, as each must go away."""
     if told.pause is None:
-        return told.state
+        behind = "" if told.behind is None else f": {told.behind:,} outer steps behind"
+        return told.state + behind
     reasons = [pause.reason for pause in told.pauses] or [told.pause.reason]
     return "\n".join(f"{told.state}: {escape(reason)}" for reason in reasons)
 

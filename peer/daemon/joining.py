@@ -1,4 +1,7 @@
-"""A newcomer's way in: the state is fetched into the home, shown as it comes, and lent to the trainer."""
+"""The way of a state: it is fetched into the home, shown as it comes, and lent to the trainer.
+
+Newcomers need one, and those whom the swarm has left behind.
+"""
 
 import time
 
@@ -28,28 +31,47 @@ LENT = "joined-state"
 
 
 class Joining:
-    """Fetches the state that a newcomer's trainer starts from. What has come outlives a restart."""
+    """Fetches the state that a trainer starts from. What has come outlives a restart."""
 
     def __init__(
         self, run: Run, transport: Transport, swarm: Swarm, home: Home, runtime: Runtime, log: Log
     ) -> None:
+        self._run_id = run.run_id
+        self._transport = transport
         self._swarm = swarm
         self._spool = runtime.spool
         self._log = log
         size = sizes.state_bytes(run.manifest)
         self._assembly = Assembly(home.path / "joining", run.run_id, size)
-        self._newcomer = Newcomer(transport, swarm.puller, run.run_id, swarm.view, self._assembly)
+        self._newcomer = self._make()
         self._fetching = False
 
-    async def fetch(self) -> State | None:
-        """Return the state for the trainer; None where nobody has one to give.
+    def _make(self) -> Newcomer:
+        swarm = self._swarm
+        return Newcomer(
+            self._transport, swarm.puller, self._run_id, swarm.view, self._assembly, swarm.behind.fit
+        )
+
+    async def join(self) -> State | None:
+        """Return the state for a newcomer's trainer; None where nobody has one to give.
+
+        Raises:
+            HomeError: it cannot be written to disk.
+        """
+        await self._swarm.serving.wait()
+        await self._swarm.find_peers()
+        if not await self.fetch():
+            self._log(events.NoDonor())
+            return None
+        return self.lend()
+
+    async def fetch(self) -> bool:
+        """Have the state of others here; False where nobody has one to give that is further than ours.
 
         Raises:
             HomeError: it cannot be written to disk.
         """
         began = time.monotonic()
-        await self._swarm.serving.wait()
-        await self._swarm.find_peers()
         self._fetching = True
         try:
             async with trio.open_nursery() as nursery:
@@ -59,22 +81,22 @@ class Joining:
         finally:
             self._fetching = False
             self._log.progress(None)
-        if not found:
-            self._log(events.NoDonor())
-            return None
-        return self._lend(time.monotonic() - began)
-
-    def _lend(self, seconds: float) -> State:
-        index, donors = self._assembly.progress, self._assembly.donors
-        self._log(
-            events.StateFetched(
-                peer=donors[0],
-                size=self._assembly.size,
-                seconds=seconds,
-                inner_step=index.inner_step,
-                donors=donors,
+        if found:
+            index, donors = self._assembly.progress, self._assembly.donors
+            self._log(
+                events.StateFetched(
+                    peer=donors[0],
+                    size=self._assembly.size,
+                    seconds=time.monotonic() - began,
+                    inner_step=index.inner_step,
+                    donors=donors,
+                )
             )
-        )
+        return found
+
+    def lend(self) -> State:
+        """Let the trainer read the state that is here."""
+        index = self._assembly.progress
         link = self._spool / LENT
         link.unlink(missing_ok=True)
         link.symlink_to(self._assembly.file)
@@ -99,8 +121,9 @@ class Joining:
         self._newcomer.refused()
 
     def done(self) -> None:
-        """Delete what was fetched: the trainer has its own checkpoint."""
+        """Delete what was fetched: the trainer has its own checkpoint, or needs none any more."""
         self._assembly.delete()
+        self._newcomer = self._make()
 
     def statistics(self) -> JoiningStatistics | None:
         """Say how far it is; None where nothing is being fetched."""

@@ -1,6 +1,7 @@
 """One peer in one run: the network side and the trainer, joined."""
 
 import os
+from contextlib import suppress
 
 import msgspec
 import trio
@@ -15,15 +16,20 @@ from peer.daemon.joining import Joining
 from peer.daemon.last_status import write_last_status
 from peer.daemon.pausing import Pausing
 from peer.daemon.reporter import Reporter
+from peer.daemon.returning import Returning
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall, remember
+from peer.daemon.suspension import Suspension
 from peer.daemon.trainer_link import TrainerLink
 from peer.daemon.trainer_process import END_DEADLINE
 from peer.daemon.using import say_once, uses
 from peer.daemon.voting import Voting
+from peer.swarm.catching_up import CatchingUp
 from peer.swarm.engagement import OwnShare
+from peer.swarm.learner import LearnerGoneError
 from peer.swarm.line import Line
 from peer.swarm.objects import ObjectStore
+from peer.swarm.resting import FINISHING
 from peer.swarm.swarm import Ladder, Run, Swarm
 from peer.swarm.transport import Transport
 from peer.swarm.upnp import RouterPort
@@ -104,6 +110,8 @@ class Node:
             log,
         )
         self.joining = Joining(run, transport, self.swarm, home, runtime, log)
+        self._returning = Returning(self.joining, self.link, self.swarm)
+        self.catching_up = CatchingUp(self.swarm.behind, self.swarm.resting, self._returning, self.reporter)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
             self._voting = Voting(identity, run, transport, self.swarm, self.link, home, log)
@@ -142,6 +150,8 @@ class Node:
             nursery.start_soon(self._leave_when_told)
             if self._voting is not None:
                 nursery.start_soon(self._voting.run)
+            else:
+                nursery.start_soon(self.catching_up.run)
             finished = await self.link.run()
             if self._stopping is None:
                 self._state = "finished"
@@ -157,7 +167,7 @@ class Node:
 
     async def _drain_when_told(self) -> None:
         await self._finish.wait()
-        self.swarm.pairing.rest()
+        self.swarm.resting.begin(FINISHING)
         with trio.move_on_after(DRAIN):
             await self.swarm.pairing.wait_idle()
         self._patience = LAST_CHECKPOINT
@@ -182,10 +192,12 @@ class Node:
         if self._voting is not None:
             await self._voting.join()
         elif self._home.has_checkpoint():
-            self.joining.done()
+            if not self.catching_up.statistics().behind:
+                self.joining.done()
+            state = self._returning.lend()
         elif self._somebody_may_have_a_state():
             self._state = "joining"
-            state = await self.joining.fetch()
+            state = await self.joining.join()
         remembered = recall(self._home.path)
         self._state = "training"
         begin = ipc.Begin(
@@ -235,6 +247,7 @@ class Node:
         self.reporter.heard(message)
         self.pausing.heard(message)
         self.governor.heard(message)
+        self._returning.heard(message)
         if self._voting is not None:
             self._voting.heard(message)
         if isinstance(message, ipc.Share):
@@ -242,13 +255,20 @@ class Node:
         elif isinstance(message, ipc.StateRefused):
             self.joining.refused(message.reason)
         elif isinstance(message, ipc.Ready):
-            self.joining.done()
+            self._ready(message)
         elif isinstance(message, ipc.Checkpointed):
             write_history(self._home.path, self.reporter.losses)
         elif isinstance(message, ipc.Progress):
             if self.pausing.now is None:
                 self.swarm.pairing.next_boundary = message.next_boundary
             self._say_what_is_used()
+
+    def _ready(self, message: ipc.Ready) -> None:
+        self.swarm.behind.stepped(message.outer_step)
+        if message.resumed:
+            self.swarm.behind.stood_still()
+        else:
+            self.joining.done()
 
     def _say_what_is_used(self) -> None:
         """Say it at the first progress, which tells the pace."""
@@ -290,6 +310,7 @@ class Node:
     def _trainer_died(self, code: int, restarts: int) -> None:
         self._state = "restarting trainer"
         self.swarm.pairing.forget()
+        self._returning.trainer_died()
         self.reporter.trainer_died(code, restarts)
 
     # ---- keeping house
@@ -300,10 +321,20 @@ class Node:
         self._log(events.MetricsServed(url=url))
 
     async def _housekeeping(self) -> None:
+        suspension = Suspension()
         while True:
             await trio.sleep(HOUSEKEEPING)
-            self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
+            if suspension.over(HOUSEKEEPING):
+                await self._wake_up()
+            if self.run_.manifest.outer.preset != "solo":
+                self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
             self._cache_peers()
+
+    async def _wake_up(self) -> None:
+        """Say that the machine has slept: a pause of which nobody had told us."""
+        self.swarm.behind.stood_still()
+        with suppress(LearnerGoneError):
+            await self.link.tell(ipc.Slept())
 
     def _cache_peers(self) -> None:
         # A view emptied by a fault of our own link must not wipe out what would mend it.
@@ -354,6 +385,7 @@ class Node:
             relayed=swarm.transport.relayed_connections,
             swarm_size=swarm.horizon.size,
             joining=self.joining.status(),
+            behind=self.catching_up.statistics().behind or None,
             pause=self.pausing.now,
             task=manifest.task.name if manifest.task else None,
             pauses=self.pausing.all,
@@ -373,7 +405,9 @@ class Node:
             return self._state
         if self._finish.is_set():
             return "finishing"
-        return "paused" if self.pausing.now is not None else self._state
+        if self.pausing.now is not None:
+            return "paused"
+        return "catching up" if self.catching_up.statistics().behind else self._state
 
 
 def _ref(blob: ipc.Blob | None) -> ObjectRef | None:

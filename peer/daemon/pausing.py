@@ -11,6 +11,7 @@ from peer.daemon.settings import recall, remember
 from peer.daemon.trainer_link import TrainerLink
 from peer.errors import HomeError
 from peer.swarm.learner import LearnerGoneError
+from peer.swarm.resting import PAUSED
 from peer.swarm.swarm import Swarm
 from peer.telemetry import events
 from peer.telemetry.log import Log
@@ -88,11 +89,12 @@ class Pausing:
     def _apply(self) -> None:
         if self.now is not None and self._since is None:
             self._since, self._count = trio.current_time(), self._count + 1
-            self._swarm.pairing.rest()
+            self._swarm.resting.begin(PAUSED)
         elif self.now is None and self._since is not None:
             self._seconds += trio.current_time() - self._since
             self._since = None
-            self._swarm.pairing.wake()
+            self._swarm.behind.stood_still()
+            self._swarm.resting.end(PAUSED)
             if self._logged is not None:
                 self._log(
                     events.Resumed(reason=self._logged.reason, seconds=time.time() - self._logged.since)

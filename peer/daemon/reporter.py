@@ -8,11 +8,11 @@ import trio
 from peer.swarm.exchange import Outcome
 from peer.swarm.horizon import Split
 from peer.swarm.reachability import ReachStatistics
-from peer.telemetry import events
+from peer.swarm.refusals import Refusal, kind_of
+from peer.telemetry import behind_events, events
 from peer.telemetry.histogram import Histogram
 from peer.telemetry.history import History
 from peer.telemetry.log import Log
-from peer.telemetry.refusals import Refusal, kind_of
 from peer.telemetry.statistics import CheckpointStatistics
 from protocol import trainer as ipc
 from protocol.control import LONGEST_REASON, MOST_EXCHANGES, Exchanged
@@ -101,6 +101,18 @@ class Reporter:
     def state_served(self, peer_id: str, size: int) -> None:
         """See `Observer`."""
         self._log(events.StateServed(peer=peer_id, size=size))
+
+    def fell_behind(self, outer_steps: int) -> None:
+        """See `catching_up.Observer`."""
+        self._log(behind_events.FellBehind(outer_steps=outer_steps))
+
+    def caught_up(self, outer_steps: int, seconds: float) -> None:
+        """See `catching_up.Observer`."""
+        self._log(behind_events.CaughtUp(outer_steps=outer_steps, seconds=seconds))
+
+    def stayed_behind(self, outer_steps: int, reason: str) -> None:
+        """See `catching_up.Observer`."""
+        self._log(behind_events.StayedBehind(outer_steps=outer_steps, reason=reason))
 
     def split_noticed(self, split: Split) -> None:
         """See `Observer`."""

@@ -49,6 +49,7 @@ class Snapshots:
             distance=self._distance(),
             swarm=node.swarm.statistics(),
             joining=node.joining.statistics(),
+            catching_up=node.catching_up.statistics(),
             disk=node.disk(),
             checkpoints=told.checkpoints,
             refusals=told.refusals,

@@ -79,6 +79,7 @@ class TrainerLink:
         self._finished: ipc.Finished | None = None
         self._failed: ipc.Failed | None = None
         self._stop = trio.Event()
+        self._renewing = False
         self._stepped = False
         self._restarts = 0
         self.starved = False
@@ -96,6 +97,8 @@ class TrainerLink:
         fruitless, pause = 0, FIRST_PAUSE
         while not self._stop.is_set():
             code = await self._live_once()
+            if self._was_renewed():
+                continue
             if self._failed is not None:
                 raise ForeignFailureError(self._failed)
             if self._finished is not None or self._stop.is_set():
@@ -115,6 +118,18 @@ class TrainerLink:
                 await self._stop.wait()
             pause = min(pause * 2, LONGEST_PAUSE)
         return self._finished
+
+    def _was_renewed(self) -> bool:
+        """Whether this trainer has ended so that another may begin: whatever its last word was."""
+        renewing, self._renewing = self._renewing, False
+        if (
+            not renewing
+            or self._stop.is_set()
+            or (self._finished is not None and self._finished.reached_stop)
+        ):
+            return False
+        self._finished = self._failed = None
+        return True
 
     async def _live_once(self) -> int:
         self._stepped = False
@@ -276,13 +291,27 @@ class TrainerLink:
         """
         self._stop.set()
         self._beginning.cancel()
-        if self._trainer is None:
-            return
+        if self._trainer is not None:
+            await self._end(self._trainer, patience)
+
+    async def renew(self, patience: float = END_DEADLINE) -> bool:
+        """Let the trainer write its checkpoint and end, as `finish` does; the next begins in its place.
+
+        Returns:
+            Whether there was one that had begun. What has not begun yet asks what to begin from anyhow.
+        """
+        if self._trainer is None or not self._begun or self._stop.is_set():
+            return False
+        self._renewing = True
+        await self._end(self._trainer, patience)
+        return True
+
+    async def _end(self, trainer: TrainerProcess, patience: float) -> None:
         with trio.move_on_after(patience):
             with suppress(LearnerGoneError):
                 await self._send(ipc.Finish())
-            await self._trainer.wait()
-        self._trainer.kill()
+            await trainer.wait()
+        trainer.kill()
 
     def statistics(self) -> LinkStatistics:
         """Restarts so far, and whether a trainer lives now."""

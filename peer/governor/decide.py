@@ -80,7 +80,9 @@ def _caps(readings: Readings, limits: Limits) -> Iterator[tuple[PauseKind, str]]
     memory = max((each for each in (readings.memory, readings.memory_needed) if each is not None), default=0)
     if _below(limits.memory, memory):
         told, most = format_bytes(memory), format_bytes(limits.memory or 0)
-        yield "memory", f"the trainer takes {told} of memory, over the limit of {most}"
+        # A pause frees little of it, so somebody has to do something.
+        words = f"the trainer takes {told} of memory, over the limit of {most}"
+        yield "memory", f"{words}: raise it with `peer limits --memory`, or start with a smaller --batch"
     home = readings.home
     if home is not None and _below(limits.disk, home.taken + home.next_checkpoint):
         told, most = format_bytes(home.taken + home.next_checkpoint), format_bytes(limits.disk or 0)

@@ -101,6 +101,8 @@ class Options(TypedDict, total=False):
     thinks: float
     begins: float
     drift: float
+    learns: float
+    reach: float
 
 
 class Flock:

@@ -5,12 +5,14 @@ tests can see from the numbers alone whether every mix was taken by both sides o
 """
 
 import hashlib
+import math
 import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import trio
 
 from peer.swarm.choice import ON_DEMAND
@@ -65,6 +67,10 @@ class ToyLearner:
     """Seconds before the first outer step begins."""
     drift: float = 0.0
     """By how much the weights change from one outer step to the next, about."""
+    learns: float = 0.0
+    """What every outer step adds to the weights."""
+    reach: float = math.inf
+    """The largest distance of a partner's share that is mixed."""
     publish: Publish | None = None
     tell_boundary: Callable[[float], None] = lambda _: None
     """Hears at the begin of a step in how many seconds its share comes."""
@@ -114,6 +120,8 @@ class ToyLearner:
         began = self._began.get(fragment, self.values[fragment])
         if self.drift and mixes_left == self.times:
             self.values[fragment] += self.drift * self.rng.gauss(0.0, 1.0)
+        if self.learns and mixes_left == self.times:
+            self.values[fragment] += self.learns
         if self.grouped:
             self._began[fragment] = self.values[fragment]
         number, value = self._numbered, self.values[fragment]
@@ -179,6 +187,12 @@ class ToyLearner:
         if ours is None or theirs is None:
             return _answer(share, 0.0, ours=True)
         distance = theirs - ours.sent
+        if abs(distance) > self.reach:
+            self._open[share] = ours
+            reason = f"its x differs from ours by {abs(distance):.3g} in norm"
+            return msgspec.structs.replace(
+                _answer(share, abs(distance), ours=False), accepted=False, reason=reason
+            )
         self.values[ours.fragment] += distance / 2
         self.mixes += 1
         self._near.add(ours.fragment)

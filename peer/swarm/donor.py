@@ -71,9 +71,13 @@ class Donor:
         self._served = self._turned_away = 0
         self.sparing = False
         """Give to nobody new: this host's line has carried what it may."""
+        self.outdated: Callable[[], bool] = lambda: False
+        """Whether others in view have a newer state to give."""
 
     async def serve(self, caller: str, call: AskState) -> Reply:  # noqa: ARG002 - it asks for all or nothing
         """Capture the state, or take one captured a moment ago, and hold it ready to be pulled."""
+        if self.outdated():
+            return Refused(reason="we have been away, and others have newer")
         async with self._capturing:
             try:
                 held = await self._state_for(caller)

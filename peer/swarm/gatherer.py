@@ -12,8 +12,9 @@ from peer.swarm.engagement import OwnShare
 from peer.swarm.gathering import UNKNOWN, Gathering
 from peer.swarm.group import Group, open_group
 from peer.swarm.learner import Learner, LearnerGoneError
-from peer.swarm.matchmaker import PAUSED, MatchStatistics, SkipObserver, Started
+from peer.swarm.matchmaker import MatchStatistics, SkipObserver, Started
 from peer.swarm.reducer import Reducer
+from peer.swarm.resting import PAUSED
 from peer.swarm.service import Reply, Service
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
@@ -72,8 +73,8 @@ class Gatherer:
         self._skips: Counter[str] = Counter()
         self._nursery: trio.Nursery
         self._left = trio.Event()
-        self.resting = False
-        """Nothing is shared until `wake`."""
+        self.resting = ""
+        """See `Pairing.resting`."""
 
     # ---- what the trainer says
 
@@ -89,15 +90,15 @@ class Gatherer:
         for gathering in self._gatherings:
             gathering.withdraw()
 
-    def rest(self) -> None:
+    def rest(self, why: str = PAUSED) -> None:
         """See `Pairing.rest`."""
-        self.resting = True
+        self.resting = why
         for gathering in self._gatherings:
             gathering.rest()
 
     def wake(self) -> None:
         """See `Pairing.wake`."""
-        self.resting = False
+        self.resting = ""
 
     async def wait_idle(self) -> None:
         """Wait until we are in no group."""
@@ -175,7 +176,7 @@ class Gatherer:
         await self._skip(share, reason)
 
     async def _skip(self, share: OwnShare, reason: str) -> None:
-        reason = PAUSED if self.resting else reason
+        reason = self.resting or reason
         self._skips[reason] += 1
         self._on_skip(share.outer_step, reason)
         with suppress(LearnerGoneError):

@@ -21,9 +21,6 @@ from peer.swarm.waiting import first_of
 from protocol.errors import ProtocolError
 from protocol.messages import Abandon, Accepted, Busy, Noted, Offer
 
-PAUSED = "paused"
-"""Why the outer step goes without a mix of a peer that makes no inner steps."""
-
 SkipObserver = Callable[[int, str], None]
 """Is told the outer step that was skipped, and why."""
 
@@ -157,7 +154,7 @@ class Matchmaker:
     @property
     def _why_never_tried(self) -> str:
         if self._pairing.resting:
-            return PAUSED
+            return self._pairing.resting
         return "overtaken by the next outer step" if self._view.live() else "nobody else is here"
 
     def _draw(self) -> tuple[_Search, Contact] | None:

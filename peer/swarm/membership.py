@@ -57,18 +57,23 @@ class Membership:
         """What our heartbeats carry of the swarm, and what those of others show."""
         self.shard = 0
         """The shard of the data that our record names."""
+        self.progress: Callable[[], tuple[int | None, bool]] = lambda: (None, False)
+        """How far our record says that we have come, and whether we have been away."""
         self._relaying = False
         self._renewed = trio.Event()
 
     def record(self) -> SignedRecord:
         """Sign what is true of us now. Wall-clock nanoseconds make the sequence grow over restarts too."""
         self._sequence = max(time.time_ns(), self._sequence + 1)
+        outer_step, away = self.progress()
         record = PeerRecord(
             run_id=self._run_id,
             peer_id=self._identity.peer_id,
             sequence=self._sequence,
             addresses=tuple(bare(address) for address in self._transport.addresses[:MAX_ADDRESSES]),
             shard=self.shard,
+            outer_step=outer_step,
+            away=away,
             relay=self._relaying,
             goodbye=self._leaving,
         )

@@ -1,5 +1,6 @@
-"""A newcomer gets slow weights, momentum and progress before its first step, from several donors at once."""
+"""A peer gets slow weights, momentum and progress from several donors at once: new, or left far behind."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -64,16 +65,32 @@ class JoiningStatistics:
 
 
 class Newcomer:
-    """Asks the peers in view for their state, and fetches chunks of it from several, until it is whole."""
+    """Asks the peers in view for their state, and fetches chunks of it from several, until it is whole.
+
+    Args:
+        transport: reaches them.
+        puller: fetches from them.
+        run_id: the run.
+        view: the peers to ask.
+        assembly: takes the chunks in.
+        fit: says whether a state of so many outer steps is worth having.
+    """
 
     def __init__(
-        self, transport: Transport, puller: Puller, run_id: bytes, view: View, assembly: Assembly
+        self,
+        transport: Transport,
+        puller: Puller,
+        run_id: bytes,
+        view: View,
+        assembly: Assembly,
+        fit: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._transport = transport
         self._puller = puller
         self._run_id = run_id
         self._view = view
         self._assembly = assembly
+        self._fit = fit
         self._claims = Claims(assembly.missing)
         self._most_donors = MOST_DONORS
         self._active: set[str] = set()
@@ -81,9 +98,9 @@ class Newcomer:
         self._named: dict[str, Contact] = {}
         """Whom donors without a place have named."""
         self._without: set[str] = set()
-        """Those who have said that they have no state."""
+        """Those who have said that they have no state, or one that is of no use."""
         self._hopeless_since = self._came = 0.0
-        self._resumed = False
+        self._restored = self._resumed = False
         self._failure: OSError | None = None
         self._news = trio.Event()
         self._pace = Pace()
@@ -93,8 +110,9 @@ class Newcomer:
         """Complete the assembly. False where nobody has a state to give: the run starts with us.
 
         That is so after `HOPELESS` seconds in which nobody was in view, or everybody in view has said that
-        it has no state. A donor that is busy, fails or lies is no reason to begin again from the seed:
-        it is asked again, ever more seldom, for ever. What has come stays, whatever becomes of its donor.
+        it has no state, or none that is fit. A donor that is busy, fails or lies is no reason to begin again
+        from the seed: it is asked again, ever more seldom, for ever. What has come stays, whatever becomes of
+        its donor.
 
         Raises:
             HomeError: the state cannot be written to disk.
@@ -102,6 +120,7 @@ class Newcomer:
         try:
             await self._restore()
             self._hopeless_since = self._came = trio.current_time()
+            self._failure = None
             async with trio.open_nursery() as nursery:
                 while self._assembly.missing and not self._hopeless() and self._failure is None:
                     self._recruit(nursery)
@@ -132,8 +151,9 @@ class Newcomer:
             self._view.exchanged(donors[0], well=False)
 
     async def _restore(self) -> None:
-        if not self._resumed or not self._assembly.file.exists():
+        if not self._restored or not self._assembly.file.exists():
             await self._assembly.restore()
+        self._restored, self._resumed = True, False
         self._pace.note(self._assembly.received)
 
     def _hopeless(self) -> bool:
@@ -187,7 +207,10 @@ class Newcomer:
     def _turned_away(self, donor: Contact, refusal: RefusedError) -> None:
         if refusal.refusal.other_run:
             self._failed(donor)
-            return
+        else:
+            self._is_without(donor)
+
+    def _is_without(self, donor: Contact) -> None:
         self._without.add(donor.peer_id)
         self._pause(donor, RETRY)
 
@@ -211,14 +234,18 @@ class Newcomer:
             self._transport, donor, self._run_id, AskState(), StateIs, Full, Busy, patience=PATIENCE
         )
         self._view.answered(donor.peer_id)
-        self._seems_to_have_one(donor)
         if not isinstance(answer, StateIs):
+            self._seems_to_have_one(donor)
             self._pause(donor, answer.seconds)
             self._learn_others(answer)
             return
         index = open_index(answer.index, self._run_id, self._assembly.size)
         if index.peer_id != donor.peer_id:
             raise ProtocolError("the donor shows the index of another peer's state")
+        if not self._fit(index.outer_step):
+            self._is_without(donor)
+            return
+        self._seems_to_have_one(donor)
         source = Source(answer.index, index)
         self._drop_unfit(source)
         await self._fetch(donor, source)

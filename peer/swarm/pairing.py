@@ -14,6 +14,7 @@ from itertools import pairwise
 import trio
 
 from peer.swarm.engagement import Engagement, OwnShare
+from peer.swarm.resting import PAUSED
 from peer.swarm.share_sizes import ShareSizes
 from protocol.messages import Accepted, Busy, ObjectRef, Offer, Refused
 
@@ -73,8 +74,8 @@ class Pairing:
         self._changed = trio.Event()
         self._boundaries: deque[float] = deque(maxlen=9)
         self.engagement: Engagement | None = None
-        self.resting = False
-        """Nothing is shared until `wake`."""
+        self.resting = ""
+        """Why nothing is shared until `wake`; empty where it is."""
         self.next_boundary = 1.0
 
     @property
@@ -113,18 +114,18 @@ class Pairing:
         self._shares.clear()
         self._notify()
 
-    def rest(self) -> None:
-        """Share nothing until `wake`, as we make no inner steps: what we have grows old.
+    def rest(self, why: str = PAUSED) -> None:
+        """Share nothing until `wake`: what we have grows old as we make no inner steps, or is old.
 
         An exchange that is agreed on goes on to its end. The others are sent to somebody else, and what waits
         for a partner goes without.
         """
-        self.resting = True
+        self.resting = why
         self.withdraw()
 
     def wake(self) -> None:
         """Share again, from the next boundary on."""
-        self.resting = False
+        self.resting = ""
 
     async def wait_idle(self) -> None:
         """Wait until no exchange is under way, and no offer that may become one."""

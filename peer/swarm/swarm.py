@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from peer.swarm.behind import Behind
 from peer.swarm.bulk import BulkStatistics
 from peer.swarm.choice import ON_DEMAND, decodable
 from peer.swarm.chooser import Chooser
@@ -35,6 +36,8 @@ from peer.swarm.reachability import PortMapper, Reachability, ReachStatistics
 from peer.swarm.reader import Reader
 from peer.swarm.reducer import Reducer
 from peer.swarm.reduction import Tools
+from peer.swarm.refusals import TOO_FAR, kind_of
+from peer.swarm.resting import Resting
 from peer.swarm.service import Reply, Service, ServiceStatistics
 from peer.swarm.share_sizes import ShareSizes
 from peer.swarm.transfers import Transfers
@@ -167,6 +170,9 @@ class Swarm:
             cached=run.cached,
             rng=self._rng,
         )
+        self.behind = Behind(self.view)
+        """Whether the others have left us behind."""
+        self.membership.progress = self._progress
         self.reach = Reachability(
             transport,
             self.view,
@@ -190,6 +196,8 @@ class Swarm:
             self._gather()
         else:
             self._pair(identity.peer_id)
+        self.resting = Resting(self.pairing)
+        """Why we share nothing, where we do not."""
         self.service = Service(run_id)
         self._donor: Donor | None = None
         self._sparing = False
@@ -211,9 +219,7 @@ class Swarm:
         fetcher = Fetcher(self._transport, self._run.run_id, self.store, self.puller, goodput)
         writer = Writer(fetcher, learner, sizes, chooser, thinking)
         reader = Reader(fetcher, learner, sizes, thinking, decodes=decodes)
-        exchanger = Exchanger(
-            fetcher, self._pieces, learner, reader, writer, thinking, self._observer.exchange_ended
-        )
+        exchanger = Exchanger(fetcher, self._pieces, learner, reader, writer, thinking, self._exchange_ended)
         matchmaker = Matchmaker(
             self._transport,
             self._run.run_id,
@@ -233,7 +239,7 @@ class Swarm:
         fetcher = PartFetcher(transport, run_id, self.view, self.store, self.puller)
         tools = Tools(transport, run_id, self.view, self.store, fetcher, learner)
         manifest, observer = self._run.manifest, self._observer
-        self._exchanger = Reducer(tools, self._pieces, manifest, observer.exchange_ended)
+        self._exchanger = Reducer(tools, self._pieces, manifest, self._exchange_ended)
         self.pairing = self._matchmaker = self._partner_calls = Gatherer(
             transport,
             run_id,
@@ -257,6 +263,7 @@ class Swarm:
                 self._observer.state_served,
             )
             self._donor.sparing = self._sparing
+            self._donor.outdated = lambda: self.behind.outdated
             # Two sets of stubs are about that disagree on the type of what `start` hands over.
             start: Callable[..., Awaitable[None]] = self._matchmaker.run
             await nursery.start(start)
@@ -266,6 +273,16 @@ class Swarm:
             nursery.start_soon(self.membership.run)
             nursery.start_soon(self._discovery.run)
             nursery.start_soon(self.reach.run)
+
+    def _exchange_ended(self, outcome: Outcome) -> None:
+        if outcome.result == "done" or kind_of(outcome.reason) in TOO_FAR:
+            for partner in outcome.members or (outcome.partner,):
+                self.behind.met(partner, fit=outcome.result == "done")
+        self._observer.exchange_ended(outcome)
+
+    def _progress(self) -> tuple[int | None, bool]:
+        # Resting peers too stand still, or are about to give up what they have.
+        return self.behind.outer_step, self.behind.away or bool(self.resting.reasons)
 
     def _reach_changed(self, reach: ReachStatistics) -> None:
         self.membership.renew(relaying=reach.relaying)
@@ -311,6 +328,7 @@ class Swarm:
         # The share before this one may be on its way to a partner that has just been promised it.
         while len(kept) > KEPT:
             self._retire(kept.popleft())
+        self.behind.stepped(share.outer_step)
         self.pairing.new_share(share)
 
     def _retire(self, share: OwnShare) -> None:

@@ -178,6 +178,11 @@ class View:
         entry.avoided_until = trio.current_time() + pause
         entry.busy_until = max(entry.busy_until, entry.avoided_until)
 
+    def forgive(self) -> None:
+        """Avoid nobody any more: it was for our own fault that exchanges failed."""
+        for entry in self._entries.values():
+            entry.failures, entry.avoided_until, entry.busy_until = 0, 0.0, 0.0
+
     def avoided(self, peer_id: str) -> float:
         """Return for how many more seconds a peer is avoided; 0 where it is not."""
         entry = self._entries.get(peer_id)
@@ -241,6 +246,21 @@ class View:
     def shards(self) -> set[int]:
         """Return the shards of the data that known peers read."""
         return {entry.record.shard for entry in self._entries.values()}
+
+    def outer_steps(self) -> dict[str, int]:
+        """Return how far live peers say that they have come: those that were not away, if there are any."""
+        return self._claims(away=False) or self._claims(away=True)
+
+    def others_were_here(self) -> bool:
+        """Whether a live peer has begun, and was not away."""
+        return bool(self._claims(away=False))
+
+    def _claims(self, *, away: bool) -> dict[str, int]:
+        return {
+            peer_id: entry.record.outer_step
+            for peer_id, entry in self._entries.items()
+            if entry.answered and entry.record.outer_step is not None and entry.record.away is away
+        }
 
     def sample(self, count: int) -> list[SignedRecord]:
         """Return a random draw of live peers' records, to pass on."""

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
 from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
@@ -72,7 +73,7 @@ class Alone(Event, frozen=True, kw_only=True):
     """No live peer is in view any more, or yet."""
 
     def _words(self) -> str:
-        return "ALONE: no other peer is in view; training goes on, looking for others"
+        return "ALONE: no other peer is in view, so there is nobody to exchange with; looking for others"
 
 
 class NoLongerAlone(Event, frozen=True, kw_only=True):
@@ -441,6 +442,9 @@ AnyEvent = (
     | StateFetched
     | StateRefused
     | NoDonor
+    | FellBehind
+    | CaughtUp
+    | StayedBehind
     | VotesEqual
     | LaneFailed
     | SinkFailed

@@ -13,15 +13,16 @@ from prometheus_client.core import (
 )
 
 from peer.swarm.bulk import BulkStatistics
+from peer.swarm.catching_up import CatchUpStatistics
 from peer.swarm.donor import StateStatistics
 from peer.swarm.exchange import ExchangeStatistics
 from peer.swarm.matchmaker import MatchStatistics
 from peer.swarm.newcomer import JoiningStatistics
 from peer.swarm.pull import PullStatistics
 from peer.swarm.reachability import ReachStatistics
+from peer.swarm.refusals import Refusal
 from peer.swarm.swarm import SwarmStatistics
 from peer.swarm.transport import TransportStatistics
-from peer.telemetry.refusals import Refusal
 from peer.telemetry.statistics import (
     DiskStatistics,
     DistanceStatistics,
@@ -60,6 +61,7 @@ class PeerCollector:
             yield from _distance(peer.distance)
         if peer.joining is not None:
             yield from _joining(peer.joining)
+        yield from _catching_up(peer.catching_up)
 
 
 def make_registry(snapshot: Snapshot) -> CollectorRegistry:
@@ -199,6 +201,20 @@ def _joining(joining: JoiningStatistics) -> Iterator[Metric]:
         "joining_lies",
         "Increments when a donor sends what it has not signed, or what makes no sense.",
         joining.lies,
+    )
+
+
+def _catching_up(told: CatchUpStatistics) -> Iterator[Metric]:
+    yield _gauge(
+        "outer_steps_behind",
+        "Outer steps that the others are ahead while the peer fetches their state, else 0.",
+        told.behind,
+    )
+    yield _labelled(
+        "catch_ups",
+        "Increments when a peer that was left behind has taken the others' state, or could not.",
+        "result",
+        {"done": told.caught_up, "failed": told.failed},
     )
 
 

@@ -4,14 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from peer.swarm.catching_up import CatchUpStatistics
 from peer.swarm.newcomer import JoiningStatistics
+from peer.swarm.refusals import Refusal
 from peer.swarm.swarm import SwarmStatistics
 from peer.telemetry.histogram import HistogramStatistics
-from peer.telemetry.refusals import Refusal
 from protocol.control import PauseKind
 
 State = Literal[
-    "starting", "joining", "training", "paused", "restarting trainer", "finished", "finishing", "stopping"
+    "starting",
+    "joining",
+    "training",
+    "catching up",
+    "paused",
+    "restarting trainer",
+    "finished",
+    "finishing",
+    "stopping",
 ]
 
 
@@ -106,9 +115,10 @@ class PeerStatistics:
     distance: DistanceStatistics | None = None
     swarm: SwarmStatistics | None = None
     joining: JoiningStatistics | None = None
+    catching_up: CatchUpStatistics = field(default_factory=CatchUpStatistics)
     disk: DiskStatistics | None = None
     checkpoints: CheckpointStatistics = CheckpointStatistics(written=0, failed=0)
     refusals: Mapping[Refusal, int] = field(default_factory=dict)
-    """Shares that were not fit to mix, by what was wrong with them (`peer.telemetry.refusals`)."""
+    """Shares that were not fit to mix, by what was wrong with them (`peer.swarm.refusals`)."""
     pausing: PausingStatistics = PausingStatistics()
     governor: GovernorStatistics = GovernorStatistics()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from peer.errors import PeerError
+from peer.errors import HomeError, PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.equipment import Equipment
@@ -81,13 +81,18 @@ def _place(link: Link, begin: Begin, replica: Replica) -> tuple[Checkpoints, boo
     checkpoints = Checkpoints(replica, folder, run_id)
     saved = None
     if begin.state is not None:
-        file = spool / begin.state.file
+        file, ours = spool / begin.state.file, checkpoint.newest(folder, run_id)
         try:
-            replica.adopt(begin.state, file)
+            replica.adopt(begin.state, file, ours)
         finally:
             file.unlink(missing_ok=True)
         # The donor's file is gone; a restart must find its content here.
-        link.send(checkpoints.write())
+        try:
+            link.send(checkpoints.write())
+        except HomeError as error:
+            if ours is None:
+                raise
+            raise RefusedStateError(error.message) from error
     elif (saved := checkpoint.newest(folder, run_id)) is not None:
         replica.restore(saved)
     else:

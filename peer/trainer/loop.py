@@ -32,6 +32,7 @@ from protocol.trainer import (
     Progress,
     Resume,
     ShareFailed,
+    Slept,
     ToTrainer,
 )
 
@@ -192,6 +193,8 @@ class Loop:
             self._do_beside(partial(self._give, capture(self._replica)))
         elif isinstance(message, Pause | Resume):
             self._paused = isinstance(message, Pause)
+        elif isinstance(message, Slept):
+            self._replica.was_away()
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 

@@ -21,6 +21,7 @@ from peer.trainer.first_weights import load_first_weights
 from peer.trainer.flat import flatten, pieces
 from peer.trainer.gradients import Alone, Gradients
 from peer.trainer.inner import InnerOptimiser, for_batch, precision
+from peer.trainer.order import Position
 from peer.trainer.passes import Passes
 from peer.trainer.room import is_out_of_memory
 from peer.trainer.work import Work
@@ -47,6 +48,10 @@ first weights are 0.1 nats above that, and even a patchwork of a trained replica
 MOST_GROWN = 30.0
 """Times the norm of the first weights that a donor's may have. A loss alone says little of a model whose
 normalisation undoes any common scale. A run of ours came from 1 to 2.5 in its first hundreds of steps."""
+
+MOST_LOST = 0.05
+"""Of what a replica has learned, which is its loss below that of knowing nothing, what a donor's state in its
+place may lack: on so little text one that is ahead may look a little worse."""
 
 MAX_COUNT = 1 << 53
 """The most steps or tokens that a donor is believed: enough for ever, and far from overflowing."""
@@ -302,8 +307,7 @@ class Replica:
     @torch.no_grad()
     def restore(self, contents: Contents) -> None:
         """Go on from a checkpoint of the same run, bit for bit where the device computes the same twice."""
-        for name, piece in pieces(self.net, self.theta).items():
-            piece.copy_(contents.weights[name])
+        self._put(contents.weights)
         state = contents.state
         self.inner.restore(state["inner.first"], state["inner.second"], contents.counters.own_steps)
         if self.outer is not None:
@@ -322,23 +326,34 @@ class Replica:
         for fragment in self.fragments:
             self.settle(fragment)
 
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, piece in pieces(self.net, self.theta).items():
+            piece.copy_(weights[name])
+
     @torch.no_grad()
-    def adopt(self, state: State, file: Path) -> None:
+    def adopt(self, state: State, file: Path, ours: Contents | None = None) -> None:
         """Start as a newcomer where its donors stood: φ and m are theirs, θ = φ, Adam's state is fresh.
+
+        Args:
+            state: how far they were.
+            file: φ and m.
+            ours: what we have, where we were left behind: the place in the data is kept.
 
         Raises:
             RefusedStateError: the file is not of this model, or what is in it cannot be trained on: it does
-                worse on held-out text than knowing nothing, or would once momentum has carried it on. The
-                replica is then of no use.
+                worse on held-out text than knowing nothing, or would once momentum has carried it on. Or it
+                is no further than `ours`, or does worse. The replica is then of no use.
         """
         if not all(0 <= count <= MAX_COUNT for count in (state.inner_step, state.outer_step, state.tokens)):
             raise RefusedStateError("the donor's state counts below 0 or beyond reason")
+        if ours is not None and state.inner_step <= ours.counters.inner_step:
+            raise RefusedStateError(f"the donor's state is of step {state.inner_step}, which we have passed")
         momentum = torch.empty_like(self.theta) if self.outer is None else self.outer.momentum
         began = norm(self.theta)
         if self._manifest.task:
             # A plug-in's weights may all begin at zero: they have room as if they began at 1.
             began = max(began, math.sqrt(self.theta.numel()))
-        most = MOST_GROWN * began
+        most, most_loss = MOST_GROWN * began, self._most_loss(ours)
         try:
             spool.read(file, get("fp32"), (self.theta, momentum))
         except (CodecError, OSError) as error:
@@ -351,8 +366,11 @@ class Replica:
         if self.outer is not None:
             self.outer.phi.copy_(self.theta)
             self._probe_outer(self.outer)
-        self._probe("the donor's state")
-        self.counters = Counters(state.inner_step, state.outer_step, state.tokens)
+        self._probe("the donor's state", most_loss)
+        position = Position() if ours is None else ours.counters.position
+        if ours is not None and "data" in ours.state:
+            self._work.feed.resume(bytes(ours.state["data"].numpy()))
+        self.counters = Counters(state.inner_step, state.outer_step, state.tokens, position=position)
         self._stepped_at = [state.tokens] * len(self.fragments)
         self._came_at = state.inner_step
 
@@ -360,17 +378,26 @@ class Replica:
         """Try the weights to which the next outer step would come if nothing were learned until then."""
         rates = self.rule.coefficients
         self.theta.add_(outer.momentum, alpha=rates.decay * rates.carry)
-        self._probe("where its momentum carries it, the donor's state")
+        self._probe("where its momentum carries it, the donor's state", self._most_loss(None))
         self.theta.copy_(outer.phi)
 
-    def _probe(self, what: str) -> None:
+    def _most_loss(self, ours: Contents | None) -> float:
+        """Return the loss above which a donor's weights are of no use; this overwrites the weights."""
+        chance = self._work.chance
+        most = chance + PROBE_MARGIN
+        if ours is None:
+            return most
+        self._put(ours.weights)
+        loss = self._held_out_loss()
+        return min(most, loss + MOST_LOST * (chance - loss))  # the first, where ours is no number
+
+    def _probe(self, what: str, most: float) -> None:
         """Try the weights.
 
         Raises:
-            RefusedStateError: they do worse than knowing nothing.
+            RefusedStateError: they do worse than `most`.
         """
         loss = self._held_out_loss()
-        most = self._work.chance + PROBE_MARGIN
         if not loss <= most:  # also where it is no number
             raise RefusedStateError(
                 f"{what} has a loss of {loss:.3g} nats on held-out text, where {most:.3g} is the most"

@@ -64,6 +64,8 @@ def _daemon(seen: Seen) -> Iterator[Finding]:
         words = f"{format_bytes(month.used)} of {format_bytes(month.limit)} of traffic in {month.name}"
         level = Level.WATCH if month.used > MUCH_TRAFFIC * month.limit else Level.WELL
         yield Finding(level, words, "traffic of the month")
+    if status.behind is not None:
+        yield Finding(Level.WATCH, f"catching up: {status.behind:,} outer steps behind", "catching up")
     joining = status.joining
     if joining is not None:
         line = progress_line(joining.received, joining.size, joining.rate, joining.seconds_left)

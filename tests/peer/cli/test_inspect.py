@@ -123,6 +123,11 @@ def test_before_the_first_step_there_is_no_loss(invoke, daemon):
     assert (lines["loss"], lines["metrics"], lines["state"]) == (["-"], ["-"], ["joining"])
 
 
+def test_the_status_says_how_far_it_is_behind(invoke, daemon):
+    with daemon(lambda: status(state="catching up", behind=1234)):
+        assert "catching up: 1,234 outer steps behind" in invoke("status").output
+
+
 def test_a_newcomer_shows_how_far_its_state_is(invoke, daemon):
     now = Joining(size=100_000_000, received=25_000_000, rate=2.5e6, seconds_left=30.0, donors=3)
     with daemon(lambda: status(state="joining", joining=now)):

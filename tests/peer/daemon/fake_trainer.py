@@ -193,6 +193,16 @@ def finishes(daemon: Daemon) -> int:
     return 0
 
 
+def has_steps_left(daemon: Daemon) -> int:
+    """End before all steps are made, when told to."""
+    daemon.begin()
+    while (message := daemon.hear()) is not None:
+        if isinstance(message, ipc.Finish):
+            daemon.tell(ipc.Finished(inner_step=20, reached_stop=False))
+            break
+    return 0
+
+
 def lingers(daemon: Daemon) -> int:
     """Say the last word, and hang instead of ending."""
     finishes(daemon)

@@ -9,6 +9,7 @@ import trio
 from peer.daemon.joining import LENT, TELL_EVERY, Joining
 from peer.simulate.flock import Flock
 from peer.simulate.network import Link
+from peer.swarm.behind import FAR
 from peer.swarm.guests import Guests
 from peer.telemetry.event_file import EventFile, read_events
 from peer.telemetry.log import Log
@@ -53,13 +54,13 @@ async def test_the_state_comes_with_a_bar_and_goes_to_the_trainer(tmp_path, gues
     flock.network.uplinks[donor.identity.peer_id] = Link(rate=size / (TELL_EVERY + 5))
 
     async def use() -> None:
-        state = give(donor, content(size, 0), outer_step=7)
+        state = give(donor, content(size, 0), outer_step=70)
         assert joining.status() is None
         async with trio.open_nursery() as nursery:
             fetched = []
 
             async def fetch() -> None:
-                fetched.append(await joining.fetch())
+                fetched.append(await joining.join())
 
             nursery.start_soon(fetch)
             await trio.sleep(TELL_EVERY / 2)
@@ -69,7 +70,7 @@ async def test_the_state_comes_with_a_bar_and_goes_to_the_trainer(tmp_path, gues
             assert told.donors == 1
         assert joining.status() is None
         (state_,) = fetched
-        assert (state_.file, state_.outer_step) == (LENT, 7)
+        assert (state_.file, state_.outer_step) == (LENT, 70)
         assert (bird.learner.spool / LENT).read_bytes() == state
 
     await flying(flock, use)
@@ -87,18 +88,41 @@ async def test_a_state_that_the_trainer_refuses_is_told_and_fetched_again(tmp_pa
     size = sizes.state_bytes(bird.swarm._run.manifest)
 
     async def use() -> None:
-        give(donor, content(size, 0))
-        assert await joining.fetch() is not None
+        give(donor, content(size, 0), outer_step=70)
+        assert await joining.join() is not None
         joining.refused("the loss is nan")
         assert bird.swarm.view.avoided(donor.identity.peer_id)
-        good = give(donor, content(size, 1))
+        good = give(donor, content(size, 1), outer_step=70)
         donor.swarm._donor._latest = None
         donor.swarm._donor._guests = Guests()
-        assert await joining.fetch() is not None
+        assert await joining.join() is not None
         assert (bird.learner.spool / LENT).read_bytes() == good
 
     await flying(flock, use)
     assert _told(tmp_path) == ["StateFetched", "StateRefused", "StateFetched"]
+
+
+async def test_who_was_left_behind_fetches_anew_and_only_what_is_further(tmp_path, guest):
+    flock, joining, _ = guest
+    donor, bird = flock.birds
+    size = sizes.state_bytes(bird.swarm._run.manifest)
+
+    async def use() -> None:
+        bird.swarm.behind.stepped(100)
+        give(donor, content(size, 0), outer_step=100 + FAR)
+        assert not await joining.fetch(), "two states so near are mixed, and none is fetched"
+        for outer_step in (300, 600):
+            donor.swarm._donor._latest = None
+            donor.swarm._donor._guests = Guests()
+            state = give(donor, content(size, outer_step), outer_step=outer_step)
+            assert await joining.fetch()
+            assert joining.lend().outer_step == outer_step
+            assert (bird.learner.spool / LENT).read_bytes() == state
+            joining.done()
+        assert not (tmp_path / "joining").exists()
+
+    await flying(flock, use)
+    assert _told(tmp_path).count("StateFetched") == 2
 
 
 async def test_nobody_with_a_state_is_told(tmp_path, guest):
@@ -106,7 +130,7 @@ async def test_nobody_with_a_state_is_told(tmp_path, guest):
     flock.birds[0].learner.dead = True
 
     async def use() -> None:
-        assert await joining.fetch() is None
+        assert await joining.join() is None
 
     await flying(flock, use)
     assert _told(tmp_path)[-1] == "NoDonor"

@@ -172,7 +172,7 @@ async def test_a_trainer_that_waits_for_data_pauses_the_peer_and_is_not_told_to(
         await one.pausing.wait_over()  # a trainer that dies of it may begin anew
     one.pausing.heard(ipc.Waiting(reason=None))
     await _settle(one.pausing)
-    assert (one.trainer.told, one.pausing.now, one.swarm.pairing.resting) == ([], None, False)
+    assert (one.trainer.told, one.pausing.now, one.swarm.pairing.resting) == ([], None, "")
     waits = "paused: waiting for data: the Hub sleeps; tried"
     assert one.said[0] == f"{waits} 1 time (before the trainer began)"
     assert one.said[1].startswith("resumed after ")

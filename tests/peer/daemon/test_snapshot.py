@@ -16,6 +16,7 @@ from peer.daemon.reporter import Reporter
 from peer.daemon.snapshot import Snapshots, serve_metrics
 from peer.errors import Exit, ListenError
 from peer.simulate.flock import Flock
+from peer.swarm.catching_up import CatchUpStatistics
 from peer.swarm.swarm import Swarm
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
@@ -43,6 +44,9 @@ class FakeNode:
     swarm: Swarm
     told: object = STATUS
     joining: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=lambda: None))
+    catching_up: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(statistics=CatchUpStatistics)
+    )
     pausing: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=PausingStatistics))
     governor: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(statistics=GovernorStatistics))
     served: list[str] = field(default_factory=list)

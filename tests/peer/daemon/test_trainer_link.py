@@ -433,6 +433,32 @@ async def test_what_the_trainer_says_is_in_the_way_reaches_the_person(daemon, tm
     assert one.lives == 1
 
 
+# ---- one after another
+
+
+@pytest.mark.anyio
+async def test_a_trainer_that_is_renewed_ends_in_order_and_the_next_begins_at_once(daemon):
+    one = daemon("has_steps_left")
+    async with _running(one):
+        assert not await one.link.renew(), "there is none that has begun"
+        await one.hear_a(ipc.Ready)
+        assert await one.link.renew()
+        await one.hear_a(ipc.Finished)
+        assert (await one.hear_a(ipc.Ready)).inner_step == 1
+    assert (one.lives, one.link.statistics().restarts) == (2, 0)
+    assert [ended.reached_stop for ended in one.ended] == [False]
+
+
+@pytest.mark.anyio
+async def test_who_has_made_all_its_steps_is_not_renewed(daemon):
+    one = daemon("answers")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.run)
+        await one.hear_a(ipc.Ready)
+        assert await one.link.renew()
+    assert (one.ended, one.lives) == ([FINISHED], 1)
+
+
 # ---- leaving
 
 

@@ -27,6 +27,10 @@ def draws(value: float) -> Readings:
 
 BLENDER = {"gpu": "GPU 0 is used by blender (pid 4242)"}
 KEYBOARD = {"keyboard": "a person is at the keyboard; goes on 5 min after the last key"}
+OVER_MEMORY = (
+    "the trainer takes 17.0 GB of memory, over the limit of 16.0 GB: "
+    "raise it with `peer limits --memory`, or start with a smaller --batch"
+)
 USED_UP = (
     "the 50.0 GB of traffic for November are used, but for what it takes to stay in touch; "
     "again on 1 December"
@@ -80,10 +84,10 @@ TABLE = [
     (draws(287), {}, (), {}),
     # caps
     (Readings(memory=17_000_000_000), {"memory": "16GB"}, (),
-     {"memory": "the trainer takes 17.0 GB of memory, over the limit of 16.0 GB"}),
+     {"memory": OVER_MEMORY}),
     (Readings(memory=16_000_000_000), {"memory": "16GB"}, (), {}),
     (Readings(memory_needed=17_000_000_000, memory=1), {"memory": "16GB"}, (),
-     {"memory": "the trainer takes 17.0 GB of memory, over the limit of 16.0 GB"}),
+     {"memory": OVER_MEMORY}),
     (Readings(home=HomeSize(1_500_000_000, 600_000_000)), {"disk": "2GB"}, (),
      {"disk": "the home and its next checkpoint take 2.1 GB, over the limit of 2.0 GB"}),
     (Readings(home=HomeSize(1_500_000_000, 500_000_000)), {"disk": "2GB"}, (), {}),

@@ -79,6 +79,18 @@ async def test_who_spares_its_line_gives_to_nobody_new(tmp_path):
         nursery.cancel_scope.cancel()
 
 
+async def test_who_has_been_away_gives_nothing_where_others_have_newer(tmp_path):
+    learner = _Learner(tmp_path)
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+        donor.outdated = lambda: True
+        assert isinstance(await donor.serve("guest", AskState()), Refused)
+        assert learner.captures == 0
+        donor.outdated = lambda: False
+        assert isinstance(await donor.serve("guest", AskState()), StateIs)
+        nursery.cancel_scope.cancel()
+
+
 def _files(folder):
     return sorted(path.name for path in folder.glob("state-*"))
 

@@ -169,3 +169,17 @@ async def test_a_round_trip_follows_the_last_answers_without_jumping(view):
     assert view.round_trip(peer_id) == pytest.approx(0.1 + NEWEST)
     view.timed("a stranger", 0.1)
     assert view.round_trip("a stranger") is None
+
+
+@pytest.mark.anyio
+async def test_what_counts_is_how_far_those_are_who_were_not_away(view):
+    view.learn(_record(1, outer_step=7))
+    assert view.outer_steps() == {}, "word of mouth tells nothing of now"
+    back = view.learn(_record(2, outer_step=3, away=True))
+    view.answered(back)
+    assert (view.outer_steps(), view.others_were_here()) == ({back: 3}, False)
+    beginning, there = view.learn(_record(3)), view.learn(_record(4, outer_step=90))
+    view.answered(beginning)
+    assert (view.outer_steps(), view.others_were_here()) == ({back: 3}, False)
+    view.answered(there)
+    assert (view.outer_steps(), view.others_were_here()) == ({there: 90}, True)

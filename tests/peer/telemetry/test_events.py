@@ -3,6 +3,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.events import (
     Alone,
@@ -98,7 +99,7 @@ LINES = [
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
     (PeerGone(peer=PEER, reason="goodbye"), "peer 12D3..aB3f is gone: it said goodbye"),
-    (Alone(), "ALONE: no other peer is in view; training goes on, looking for others"),
+    (Alone(), "ALONE: no other peer is in view, so there is nobody to exchange with; looking for others"),
     (NoLongerAlone(seconds=125), "no longer alone, after 2 min 5 s"),
     (
         SplitNoticed(peer=PEER, ours=3, theirs=4),
@@ -147,6 +148,18 @@ LINES = [
     (
         Checkpointed(inner_step=40, path="/home/x/checkpoints/40", seconds=0.25),
         "checkpoint of step 40 in 0.2 s: /home/x/checkpoints/40",
+    ),
+    (
+        FellBehind(outer_steps=1234),
+        "catching up: 1,234 outer steps behind; fetching what the others have",
+    ),
+    (
+        CaughtUp(outer_steps=1234, seconds=125),
+        "caught up with 1,234 outer steps, in 2 min 5 s",
+    ),
+    (
+        StayedBehind(outer_steps=1234, reason="paused meanwhile"),
+        "still 1,234 outer steps behind, goes on with what it has: paused meanwhile",
     ),
     (NoDonor(), "nobody has a state to give; training starts from the run's seed"),
     (

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from peer.swarm.bulk import BulkStatistics
+from peer.swarm.catching_up import CatchUpStatistics
 from peer.swarm.discovery import DiscoveryStatistics
 from peer.swarm.donor import StateStatistics
 from peer.swarm.exchange import ExchangeStatistics
@@ -116,6 +117,7 @@ FULL = replace(
     joining=JoiningStatistics(
         size=4_000_000, received=1_000_000, rate=2e5, seconds_left=15.0, donors=3, lies=1
     ),
+    catching_up=CatchUpStatistics(behind=412, caught_up=2, failed=1),
     disk=DiskStatistics(free=50_000_000_000, needed=27_000_000),
     checkpoints=CheckpointStatistics(written=8, failed=1),
     refusals={"not finite": 1},
@@ -146,6 +148,8 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_paused_seconds",
         "murmuration_limits_unwatched",
         "murmuration_month_bytes",
+        "murmuration_outer_steps_behind",
+        "murmuration_catch_ups",
     }
 
 
@@ -162,7 +166,7 @@ def test_exactly_one_state_is_on():
         family for family in text_string_to_metric_families(_text(FULL)) if family.name == "murmuration_state"
     )
     assert [sample.labels for sample in states.samples if sample.value] == [{"state": "training"}]
-    assert len(states.samples) == 8
+    assert len(states.samples) == 9
 
 
 def test_each_scrape_takes_one_fresh_snapshot():

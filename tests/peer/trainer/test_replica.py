@@ -314,6 +314,41 @@ def test_a_newcomers_share_counts_for_nothing_first_and_then_ever_more(tmp_path)
     assert standings(donor, 2) == [64, 64]
 
 
+def given(folder: Path, donor: Replica) -> tuple[State, Path]:
+    assert donor.outer is not None
+    now = donor.counters
+    told = {"inner_step": now.inner_step, "outer_step": now.outer_step, "tokens": now.tokens}
+    return donated(folder, torch.cat((donor.outer.phi, donor.outer.momentum)), **told)
+
+
+def test_who_was_left_behind_stands_where_its_donor_stood_and_reads_on_where_it_was(tmp_path):
+    donor, ours, back = replica(shard=0), trained(shard=1), replica(shard=1)
+    train(donor, 40)
+    back.adopt(*given(tmp_path, donor), ours.contents())
+    assert torch.equal(back.theta, donor.outer.phi)
+    assert back.counters == msgspec.structs.replace(
+        donor.counters, own_steps=0, position=ours.counters.position
+    )
+    assert standings(back, 4) == [0, 16, 32, 48], "it gives nothing at first"
+
+
+def test_nobody_goes_back(tmp_path):
+    donor, ours = trained(shard=0), trained(shard=1)
+    with pytest.raises(RefusedStateError, match="step 8, which we have passed"):
+        replica().adopt(*given(tmp_path, donor), ours.contents())
+
+
+def test_a_state_that_does_worse_than_ours_is_no_way_on_whatever_it_claims(tmp_path):
+    donor, ours = trained(shard=0), replica(shard=1)
+    train(ours, 200)
+    state, file = given(tmp_path, donor)
+    content = file.read_bytes()
+    with pytest.raises(RefusedStateError, match="is the most"):
+        replica().adopt(msgspec.structs.replace(state, inner_step=10_000), file, ours.contents())
+    file.write_bytes(content)
+    replica().adopt(state, file)  # a newcomer has nothing better
+
+
 def test_weights_that_are_not_finite_are_never_saved():
     one = replica()
     one.theta[7] = float("nan")

@@ -58,6 +58,7 @@ def test_a_peer_that_is_well_says_so():
             Level.WATCH,
             "46.0 GB of 50.0 GB of traffic in November",
         ),
+        ({"behind": 1234}, Level.WATCH, "catching up: 1,234 outer steps behind"),
         (
             {"joining": JOINING},
             Level.WATCH,

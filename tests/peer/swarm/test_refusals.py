@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from peer.outer.gate import check
-from peer.telemetry.refusals import kind_of
+from peer.swarm.refusals import kind_of
 from tests.peer.outer.rules import TWO_TENSORS
 
 MINE = (torch.linspace(-1, 1, 64), torch.zeros(64))

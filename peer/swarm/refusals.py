@@ -5,6 +5,9 @@ from typing import Literal
 Refusal = Literal["not finite", "too far", "points elsewhere", "wrong shape", "unreadable"]
 """`unreadable` is whatever does not decode."""
 
+TOO_FAR: tuple[Refusal, ...] = ("too far", "points elsewhere")
+"""Those of a share that would be fit if we were where its peer is."""
+
 _TELLING: tuple[tuple[str, Refusal], ...] = (
     ("not finite", "not finite"),
     ("points elsewhere", "points elsewhere"),
