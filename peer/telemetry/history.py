@@ -50,7 +50,8 @@ class History:
             del self._buckets[number]
             left = count - (last - step)
             if left > 0:
-                self._buckets[number] = (step, left, total / count * left)
+                # By its own number, which is lower where one report was wider than a bucket.
+                self._add(step, left, total / count * left)
 
     def points(self) -> Points:
         """Return the mean of each bucket at its last inner step."""

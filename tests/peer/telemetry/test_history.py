@@ -54,6 +54,14 @@ def test_a_step_that_is_told_again_replaces_what_followed_it():
     assert history.points() == ((1, 5.0), (2, 7.0))
 
 
+def test_a_wide_report_that_is_cut_stays_in_order():
+    history = History()
+    history.note(71, 0.0, steps=3)
+    history.note(70, 1.0)
+    history.note(71, 2.0)
+    assert history.points() == ((69, 0.0), (70, 1.0), (71, 2.0))
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_spoils_nothing(value):
     history = _of([5.0, value, 3.0], most=1)
