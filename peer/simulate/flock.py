@@ -147,7 +147,7 @@ class Flock:
         bootstraps = tuple(address for bird in through for address in bird.transport.addresses)
         run = Run(self._sealed, self._manifest, bootstraps)
         rng = random.Random(f"{self.network.seed}/{index}")
-        line = Line(simulated_lanes(transport, spool) if lanes else None)
+        line = Line(simulated_lanes(transport) if lanes else None)
         swarm = Swarm(
             transport, identity, run, toy, ObjectStore(spool), record, rng=rng, ladder=ladder, line=line
         )

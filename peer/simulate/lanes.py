@@ -1,7 +1,5 @@
 """Lanes of simulated peers: the real agreement, TLS and pulls, over links in memory instead of sockets."""
 
-from pathlib import Path
-
 import trio
 
 from peer.simulate.network import MemoryTransport
@@ -14,8 +12,8 @@ LANE = "/lane"
 """The protocol of a stream that stands for a connection to a bulk port."""
 
 
-def simulated_lanes(transport: MemoryTransport, folder: Path) -> Bulk:
-    """Return what opens and answers lanes over the links of `transport`; the key lies in `folder`."""
+def simulated_lanes(transport: MemoryTransport) -> Bulk:
+    """Return what opens and answers lanes over the links of `transport`."""
 
     def host_of(peer_id: str) -> str | None:
         return None if transport.relayed(peer_id) else peer_id
@@ -27,7 +25,7 @@ def simulated_lanes(transport: MemoryTransport, folder: Path) -> Bulk:
     async def take_call(stream: Stream) -> None:
         await bulk.take_call(Connection(stream), stream.peer_id)
 
-    certificate = Certificate.make(folder)
+    certificate = Certificate.fresh()
     bulk = Bulk(transport.peer_id, PORT, certificate, host_of, lambda _peer, _reason: None, dial)
     transport.handle(LANE, take_call)
     return bulk

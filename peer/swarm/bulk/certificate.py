@@ -1,11 +1,8 @@
 """Our certificate for lanes, made anew at every start, and TLS contexts that know one peer's and no other."""
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import Self
 
 from cryptography import x509
@@ -25,20 +22,13 @@ class Certificate:
         der: the certificate, as the other side is told of it.
     """
 
-    def __init__(self, der: bytes, file: Path) -> None:
+    def __init__(self, der: bytes, pem: bytes) -> None:
         self.der = der
-        self._file = file
+        self._pem = pem
 
     @classmethod
-    @contextmanager
-    def fresh(cls) -> Iterator[Self]:
-        """Make one. Its key lies in a folder of this user's alone, as `ssl` reads keys from files."""
-        with TemporaryDirectory(prefix="murmuration-lane-") as folder:
-            yield cls.make(Path(folder))
-
-    @classmethod
-    def make(cls, folder: Path) -> Self:
-        """Make one whose key lies in `folder`."""
+    def fresh(cls) -> Self:
+        """Make one."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
             x509.CertificateBuilder()
@@ -53,10 +43,8 @@ class Certificate:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        file = folder / "lane.pem"
-        file.touch(mode=0o600)
-        file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-        return cls(made.public_bytes(serialization.Encoding.DER), file)
+        pem = private + made.public_bytes(serialization.Encoding.PEM)
+        return cls(made.public_bytes(serialization.Encoding.DER), pem)
 
     def calling(self, theirs: bytes) -> ssl.SSLContext:
         """Return a context to call who holds `theirs`. Raises as `answering`."""
@@ -82,5 +70,9 @@ class Certificate:
             context.load_verify_locations(cadata=theirs)
         except ssl.SSLError as error:
             raise ValueError(f"no certificate: {error}") from error
-        context.load_cert_chain(self._file)
+        # `ssl` reads keys from files alone. Only we can read this one, and it is gone at once.
+        with NamedTemporaryFile(prefix="murmuration-lane-") as file:
+            file.write(self._pem)
+            file.flush()
+            context.load_cert_chain(file.name)
         return context

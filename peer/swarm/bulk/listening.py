@@ -31,18 +31,16 @@ async def open_bulk(
         ListenError: the port cannot be bound.
     """
     listeners = await _listen(hosts, port)
-    with Certificate.fresh() as certificate:
-        bound = listeners[0].socket.getsockname()[1]
-        bulk = Bulk(own_id, bound, certificate, host_of, on_failed)
+    bulk = Bulk(own_id, listeners[0].socket.getsockname()[1], Certificate.fresh(), host_of, on_failed)
 
-        async def take_call(raw: trio.SocketStream) -> None:
-            await bulk.take_call(raw, _host(raw))
+    async def take_call(raw: trio.SocketStream) -> None:
+        await bulk.take_call(raw, _host(raw))
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(bulk.run)
-            nursery.start_soon(trio.serve_listeners, take_call, listeners)
-            yield bulk
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bulk.run)
+        nursery.start_soon(trio.serve_listeners, take_call, listeners)
+        yield bulk
+        nursery.cancel_scope.cancel()
 
 
 async def _listen(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:

@@ -28,8 +28,7 @@ async def _call(bulk, ours, token):
 
 @pytest.fixture
 def ours():
-    with Certificate.fresh() as certificate:
-        yield certificate
+    return Certificate.fresh()
 
 
 async def test_a_token_opens_one_lane_once(tmp_path, ours):
@@ -47,12 +46,11 @@ async def test_a_token_opens_one_lane_once(tmp_path, ours):
 async def test_a_token_that_was_overheard_is_of_no_use(tmp_path, ours):
     """Neither with another certificate, nor by who knows no more than what passes in the clear."""
     async with two_birds(tmp_path) as (_, two):
-        with Certificate.fresh() as another:
-            [token] = await _tokens(two.bulk, ours)
-            stream = await _call(two.bulk, another, token)
-            with pytest.raises(TransportError):
-                await stream.receive_some(1)
-            await stream.aclose()
+        [token] = await _tokens(two.bulk, ours)
+        stream = await _call(two.bulk, Certificate.fresh(), token)
+        with pytest.raises(TransportError):
+            await stream.receive_some(1)
+        await stream.aclose()
         [token] = await _tokens(two.bulk, ours)
         context = ours.calling(two.bulk._certificate.der)
         raw = await trio.open_tcp_stream("127.0.0.1", two.bulk.port)
@@ -69,10 +67,9 @@ async def test_a_token_that_was_overheard_is_of_no_use(tmp_path, ours):
 async def test_a_caller_finds_out_who_is_not_the_peer(tmp_path, ours):
     async with two_birds(tmp_path) as (_, two):
         [token] = await _tokens(two.bulk, ours)
-        with Certificate.fresh() as another:
-            where, context = ("127.0.0.1", two.bulk.port), ours.calling(another.der)
-            with pytest.raises(TransportError, match="certificate verify failed"):
-                await call(trio.open_tcp_stream, where, token, context, NAMES[1], Traffic())
+        where, context = ("127.0.0.1", two.bulk.port), ours.calling(Certificate.fresh().der)
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await call(trio.open_tcp_stream, where, token, context, NAMES[1], Traffic())
 
 
 async def test_old_tokens_are_void(tmp_path, ours, monkeypatch):
