@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from peer.daemon.last_status import read_last_status
 from peer.daemon.limits_file import write_given
 from peer.daemon.runtime import control_socket
 from peer.errors import NotRunningError, SwarmError
+from peer.programs import python
 from protocol.control import Status
 
 STOP_DEADLINE = 4.0
@@ -134,7 +134,7 @@ def launch(
             with a process of each on each GPU.
         piped: standard output comes through a pipe; otherwise it goes to the log, as standard error does.
     """
-    command = [sys.executable, "-m", module, "start", "--home", str(home), *arguments]
+    command = python(module, "start", "--home", str(home), *arguments)
     given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     environment = {**given, **os.environ}
     if one_gpu:

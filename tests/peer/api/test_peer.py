@@ -89,7 +89,7 @@ def test_it_is_the_command_with_its_options(home, behave):
     run = Run(name="mine")
     with Peer(run, home=home, bootstrap="/ip4/1", threads=1, steps=5, listen=("/a", "/b")) as peer:
         log = (home / "daemon.log").read_text()
-    assert log.startswith(f"started with -m peer.cli.embedded start --home {home} --run=/")
+    assert log.startswith(f"started with -P -m peer.cli.embedded start --home {home} --run=/")
     assert "run.toml --bootstrap=/ip4/1 --steps=5 --listen=/a --listen=/b --stop-on-eof\n" in log
     assert log.endswith(run.toml)
     assert not peer.running
