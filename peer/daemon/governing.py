@@ -118,9 +118,11 @@ class Governor:
         try:
             while True:
                 self._read_limits()
+                # The trainer may tell of the device during a look, which then is of what was watched before.
+                confirmed = self._confirmed
                 await self._look()
                 self.looked.set()
-                self._settled = self._settled or self._confirmed
+                self._settled = self._settled or confirmed
                 with trio.move_on_after(PERIOD):
                     await self._hurry.wait()
                 self._hurry = trio.Event()
@@ -157,19 +159,20 @@ class Governor:
         if limits.disk is not None:
             room = Room(self._home, limits.disk, disk.CHECKPOINT * sizes.state_bytes(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
-        self._unwatched = {key: why for key, why in self._unwatched.items() if getattr(limits, key)}
         self._watching.watch(found)
+        over = {key for key in self._unwatched if key in self._watching.keys or not getattr(limits, key)}
+        self._unwatched = {key: why for key, why in self._unwatched.items() if key not in over}
         self._fresh = True
 
     async def _look(self) -> None:
         now, at = _now(), trio.current_time()
+        fresh, self._fresh = self._fresh, False
         readings = merge(await self._watching.read(), self._reckoned(now))
         if self._traffic.due(at):
             await trio.to_thread.run_sync(self._traffic.save, at)
         self._home_size = readings.home
         reasons = wanted(readings, self.limits, now, self._holding.held)
-        pauses = self._holding.update(reasons, at=at, wall=time.time(), at_once=self._fresh)
-        self._fresh = False
+        pauses = self._holding.update(reasons, at=at, wall=time.time(), at_once=fresh)
         self._pausing.govern(pauses)
 
     def _reckoned(self, now: datetime) -> Readings:
