@@ -62,7 +62,7 @@ def write_given(home: Path, given: Given) -> None:
     """Put these limits in place of those of a home.
 
     Raises:
-        LimitsError: a key or value is wrong, perhaps one that stood in the file before, and would be lost unseen.
+        LimitsError: a key or value is wrong, perhaps one that stood in the file before, lest it be lost.
         HomeError: the disk refuses.
     """
     _meaning(home, given)
