@@ -153,8 +153,7 @@ class Governor:
     def _apply(self) -> None:
         """Put the limits in force."""
         limits = self.limits
-        self._line.upload.change(limits.upload)
-        self._line.download.change(limits.download)
+        self._line.allow(limits.upload, limits.download)
         found = find(limits, self._device, self._trainer)
         if limits.disk is not None:
             room = Room(self._home, limits.disk, disk.CHECKPOINT * sizes.state_bytes(self._manifest))

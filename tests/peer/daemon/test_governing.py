@@ -18,7 +18,7 @@ from peer.daemon.settings import Settings, recall
 from peer.errors import LimitsError
 from peer.governor.readings import GpuUser, GpuUsers, Readings
 from peer.governor.sensors.base import Missing, Sensor, SensorGoneError
-from peer.swarm.line import Line
+from peer.swarm.line import FOR_OTHERS, Line
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
@@ -132,10 +132,10 @@ async def test_limits_that_change_are_in_force_at_the_next_look_at_once(open_wor
         assert await world.looks() == []
         write_given(world.home.path, {"pause_at_keyboard": "5min", "upload": "10Mbit"})
         assert await world.looks() == ["a person is at the keyboard; goes on 5 min after the last key"]
-        assert world.line.upload.rate == 1.25e6
+        assert (world.line.upload.rate, world.line.relay.rate) == (1.25e6, 625_000)
         write_given(world.home.path, {})
         assert await world.looks() == []
-        assert math.isinf(world.line.upload.rate)
+        assert (world.line.upload.rate, world.line.relay.rate) == (math.inf, FOR_OTHERS)
         assert [told["event"] for told in world.said] == ["limits_changed"] * 2
         assert world.said[0]["limits"][1] == "at most 10 Mbit/s up"
 
