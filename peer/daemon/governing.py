@@ -196,11 +196,15 @@ class Governor:
 
     def statistics(self) -> GovernorStatistics:
         """Tell what it keeps an eye on, at the last look."""
+        watching = self._watching.statistics()
         return GovernorStatistics(
             unwatched=len(self._unwatched),
             month_bytes=self._month.used,
             month_limit=self.limits.traffic,
             home_bytes=self._home_size.taken if self._home_size is not None else None,
+            failed_looks=watching.failed,
+            sensor_threads=watching.threads,
+            month_unsaved=self._traffic.failures,
         )
 
 

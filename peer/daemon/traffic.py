@@ -1,7 +1,6 @@
 """Bytes that a peer has moved in this calendar month, over restarts: `traffic.json` in its home."""
 
 from calendar import month_name, monthrange
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +34,8 @@ class Traffic:
         self._counted = 0
         self._saved_at = float("-inf")
         self._unsaved = False
+        self.failures = 0
+        """Times that the disk did not take it."""
         self._months = self._recall()
         self._turn_to(today)
 
@@ -60,8 +61,10 @@ class Traffic:
     def save(self, at: float) -> None:
         """Write it down. A disk that refuses costs the memory of it, and no more. It may block."""
         self._unsaved, self._saved_at = False, at
-        with suppress(HomeError):
+        try:
             write_atomically(self._path, msgspec.json.encode(self._months) + b"\n")
+        except HomeError:
+            self._unsaved, self.failures = True, self.failures + 1
 
     def _turn_to(self, today: date) -> None:
         key = _key(today)

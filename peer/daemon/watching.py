@@ -1,6 +1,7 @@
 """Reads sensors in threads, each with a limit to its time; what is not there is told once, and left alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -18,6 +19,15 @@ THREADS = 16
 """Sensors read at once; those that hang count too, so that they take no thread from anybody else."""
 
 
+@dataclass(frozen=True, slots=True)
+class WatchingStatistics:
+    """What has become of the looks at sensors."""
+
+    failed: int
+    threads: int
+    """Busy now: those of sensors that hang, and of any that is being read."""
+
+
 class Watching:
     """Looks at all sensors at once.
 
@@ -31,6 +41,7 @@ class Watching:
         self._failures: dict[str, int] = {}
         self._told: set[str] = set()
         self._threads = trio.CapacityLimiter(THREADS)
+        self._failed = 0
 
     @property
     def keys(self) -> frozenset[str]:
@@ -80,6 +91,7 @@ class Watching:
             else:
                 self._failures.pop(sensor.serves, None)
                 return found
+        self._failed += 1
         if any(each is sensor for each in self._sensors) and not (fleeting and self._may_fail(sensor.serves)):
             self._leave(Missing(sensor.serves, reason))
         return Readings()
@@ -88,6 +100,10 @@ class Watching:
         """Count a failed look; say whether there may be another."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
         return count < TRIES
+
+    def statistics(self) -> WatchingStatistics:
+        """Tell what has become of the looks."""
+        return WatchingStatistics(failed=self._failed, threads=int(self._threads.borrowed_tokens))
 
     def _leave(self, missing: Missing) -> None:
         self._sensors = [each for each in self._sensors if each.serves != missing.key]

@@ -70,4 +70,5 @@ def test_a_disk_that_refuses_costs_the_memory_alone(tmp_path):
     traffic = Traffic(tmp_path, NOVEMBER)
     assert traffic.note(100, NOVEMBER).used == 100
     traffic.save(0.0)
-    assert traffic.use(NOVEMBER).used == 100
+    assert (traffic.use(NOVEMBER).used, traffic.failures) == (100, 1)
+    assert traffic.due(SAVED_EVERY), "it is tried again"

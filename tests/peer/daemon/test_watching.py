@@ -103,6 +103,7 @@ async def test_a_driver_that_hangs_keeps_its_threads_and_nothing_else(monkeypatc
         before = trio.current_time()
         assert (await told.read()).idle == 1.0
         assert trio.current_time() - before < 30
+        assert (told.statistics().failed, told.statistics().threads) == (TRIES, TRIES)
     finally:
         over.set()
 
