@@ -12,9 +12,13 @@ from peer.api.options import Options, arguments
 from peer.api.run import Run
 from peer.daemon.client import FINISHING, ControlClient
 from peer.daemon.home import Home
+from peer.daemon.limits_file import write_given
 from peer.errors import HomeError, ListenError, NotRunningError, PeerError
+from peer.governor.limits import Given
+from peer.local.processes import NO_PAUSES
+from peer.paths import expand
 from peer.telemetry.event import Event
-from peer.telemetry.event_file import Follower, read_events
+from peer.telemetry.event_file import Follower, older, read_events, read_file
 from protocol.control import Detail, Status
 
 if TYPE_CHECKING:
@@ -48,6 +52,9 @@ class Peer:
         bootstrap: addresses of peers to join through.
         threads: of its trainer; None for one less than there are cores. Peers that share one machine's cores
             train fastest with 1.
+        limits: by the names of `peer limits`, such as `{"upload": "10Mbit"}`: they replace all that the home
+            has, and nothing else pauses it, as who starts a peer in a program wants to see it train.
+            Without them, a home that exists keeps its own, and in a new one nothing pauses it.
         options: those of `peer start`, such as `steps=200` or `listen="/ip4/0.0.0.0/tcp/4001"`.
     """
 
@@ -58,12 +65,14 @@ class Peer:
         home: str | PathLike[str] = "~/.murmuration",
         bootstrap: str | Sequence[str] = (),
         threads: int | None = None,
+        limits: Given | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self.home = Path(home).expanduser().absolute()
+        self.home = expand(Path(home)).absolute()
         self._run = run
         self._bootstraps = (bootstrap,) if isinstance(bootstrap, str) else tuple(bootstrap)
         self._threads = threads
+        self._limits = limits
         self._options = options
         self._child: Child | None = None
 
@@ -79,7 +88,8 @@ class Peer:
             return self
         with self._run.written() if self._run else nullcontext() as file:
             try:
-                self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if self._limits is not None or not self.home.exists():
+                    write_given(self.home, {**NO_PAUSES, **(self._limits or {})})
                 self._child = Child(self.home, [*self._arguments(file)], self._threads)
             except OSError as error:
                 raise HomeError(f"Cannot use {self.home}: {error.strerror}", "Name another home") from error
@@ -223,7 +233,8 @@ class Peer:
                     "Give it more steps",
                 )
             if limit is not None and time.monotonic() >= limit:
-                raise TimeoutError(f"inner step {status.inner_step} after {timeout:g} s")
+                why = f": paused: {status.pause.reason}" if status.pause is not None else ""
+                raise TimeoutError(f"inner step {status.inner_step} after {timeout:g} s{why}")
             self._started().rest()
 
     def _told(self, *, follow: bool) -> Iterator[Event]:
@@ -231,6 +242,7 @@ class Peer:
         if not follow:
             yield from read_events(log)
             return
+        yield from read_file(older(log))
         with Follower(log, tail=WHOLE) as follower:
             while True:
                 ended = not self.running

@@ -9,6 +9,7 @@ from typing import Self, TypedDict, Unpack
 
 from peer.config.describe import toml
 from peer.config.run_file import NAME, read_run_file, read_table
+from peer.config.schema import LOCAL
 
 Section = Mapping[str, object]
 """The keys of one section of `run.toml`, such as `{"batch": 16}` for `[inner]`."""
@@ -94,7 +95,12 @@ class Run:
 
 def _plain(keys: Mapping[str, object], here: Path) -> dict[str, object]:
     """Return what TOML can hold, without what is None, and with paths that mean the same anywhere."""
-    table = {name: _value(value, here) for name, value in keys.items() if value is not None}
+    table = {name: _value(value) for name, value in keys.items() if value is not None}
+    for section, _ in LOCAL:
+        parts = table.get(section)
+        for part in parts if isinstance(parts, list) else [parts]:
+            if isinstance(part, dict):
+                _locate(part, here)
     model = table.get("model")
     if isinstance(model, dict) and isinstance(source := model.get("source"), str):
         folder = here / Path(source).expanduser()
@@ -102,15 +108,18 @@ def _plain(keys: Mapping[str, object], here: Path) -> dict[str, object]:
     return table
 
 
-def _value(value: object, here: Path) -> object:
+def _locate(part: dict[str, object], here: Path) -> None:
+    """Say where the files of a section are. Of a task's settings none is a path, whatever it is called."""
+    if isinstance(path := part.get("path"), str):
+        part["path"] = str(here / path)
+    if isinstance(dataset := part.get("dataset"), str):
+        place = here / Path(dataset).expanduser()
+        part["dataset"] = str(place) if place.exists() else dataset
+
+
+def _value(value: object) -> object:
     if isinstance(value, Mapping):
-        inside = {str(name): _value(item, here) for name, item in value.items() if item is not None}
-        if isinstance(path := inside.get("path"), str):
-            inside["path"] = str(here / path)
-        if isinstance(dataset := inside.get("dataset"), str):
-            place = here / Path(dataset).expanduser()
-            inside["dataset"] = str(place) if place.exists() else dataset
-        return inside
+        return {str(name): _value(item) for name, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [_value(item, here) for item in value]
+        return [_value(item) for item in value]
     return fspath(value) if isinstance(value, PathLike) else value

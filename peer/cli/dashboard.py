@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from peer.cli.options import expand
+from peer.paths import expand
 
 
 def dashboard(

@@ -6,21 +6,10 @@ from typing import Annotated
 
 import typer
 
-from peer.errors import HomeError, UsageError
+from peer.errors import UsageError
+from peer.paths import expand
 
 DEFAULT_HOME = Path("~/.murmuration")
-
-
-def expand(home: Path) -> Path:
-    """Return the folder that is meant by a path with `~`.
-
-    Raises:
-        HomeError: nobody knows whose home `~` is.
-    """
-    try:
-        return home.expanduser()
-    except RuntimeError as error:
-        raise HomeError(f"Cannot tell where {home} is", "Write the whole path: --home /...") from error
 
 
 def device(text: str) -> str:

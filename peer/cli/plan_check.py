@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from peer.cli.options import expand
 from peer.daemon.client import ControlClient
 from peer.daemon.home import look_into
 from peer.daemon.last_status import read_last_status
 from peer.daemon.runtime import control_socket
 from peer.errors import NothingMeasuredError, NotRunningError
+from peer.paths import expand
 from peer.plan.check import as_text, check
 from peer.plan.measured import Measured, measure
 from peer.plan.question import Link, Power

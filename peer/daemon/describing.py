@@ -1,7 +1,5 @@
 """A look at a model that is not the built-in one, or at a data set, through a process that may load torch."""
 
-import sys
-
 import msgspec
 import trio
 
@@ -9,13 +7,14 @@ from peer.config.run_file import RunFile
 from peer.config.sources import Streamed
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
+from peer.programs import python
 from peer.trainer.tasks.find import find_for
 from protocol.describe import Answer, AskDataset, AskPretrained, AskSame, AskTask, Described, Question
 from protocol.manifest import Manifest
 from protocol.streamed import Dataset
 from protocol.trainer import Failed
 
-COMMAND = (sys.executable, "-m", "peer.trainer.describe")
+COMMAND = python("peer.trainer.describe")
 
 
 async def describe(wanted: RunFile) -> Described | None:
@@ -99,9 +98,8 @@ async def _ask(question: Question, *, show: bool = False) -> Described:
         check=False,
     )
     try:
-        # A library may have printed something before.
-        answer: Answer = msgspec.json.decode(done.stdout.splitlines()[-1], type=Answer)
-    except (IndexError, msgspec.MsgspecError) as error:
+        answer: Answer = msgspec.json.decode(done.stdout, type=Answer)
+    except msgspec.MsgspecError as error:
         said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
         raise TrainerError(
             "what the run file names cannot be looked at: "

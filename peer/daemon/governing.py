@@ -118,9 +118,11 @@ class Governor:
         try:
             while True:
                 self._read_limits()
+                # The trainer may tell of the device during a look, which then is of what was watched before.
+                confirmed = self._confirmed
                 await self._look()
                 self.looked.set()
-                self._settled = self._settled or self._confirmed
+                self._settled = self._settled or confirmed
                 with trio.move_on_after(PERIOD):
                     await self._hurry.wait()
                 self._hurry = trio.Event()
@@ -151,25 +153,25 @@ class Governor:
     def _apply(self) -> None:
         """Put the limits in force."""
         limits = self.limits
-        self._line.upload.change(limits.upload)
-        self._line.download.change(limits.download)
+        self._line.allow(limits.upload, limits.download)
         found = find(limits, self._device, self._trainer)
         if limits.disk is not None:
             room = Room(self._home, limits.disk, disk.CHECKPOINT * sizes.state_bytes(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
-        self._unwatched = {key: why for key, why in self._unwatched.items() if getattr(limits, key)}
         self._watching.watch(found)
+        over = {key for key in self._unwatched if key in self._watching.keys or not getattr(limits, key)}
+        self._unwatched = {key: why for key, why in self._unwatched.items() if key not in over}
         self._fresh = True
 
     async def _look(self) -> None:
         now, at = _now(), trio.current_time()
+        fresh, self._fresh = self._fresh, False
         readings = merge(await self._watching.read(), self._reckoned(now))
         if self._traffic.due(at):
             await trio.to_thread.run_sync(self._traffic.save, at)
         self._home_size = readings.home
         reasons = wanted(readings, self.limits, now, self._holding.held)
-        pauses = self._holding.update(reasons, at=at, wall=time.time(), at_once=self._fresh)
-        self._fresh = False
+        pauses = self._holding.update(reasons, at=at, wall=time.time(), at_once=fresh)
         self._pausing.govern(pauses)
 
     def _reckoned(self, now: datetime) -> Readings:
@@ -194,11 +196,15 @@ class Governor:
 
     def statistics(self) -> GovernorStatistics:
         """Tell what it keeps an eye on, at the last look."""
+        watching = self._watching.statistics()
         return GovernorStatistics(
             unwatched=len(self._unwatched),
             month_bytes=self._month.used,
             month_limit=self.limits.traffic,
             home_bytes=self._home_size.taken if self._home_size is not None else None,
+            failed_looks=watching.failed,
+            sensor_threads=watching.threads,
+            month_unsaved=self._traffic.failures,
         )
 
 

@@ -144,8 +144,13 @@ def read_identity(path: Path) -> Identity:
         return home.identity()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, owner: tuple[int, int] | None = None) -> None:
     """Put `data` in place of the file at `path`, readable by its owner alone: all of it, or nothing changes.
+
+    Args:
+        path: in a folder that exists.
+        data: of the whole file.
+        owner: user and group, by their numbers, where that is not who writes.
 
     Raises:
         HomeError: the disk refuses.
@@ -156,6 +161,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
+                if owner is not None:
+                    os.fchown(descriptor, *owner)
                 os.fsync(descriptor)
             Path(fresh).replace(path)
         except BaseException:

@@ -48,7 +48,10 @@ def read_limits(home: Path) -> Limits:
     Raises:
         LimitsError: the file cannot be read, or a key or value in it is wrong.
     """
-    given = read_given(home)
+    return _meaning(home, read_given(home))
+
+
+def _meaning(home: Path, given: Given) -> Limits:
     try:
         return parse(given)
     except UsageError as error:
@@ -56,17 +59,25 @@ def read_limits(home: Path) -> Limits:
 
 
 def write_given(home: Path, given: Given) -> None:
-    """Put these limits in place of those of a home. Values have been read before, so they are right.
+    """Put these limits in place of those of a home.
 
     Raises:
+        LimitsError: a key or value is wrong, perhaps one that stood in the file before, lest it be lost.
         HomeError: the disk refuses.
     """
+    _meaning(home, given)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HomeError(f"Cannot use {home}: {error.strerror}", "Mend it, or name another --home") from error
     lines = [_line(key, given.get(key)) for key in KEYS]
-    write_atomically(limits_file(home), "\n".join([_HEAD, *lines, ""]).encode())
+    write_atomically(limits_file(home), "\n".join([_HEAD, *lines, ""]).encode(), _owner(home))
+
+
+def _owner(home: Path) -> tuple[int, int] | None:
+    """Return to whom a file of root's must be given, for the daemon of this home to read it."""
+    found = home.stat()
+    return (found.st_uid, found.st_gid) if os.geteuid() == 0 and found.st_uid else None
 
 
 def _line(key: str, value: Value | None) -> str:

@@ -366,7 +366,7 @@ class Node:
             inner_step=told.inner_step,
             outer_step=told.outer_step,
             tokens=told.tokens,
-            loss=told.progress.loss if told.progress else None,
+            loss=told.loss,
             tokens_per_second=told.progress.tokens_per_second if told.progress else 0.0,
             exchanges=swarm.exchange.done,
             skips=sum(swarm.match.skips.values()),

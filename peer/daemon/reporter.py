@@ -241,6 +241,14 @@ class Reporter:
         return max(self.progress.next_boundary - (time.monotonic() - self._progress_at), 0.0)
 
     @property
+    def loss(self) -> float | None:
+        """The training loss that was told last, perhaps before a restart; None where there was none."""
+        if self.progress is not None:
+            return self.progress.loss
+        points = self.losses.points()
+        return points[-1][1] if points else None
+
+    @property
     def outer_step(self) -> int:
         """The last outer step that is known."""
         return self._stands_at.outer_step if self._stands_at else 0

@@ -23,8 +23,8 @@ from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
-from peer.swarm.libp2p_host import RelayLimits, check_bootstraps, hosts_of, open_transport
-from peer.swarm.line import Line
+from peer.swarm.libp2p_host import check_bootstraps, hosts_of, open_transport
+from peer.swarm.line import FOR_OTHERS, Line
 from peer.swarm.rate import RateLimit
 from peer.swarm.transport import Transport
 from peer.telemetry import events
@@ -78,7 +78,10 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
     ):
         identity = home.identity()
         log = Log(file, sys.stderr, settings.log_format)
-        async with _listen(settings, home, identity) as transport:
+        # A mistake in the limits is told before anybody is called; from then on the governor sees to them.
+        read_limits(home.path)
+        relay = RateLimit(FOR_OTHERS)
+        async with _listen(settings, home, identity, relay) as transport:
             log(
                 events.Started(
                     peer_id=identity.peer_id,
@@ -89,7 +92,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
-            async with _line(settings, identity, transport, log) as line:
+            async with _line(settings, identity, transport, relay, log) as line:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node
                 _print_joining_command(transport, people_read=settings.log_format == "text")
@@ -106,7 +109,9 @@ def _open_events(home: Home) -> EventFile:
 
 
 @asynccontextmanager
-async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIterator[Transport]:
+async def _listen(
+    settings: Settings, home: Home, identity: Identity, relay: RateLimit
+) -> AsyncIterator[Transport]:
     """Listen where asked, or on the port of last time, or on any."""
     port = recall(home.path).port or 0
     opening = partial(
@@ -114,7 +119,7 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
         identity,
         announce=settings.announce,
         announce_loopback=settings.announce_loopback,
-        relay_limits=RelayLimits(rate=min(RelayLimits().rate, _upload_limit(settings, home) / 2)),
+        relay_rate=relay,
     )
     async with AsyncExitStack() as stack:
         try:
@@ -127,13 +132,9 @@ async def _listen(settings: Settings, home: Home, identity: Identity) -> AsyncIt
         yield transport
 
 
-def _upload_limit(settings: Settings, home: Home) -> float:
-    return min(settings.upload_limit, read_limits(home.path).upload)
-
-
 @asynccontextmanager
 async def _line(
-    settings: Settings, identity: Identity, transport: Transport, log: Log
+    settings: Settings, identity: Identity, transport: Transport, relay: RateLimit, log: Log
 ) -> AsyncIterator[Line]:
     """Answer lanes at the hosts of the main listener."""
     hosts = hosts_of(settings.listen or (_everywhere(0),))
@@ -143,7 +144,7 @@ async def _line(
 
     port, host_of = settings.bulk_port, transport.direct_host
     async with open_bulk(identity.peer_id, hosts, port, host_of, failed) as bulk:
-        yield Line(bulk, RateLimit(settings.upload_limit), RateLimit(settings.download_limit))
+        yield Line(bulk, RateLimit(settings.upload_limit), RateLimit(settings.download_limit), relay)
 
 
 def _everywhere(port: int) -> str:

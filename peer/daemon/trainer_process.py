@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Self
 
 import trio
 
+from peer.programs import python
 from peer.swarm.learner import LearnerGoneError
 from protocol import trainer as ipc
 from protocol.codec import decode, encode
 from protocol.frames import FrameDecoder, frame
 
-TRAINER = (sys.executable, "-m", "peer.trainer")
+TRAINER = python("peer.trainer")
 
 END_DEADLINE = 3.5
 """Seconds for the last checkpoint and the process's end; Ctrl-C promises 5 s in all."""

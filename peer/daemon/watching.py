@@ -1,6 +1,7 @@
 """Reads sensors in threads, each with a limit to its time; what is not there is told once, and left alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -18,6 +19,15 @@ THREADS = 16
 """Sensors read at once; those that hang count too, so that they take no thread from anybody else."""
 
 
+@dataclass(frozen=True, slots=True)
+class WatchingStatistics:
+    """What has become of the looks at sensors."""
+
+    failed: int
+    threads: int
+    """Busy now: those of sensors that hang, and of any that is being read."""
+
+
 class Watching:
     """Looks at all sensors at once.
 
@@ -31,6 +41,12 @@ class Watching:
         self._failures: dict[str, int] = {}
         self._told: set[str] = set()
         self._threads = trio.CapacityLimiter(THREADS)
+        self._failed = 0
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The limits whose sensors are read."""
+        return frozenset(each.serves for each in self._sensors)
 
     def watch(self, found: Sequence[Found]) -> None:
         """Look at these from now on. What is gone stays gone for as long as it is asked for."""
@@ -59,7 +75,8 @@ class Watching:
         return merge(*told.values())
 
     async def _read(self, sensor: Sensor) -> Readings:
-        reason = f"{sensor.what} has not answered for {PATIENCE:g} s"
+        # What is only slow is no reason to say at once that nothing is there: a machine may be booting.
+        reason, fleeting = f"{sensor.what} has not answered for {PATIENCE:g} s", True
         with trio.move_on_after(PATIENCE):
             try:
                 found: Readings = await trio.to_thread.run_sync(  # the stubs that libp2p brings are old
@@ -68,17 +85,25 @@ class Watching:
                     limiter=self._threads,
                 )
             except SensorGoneError as error:
-                reason = f"nothing tells {sensor.what}: {error}"
+                reason, fleeting = f"nothing tells {sensor.what}: {error}", False
             except Exception as error:  # noqa: BLE001 - whatever a driver's library may raise
-                count = self._failures[sensor.serves] = self._failures.get(sensor.serves, 0) + 1
-                if count < TRIES:
-                    return Readings()
                 reason = f"nothing tells {sensor.what}: {str(error) or type(error).__name__}"
             else:
                 self._failures.pop(sensor.serves, None)
                 return found
-        self._leave(Missing(sensor.serves, reason))
+        self._failed += 1
+        if any(each is sensor for each in self._sensors) and not (fleeting and self._may_fail(sensor.serves)):
+            self._leave(Missing(sensor.serves, reason))
         return Readings()
+
+    def _may_fail(self, key: str) -> bool:
+        """Count a failed look; say whether there may be another."""
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        return count < TRIES
+
+    def statistics(self) -> WatchingStatistics:
+        """Tell what has become of the looks."""
+        return WatchingStatistics(failed=self._failed, threads=int(self._threads.borrowed_tokens))
 
     def _leave(self, missing: Missing) -> None:
         self._sensors = [each for each in self._sensors if each.serves != missing.key]

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from peer.daemon.last_status import read_last_status
 from peer.daemon.limits_file import write_given
 from peer.daemon.runtime import control_socket
 from peer.errors import NotRunningError, SwarmError
+from peer.programs import python
 from protocol.control import Status
 
 STOP_DEADLINE = 4.0
@@ -24,6 +24,9 @@ START_DEADLINE = 60.0
 """Seconds for the founder to listen: imports on a busy machine take a few."""
 
 POLL = 0.1
+
+NO_PAUSES = {"pause_for_others": False, "pause_on_battery": False}
+"""Who starts a swarm, or a peer in a program, wants to see it train, also on battery and beside others."""
 
 LOG = "daemon.log"
 """What a peer that a program started has said, in its home."""
@@ -74,10 +77,10 @@ class LocalSwarm:
         """Start one more peer with a home of its own."""
         home = self.folder / f"peer-{index}"
         home.mkdir(parents=True)
-        # Who starts a swarm wants to see it train, on battery and beside whatever else is open.
-        write_given(home, {"pause_for_others": False, "pause_on_battery": False})
+        write_given(home, NO_PAUSES)
         own = ("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", "0", "--stop-on-eof")
-        peer = launch("peer", home, [*own, *arguments], threads=1, one_gpu=True)
+        threads = None if "OMP_NUM_THREADS" in os.environ else 1
+        peer = launch("peer", home, [*own, *arguments], threads=threads, one_gpu=True)
         self.peers.append(peer)
         return peer
 
@@ -128,15 +131,15 @@ def launch(
         module: speaks for `peer`: its arguments are those of the command.
         home: the peer's, which exists.
         arguments: for `peer start`; `--stop-on-eof` among them.
-        threads: of its trainer, unless the environment says how many; None leaves it to the trainer. Peers
-            that share the cores of one machine would only take them from each other with more than one.
+        threads: of its trainer; None leaves it to the environment and the trainer. Peers that share the cores
+            of one machine would only take them from each other with more than one.
         one_gpu: it is to see the first GPU alone, as peers that share a machine would slow each other down
             with a process of each on each GPU.
         piped: standard output comes through a pipe; otherwise it goes to the log, as standard error does.
     """
-    command = [sys.executable, "-m", module, "start", "--home", str(home), *arguments]
+    command = python(module, "start", "--home", str(home), *arguments)
     given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    environment = {**given, **os.environ}
+    environment = {**os.environ, **given}
     if one_gpu:
         environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     with (home / LOG).open("ab") as log:

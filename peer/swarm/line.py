@@ -5,12 +5,28 @@ from dataclasses import dataclass, field
 from peer.swarm.bulk import Bulk
 from peer.swarm.rate import RateLimit
 
+FOR_OTHERS = 1 << 20
+"""Bytes a second that a relay carries at the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The line of this host to the others."""
+    """The line of this host to the others.
+
+    Attributes:
+        bulk: opens and answers lanes; None: bulk goes over streams alone.
+        upload: of shares and states.
+        download: likewise.
+        relay: of what is carried for others.
+    """
 
     bulk: Bulk | None = None
-    """Opens and answers lanes; None: bulk goes over streams alone."""
     upload: RateLimit = field(default_factory=RateLimit)
     download: RateLimit = field(default_factory=RateLimit)
+    relay: RateLimit = field(default_factory=lambda: RateLimit(FOR_OTHERS))
+
+    def allow(self, upload: float, download: float) -> None:
+        """Let so many bytes pass in a second from now on; of what goes up, half at the most is for others."""
+        self.upload.change(upload)
+        self.download.change(download)
+        self.relay.change(min(FOR_OTHERS, upload / 2))

@@ -110,12 +110,14 @@ def older(path: Path) -> Path:
 
 def read_events(path: Path) -> Iterator[AnyEvent]:
     """Yield the events of a log, the oldest first, without lines that are damaged or of a newer version."""
-    for file in (older(path), path):
-        try:
-            with file.open("rb") as lines:
-                yield from _events(lines)
-        except FileNotFoundError:
-            continue
+    yield from read_file(older(path))
+    yield from read_file(path)
+
+
+def read_file(path: Path) -> Iterator[AnyEvent]:
+    """Yield the events of one of the two files of a log; none where there is none."""
+    with suppress(FileNotFoundError), path.open("rb") as lines:
+        yield from _events(lines)
 
 
 class Follower:

@@ -141,6 +141,19 @@ def _governor(governor: GovernorStatistics) -> Iterator[Metric]:
         )
     if governor.home_bytes is not None:
         yield _gauge("home_bytes", "Bytes of the peer's home, where it has a limit.", governor.home_bytes)
+    yield _counter(
+        "sensor_failures",
+        "Increments when a sensor fails or is silent for too long.",
+        governor.failed_looks,
+    )
+    yield _gauge(
+        "sensor_threads",
+        "Threads that read sensors; one that hangs keeps its own.",
+        governor.sensor_threads,
+    )
+    yield _counter(
+        "month_unsaved", "Increments when the disk does not take the month's traffic.", governor.month_unsaved
+    )
 
 
 def _training(training: TrainingStatistics) -> Iterator[Metric]:

@@ -100,6 +100,12 @@ class GovernorStatistics:
     month_limit: float | None = None
     home_bytes: int | None = None
     """What the home takes; None while no limit asks for it."""
+    failed_looks: int = 0
+    """Looks at a sensor that failed, or had no answer in time."""
+    sensor_threads: int = 0
+    """Threads that read sensors now."""
+    month_unsaved: int = 0
+    """Times that the disk did not take the month's traffic."""
 
 
 @dataclass(frozen=True, slots=True)

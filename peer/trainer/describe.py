@@ -4,6 +4,7 @@ A process of its own, as the daemon never loads torch: a question on standard in
 output. Torch is loaded only where the answer needs it.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -125,12 +126,15 @@ def _check_context(context: int, longest: int | None, name: str) -> None:
 
 def main() -> int:
     """Answer one question; what goes wrong is an answer too."""
-    try:
-        asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
-        answer: Described | Failed = describe(asked)
-    except PeerError as error:
-        answer = Failed(code=int(error.code), message=error.message, remedy=error.remedy)
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    with os.fdopen(os.dup(1), "wb") as output:
+        # Plug-ins and libraries print, at any time and in any way: all that goes where warnings go.
+        os.dup2(2, 1)
+        try:
+            asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
+            answer: Described | Failed = describe(asked)
+        except PeerError as error:
+            answer = Failed(code=int(error.code), message=error.message, remedy=error.remedy)
+        output.write(msgspec.json.encode(answer))
     return 0
 
 

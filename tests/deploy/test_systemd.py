@@ -58,6 +58,19 @@ def test_it_starts_what_the_command_line_takes():
     assert start.make_context("peer start", words[2:]).params["home"] == Path("/var/lib/murmuration/one")
 
 
+def test_it_finishes_in_the_home_in_which_it_starts():
+    (line,) = _setting("ExecStop")
+    words = shlex.split(line.replace("%S", "/var/lib").replace("%i", "one"))
+    assert words[:2] == [f"-{PROGRAM}", "finish"]
+    finish = vars(typer.main.get_command(app))["commands"]["finish"]
+    assert finish.make_context("peer finish", words[2:]).params["home"] == Path("/var/lib/murmuration/one")
+
+
+def test_data_under_home_can_be_shown_to_it():
+    # Whatever is bound below a path that is inaccessible, systemd drops without a word: systemd.exec(5).
+    assert _setting("ProtectHome") == ["tmpfs"]
+
+
 def test_it_is_not_started_again_after_a_mistake_but_after_what_time_mends():
     (codes,) = _setting("RestartPreventExitStatus")
     prevented = {Exit(int(code)) for code in codes.split()}

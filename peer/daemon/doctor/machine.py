@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ import trio
 from peer.daemon import disk
 from peer.daemon.doctor.findings import Finding, Number, found, well
 from peer.plan.shape import memory
+from peer.programs import python
 from peer.telemetry.format import format_bytes
 from protocol import sizes
 from protocol.manifest import Manifest
@@ -71,7 +71,7 @@ def look_at_device(seen: Seen, manifest: Manifest | None) -> list[Finding]:
 
 async def inspect(name: str) -> Seen:
     """Return what the trainer would train on."""
-    command = [sys.executable, "-m", "peer.trainer.inspect", name]
+    command = python("peer.trainer.inspect", name)
     with trio.move_on_after(LONGEST):
         done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.DEVNULL, check=False)
         try:

@@ -2,12 +2,12 @@
 
 import math
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from peer.governor.sensors.commands import Command
+from peer.programs import python
 
 GRAPHICAL = ("x11", "wayland", "mir")
 
@@ -63,7 +63,7 @@ def gnome() -> Command:
 
 def x11() -> Command:
     """Return the question for X11's clock. In a process of its own: Xlib ends its process when X goes."""
-    return Command(sys.executable, "-m", "peer.governor.sensors.x11_idle")
+    return Command(*python("peer.governor.sensors.x11_idle"))
 
 
 def milliseconds(said: str | None) -> float | None:

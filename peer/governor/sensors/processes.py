@@ -15,6 +15,8 @@ LONGEST_NAME = 60
 def is_ours(pid: int) -> bool:
     """Whether a process is this daemon, what it started, or another peer's trainer or a rank of that."""
     try:
+        if pid == os.getppid():  # the program that runs this peer, such as a notebook
+            return True
         process = psutil.Process(pid)
         family = [process, *process.parents()]
     except psutil.Error:

@@ -17,6 +17,7 @@ from peer.swarm.libp2p_host.punching import Puncher
 from peer.swarm.libp2p_host.relay import Relay
 from peer.swarm.libp2p_host.stream import Libp2pStream, Traffic
 from peer.swarm.libp2p_host.talk import PATIENCE, Talk, Talks
+from peer.swarm.rate import RateLimit
 from peer.swarm.transport import DialBack, TransportError
 from protocol.errors import ProtocolError
 from protocol.reach_calls import (
@@ -39,7 +40,9 @@ class Reach:
         puncher: makes relayed connections direct.
     """
 
-    def __init__(self, host: GuardedHost, nursery: trio.Nursery, limits: RelayLimits) -> None:
+    def __init__(
+        self, host: GuardedHost, nursery: trio.Nursery, limits: RelayLimits, rate: RateLimit
+    ) -> None:
         swarm = host.swarm
         # Not among the bytes of our own streams: what passes here is mostly what they count already.
         talks = Talks(host, Traffic())
@@ -48,7 +51,7 @@ class Reach:
         self._nursery = nursery
         self.dial_backs = DialBacks(swarm)
         self.circuits = Circuits(swarm, talks)
-        self.relay = Relay(limits, self._is_near, self.circuits.deliver)
+        self.relay = Relay(limits, rate, self._is_near, self.circuits.deliver)
         self.puncher = Puncher(swarm, talks)
         swarm.dial_circuit = self.circuits.dial
         swarm.muxers.on_nonce = self.dial_backs.arrived

@@ -8,6 +8,7 @@ import trio
 from peer.swarm.libp2p_host.limits import RelayLimits
 from peer.swarm.libp2p_host.stream import Libp2pStream
 from peer.swarm.libp2p_host.talk import Talk
+from peer.swarm.rate import RateLimit
 from peer.swarm.transport import RelayStatistics, TransportError
 from protocol.errors import ProtocolError
 from protocol.reach_calls import Connected, Declined, Reserved
@@ -26,14 +27,16 @@ class Relay:
     lets a peer reserve in the name of another.
     """
 
-    def __init__(self, limits: RelayLimits, connected: Callable[[str], bool], deliver: Deliver) -> None:
+    def __init__(
+        self, limits: RelayLimits, rate: RateLimit, connected: Callable[[str], bool], deliver: Deliver
+    ) -> None:
         self._limits = limits
+        self._rate = rate
         self._connected = connected
         self._deliver = deliver
         self._reserved: dict[str, float] = {}
         self._opened: Counter[str] = Counter()
         self._led_to: Counter[str] = Counter()
-        self._line_free = 0.0
         self._circuits_opened = self._refused = self._bytes = 0
         self.willing = False
 
@@ -101,7 +104,7 @@ class Relay:
                 while left > 0 and (data := await source.receive_some(_AT_ONCE)):
                     left -= len(data)
                     self._bytes += len(data)
-                    await self._pace(len(data))
+                    await self._rate.take(len(data))
                     await target.send_all(data)
             except TransportError:
                 pass
@@ -110,11 +113,6 @@ class Relay:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump, one, other)
             nursery.start_soon(pump, other, one)
-
-    async def _pace(self, size: int) -> None:
-        """Wait for the turn of so many bytes on the line that all circuits share."""
-        self._line_free = max(self._line_free, trio.current_time()) + size / self._limits.rate
-        await trio.sleep_until(self._line_free)
 
     def _drop_lapsed(self) -> None:
         now = trio.current_time()

@@ -18,6 +18,7 @@ from peer.trainer.feed import Batch, Feed
 from peer.trainer.flat import trainable
 from peer.trainer.layout import layout_of
 from peer.trainer.order import Order, Position
+from peer.trainer.room import is_out_of_memory
 from peer.trainer.tasks.find import Plugin, find_for
 from peer.trainer.tasks.task import Examples, Task
 from peer.trainer.work import Work
@@ -41,17 +42,28 @@ class Judged(nn.Module):
     """A task's model as a module that gives the mean loss of a batch, as the built-in one does.
 
     Attributes:
+        name: of the task.
         inner: the model itself.
     """
 
-    def __init__(self, task: Task, inner: nn.Module) -> None:
+    def __init__(self, name: str, task: Task, inner: nn.Module) -> None:
         super().__init__()
+        self.name = name
         self.task = task
         self.inner = inner
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the loss as an fp32 scalar."""
-        return self.task.loss(self.inner, batch).float()
+        """Return the loss as an fp32 scalar.
+
+        Raises:
+            TaskError: the plug-in fails. It would do so again, so trying again is no use.
+        """
+        try:  # costs nothing where nothing fails, unlike a context manager
+            return self.task.loss(self.inner, batch).float()
+        except Exception as error:
+            if _is_mistake(error):
+                raise _told(self.name, "loss()", error) from error
+            raise
 
 
 class Numbered(Feed):
@@ -158,7 +170,7 @@ def build(plugin: Plugin, settings: Settings, seed: int) -> Judged:
         inner = task.model()
         if not isinstance(inner, nn.Module):
             raise TaskError(f"the task {name} makes a model that is no torch.nn.Module", MEND)
-        net = Judged(task, inner)
+        net = Judged(name, task, inner)
         if not trainable(net):
             raise TaskError(f"the model of the task {name} has no parameters to train", MEND)
     for where, _ in net.inner.named_buffers():
@@ -233,16 +245,27 @@ def _calling(name: str, what: str) -> Iterator[None]:
     """Say in one line what a plug-in's own code does wrong, and where; the trainer logs the traceback."""
     try:
         yield
-    except (PeerError, torch.OutOfMemoryError):
-        raise
     except Exception as error:
-        _log.info("the task %s fails in %s", name, what, exc_info=True)
-        said = str(error).strip().splitlines()
-        raise TaskError(
-            f"the task {name} fails in {what}: {type(error).__name__}: {said[0] if said else 'no reason'}"
-            + _place(error),
-            MEND,
-        ) from error
+        if _is_mistake(error):
+            raise _told(name, what, error) from error
+        raise
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether an error is the plug-in's: not one that is told already, of memory, or of the device."""
+    if isinstance(error, PeerError | MemoryError | torch.AcceleratorError):
+        return False
+    return not (isinstance(error, RuntimeError) and is_out_of_memory(error))
+
+
+def _told(name: str, what: str, error: Exception) -> TaskError:
+    _log.info("the task %s fails in %s", name, what, exc_info=True)
+    said = str(error).strip().splitlines()
+    return TaskError(
+        f"the task {name} fails in {what}: {type(error).__name__}: {said[0] if said else 'no reason'}"
+        + _place(error),
+        MEND,
+    )
 
 
 def _place(error: Exception) -> str:

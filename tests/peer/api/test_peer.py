@@ -13,10 +13,12 @@ import pytest
 from peer import Peer, PeerError, Run
 from peer.daemon import client
 from peer.daemon.last_status import write_last_status
-from peer.errors import DeviceError, Exit, HomeError, ListenError, NotRunningError, UsageError
+from peer.daemon.limits_file import read_given
+from peer.errors import DeviceError, Exit, HomeError, LimitsError, ListenError, NotRunningError, UsageError
 from peer.local import processes
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.events import Alone, Joined, Stopped
+from protocol.control import Pause
 from tests.peer.daemon.controls import DETAIL, serving, socket_folder, status
 from tests.peer.local.fake_peer import ENDS, FAILS, WAITS, install, wait_until_ready
 
@@ -89,7 +91,7 @@ def test_it_is_the_command_with_its_options(home, behave):
     run = Run(name="mine")
     with Peer(run, home=home, bootstrap="/ip4/1", threads=1, steps=5, listen=("/a", "/b")) as peer:
         log = (home / "daemon.log").read_text()
-    assert log.startswith(f"started with -m peer.cli.embedded start --home {home} --run=/")
+    assert log.startswith(f"started with -P -m peer.cli.embedded start --home {home} --run=/")
     assert "run.toml --bootstrap=/ip4/1 --steps=5 --listen=/a --listen=/b --stop-on-eof\n" in log
     assert log.endswith(run.toml)
     assert not peer.running
@@ -124,6 +126,32 @@ def test_a_home_that_cannot_be_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HomeError, match="Not a directory"):
         Peer(home=tmp_path / "file" / "home").start()
+
+
+def test_a_home_of_nobody_known_is_told():
+    with pytest.raises(HomeError, match="Cannot tell where ~nobody-of-this-name/x is"):
+        Peer(home="~nobody-of-this-name/x")
+
+
+def test_a_new_home_pauses_for_nothing_and_one_that_exists_keeps_its_limits(home, behave):
+    behave(ENDS)
+    Peer(home=home, threads=1).start().stop()
+    assert read_given(home) == {"pause_for_others": False, "pause_on_battery": False}
+    Peer(home=home, threads=1, limits={"pause_on_battery": True, "upload": "10Mbit"}).start().stop()
+    kept = {"pause_for_others": False, "pause_on_battery": True, "upload": "10Mbit"}
+    assert read_given(home) == kept
+    Peer(home=home, threads=1).start().stop()
+    assert read_given(home) == kept
+    with pytest.raises(LimitsError, match="there is no limit 'uplaod'"):
+        Peer(home=home, limits={"uplaod": "10Mbit"}).start()
+
+
+def test_the_threads_that_a_program_asks_for_are_those_that_it_gets(home, behave, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    behave("print('threads', os.environ['OMP_NUM_THREADS'], file=sys.stderr)")
+    Peer(home=home, threads=1).start().stop()
+    Peer(home=home).start().stop()
+    assert (home / "daemon.log").read_text() == "threads 1\nthreads 5\n"
 
 
 def test_a_peer_that_was_not_started_says_so(home):
@@ -184,6 +212,14 @@ def test_waiting_ends_in_time(peer):
         peer.wait(timeout=0)
 
 
+def test_who_waits_in_vain_is_told_of_the_pause(home, behave, answering):
+    behave(WAITS)
+    peer = Peer(home=home, threads=1)
+    answering(peer, pause=Pause(kind="battery", reason="on battery", since=0.0))
+    with peer, pytest.raises(TimeoutError, match="after 0 s: paused: on battery"):
+        peer.wait(step=121, timeout=0)
+
+
 def test_who_ends_before_is_waited_for_no_more(peer, home):
     write_last_status(home, status(pid=peer._child._process.process.pid, inner_step=110, state="finished"))
     peer._child._process.signal(signal.SIGTERM)
@@ -228,6 +264,14 @@ def test_events_are_chosen_by_kind_and_time(peer, home):
     assert [type(event) for event in peer.events()] == [Joined, Alone]
     assert [event.time - began for event in peer.events(Alone)] == [2]
     assert len(list(peer.events(Alone, Joined, since=0))) == 3
+
+
+def test_events_of_the_older_file_are_told_to_who_follows_as_well(peer, home):
+    with EventFile(home / "events.log", max_size=1) as file:
+        file.append(Alone(time=1.0))
+        file.append(Joined(time=2.0, run_id="00", run_name="tiny", preset="solo"))
+    following = peer.events(since=0, follow=True)
+    assert [next(following).time, next(following).time] == [1.0, 2.0]
 
 
 def test_events_are_followed_to_the_end_of_the_peer(peer, home):

@@ -70,6 +70,12 @@ def test_paths_mean_the_same_wherever_the_peer_reads_them(tmp_path, monkeypatch)
     assert read.base.source == str(tmp_path / "base")
 
 
+def test_what_a_tasks_settings_are_called_is_its_own_affair(file):
+    settings = {"path": "https://example.org/a"}
+    run = Run(task={"name": "shapes", "settings": settings})
+    assert _read(run).task.settings == settings
+
+
 def test_a_file_that_was_lent_is_gone():
     with Run().written() as file:
         assert file.exists()

@@ -96,3 +96,10 @@ def test_a_file_that_is_wrong_is_mended_by_the_option_that_sets_it_anew(invoke, 
     (tmp_path / "limits.toml").write_text("disk = 20\n")
     assert isinstance(invoke().exception, LimitsError)
     assert rows(invoke("--disk", "20GB"))["disk"] == "20GB"
+
+
+@pytest.mark.parametrize("text", ["max-temperature = 70\n", "disk = nan\n"])
+def test_what_stands_wrong_in_the_file_is_not_thrown_away_by_another_option(invoke, tmp_path, text):
+    (tmp_path / "limits.toml").write_text(text)
+    assert isinstance(invoke("--traffic", "50GB").exception, LimitsError)
+    assert (tmp_path / "limits.toml").read_text() == text

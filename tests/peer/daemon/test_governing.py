@@ -17,8 +17,8 @@ from peer.daemon.limits_file import limits_file, write_given
 from peer.daemon.settings import Settings, recall
 from peer.errors import LimitsError
 from peer.governor.readings import GpuUser, GpuUsers, Readings
-from peer.governor.sensors.base import Missing, Sensor
-from peer.swarm.line import Line
+from peer.governor.sensors.base import Missing, Sensor, SensorGoneError
+from peer.swarm.line import FOR_OTHERS, Line
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
@@ -48,6 +48,7 @@ class World:
         self.home, self._stream = home, io.StringIO()
         self.readings = Readings()
         self.missing = {}
+        self.more = []
         self.devices = []
         self.moved = 0
         self.line, self.pausing = Line(), Pausing()
@@ -59,7 +60,7 @@ class World:
 
     def find(self, limits, device, trainer):
         self.devices.append(device)
-        found = [Sensor("pause_on_battery", "everything", lambda: self.readings)]
+        found = [Sensor("pause_on_battery", "everything", lambda: self.readings), *self.more]
         return found + [Missing(key, why) for key, why in self.missing.items() if getattr(limits, key)]
 
     @property
@@ -131,10 +132,10 @@ async def test_limits_that_change_are_in_force_at_the_next_look_at_once(open_wor
         assert await world.looks() == []
         write_given(world.home.path, {"pause_at_keyboard": "5min", "upload": "10Mbit"})
         assert await world.looks() == ["a person is at the keyboard; goes on 5 min after the last key"]
-        assert world.line.upload.rate == 1.25e6
+        assert (world.line.upload.rate, world.line.relay.rate) == (1.25e6, 625_000)
         write_given(world.home.path, {})
         assert await world.looks() == []
-        assert math.isinf(world.line.upload.rate)
+        assert (world.line.upload.rate, world.line.relay.rate) == (math.inf, FOR_OTHERS)
         assert [told["event"] for told in world.said] == ["limits_changed"] * 2
         assert world.said[0]["limits"][1] == "at most 10 Mbit/s up"
 
@@ -234,5 +235,54 @@ async def test_a_usual_limit_and_one_that_is_set_later_are_told_and_train_on(ope
         unwatched = [told["limit"] for told in world.said if told["event"] == "unwatched"]
         assert unwatched == ["pause_for_others", "max_power"]
         write_given(world.home.path, {"pause_for_others": False})
+        await world.looks()
+        assert world.governor.unwatched == ()
+
+
+def learning(world, read):
+    """Let the trainer tell of its device while sensors are read; a sensor of that is there from then on."""
+
+    def learn():
+        world.more = [Sensor("max_power", "the power draw", read)]
+        world.governor.heard(READY)
+
+    def tell():
+        trio.from_thread.run_sync(learn)
+        return Readings()
+
+    world.more = [Sensor("pause_for_others", "the others", tell)]
+    world.governor._apply()
+
+
+async def test_a_device_that_is_learned_during_a_look_is_looked_at_before_the_start_is_over(open_world):
+    def no_meter():
+        raise SensorGoneError("no meter")
+
+    refused = pytest.RaisesExc(LimitsError, match="max_power cannot be kept: .*no meter")
+    with pytest.RaisesGroup(refused, flatten_subgroups=True):
+        async with open_world({"max_power": 250}, running=False) as world:
+            learning(world, no_meter)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(world.governor.run)
+
+
+async def test_the_first_look_at_a_device_that_is_learned_during_another_counts_at_once(open_world):
+    async with open_world({"max_power": 250}, running=False) as world:
+        learning(world, lambda: Readings(gpu_users=GpuUsers("GPU 0", (GpuUser(4242, "blender", 0.9),))))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.governor.run)
+            while len(world.pausing.told) < 2:
+                await trio.lowlevel.checkpoint()
+            assert world.pausing.told == [[], [BLENDER]]
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_is_watched_once_the_device_is_known_is_unwatched_no_more(open_world):
+    async with open_world(missing={"pause_for_others": "no driver yet"}) as world:
+        assert world.governor.unwatched == ("pause_for_others: no driver yet",)
+        world.missing = {}
+        world.more = [Sensor("pause_for_others", "the others", Readings)]
+        world.governor.heard(READY)
+        assert world.governor.unwatched == ()
         await world.looks()
         assert world.governor.unwatched == ()

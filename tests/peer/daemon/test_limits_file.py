@@ -98,3 +98,11 @@ def test_a_file_that_becomes_wrong_changes_nothing_and_is_told_once(tmp_path):
     os.utime(limits_file(tmp_path), ns=(1, 1))
     assert watched.changed()
     assert (watched.now.max_power, watched.now.disk) == (None, 2e10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_writes_belongs_to_whom_the_home_belongs_to(tmp_path):
+    os.chown(tmp_path, 12345, 54321)
+    write_given(tmp_path, GIVEN)
+    found = limits_file(tmp_path).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 54321, 0o600)

@@ -195,3 +195,12 @@ def test_a_dead_trainer_is_forgotten_but_for_where_it_stood(reporter, events):
     assert (reporter.inner_step, reporter.tokens) == (20, 640)
     reporter.heard(READY)
     assert (reporter.inner_step, reporter.tokens) == (7, 70)
+
+
+def test_the_loss_of_a_trainer_that_has_just_begun_is_that_of_before(reporter):
+    assert reporter.loss is None
+    reporter.heard(READY)
+    reporter.heard(PROGRESS)
+    assert reporter.loss == PROGRESS.loss
+    reporter.trainer_died(1, 0)
+    assert reporter.loss == PROGRESS.loss

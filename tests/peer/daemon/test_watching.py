@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from peer.daemon import watching
-from peer.daemon.watching import Watching
+from peer.daemon.watching import TRIES, Watching
 from peer.governor.readings import Readings
 from peer.governor.sensors.base import Missing, Sensor, SensorGoneError
 
@@ -89,16 +89,34 @@ async def test_another_device_gets_another_try():
     assert (await told.read()).idle == 1.0
 
 
-async def test_a_driver_that_hangs_keeps_its_thread_and_nothing_else(monkeypatch):
+async def test_a_driver_that_hangs_keeps_its_threads_and_nothing_else(monkeypatch):
     monkeypatch.setattr(watching, "PATIENCE", 0.1)
     gone, over = [], threading.Event()
     told = Watching(gone.append)
     told.watch([sensor(lambda: over.wait(60), "max_power"), sensor(lambda: Readings(idle=1.0))])
     try:
+        for _ in range(TRIES - 1):
+            assert (await told.read()).idle == 1.0
+        assert gone == [], "a machine that boots may be slow"
         assert (await told.read()).idle == 1.0
         assert gone == [Missing("max_power", "the keyboard has not answered for 0.1 s")]
         before = trio.current_time()
         assert (await told.read()).idle == 1.0
         assert trio.current_time() - before < 30
+        assert (told.statistics().failed, told.statistics().threads) == (TRIES, TRIES)
     finally:
         over.set()
+
+
+async def test_what_was_replaced_while_it_was_read_takes_nothing_from_its_successor():
+    gone = []
+    told = Watching(gone.append)
+
+    def late():
+        trio.from_thread.run_sync(told.watch, [sensor(lambda: Readings(idle=1.0))])
+        raise SensorGoneError("another device's")
+
+    told.watch([sensor(late)])
+    assert await told.read() == Readings()
+    assert (await told.read()).idle == 1.0
+    assert gone == []

@@ -50,7 +50,7 @@ def test_each_peer_gets_a_home_a_log_and_its_arguments(swarm, behave, tmp_path, 
         assert peer.name == f"peer-{index}"
         assert peer.home == tmp_path / "swarm" / f"peer-{index}"
         assert peer.log.read_text().strip() == (
-            f"started with -m peer start --home {peer.home} --listen /ip4/127.0.0.1/tcp/0 "
+            f"started with -P -m peer start --home {peer.home} --listen /ip4/127.0.0.1/tcp/0 "
             "--metrics-port 0 --stop-on-eof --steps 3 threads 1"
         )
 

@@ -121,7 +121,15 @@ FULL = replace(
     disk=DiskStatistics(free=50_000_000_000, needed=27_000_000),
     checkpoints=CheckpointStatistics(written=8, failed=1),
     refusals={"not finite": 1},
-    governor=GovernorStatistics(unwatched=1, month_bytes=1234, month_limit=5e10, home_bytes=789),
+    governor=GovernorStatistics(
+        unwatched=1,
+        month_bytes=1234,
+        month_limit=5e10,
+        home_bytes=789,
+        failed_looks=5,
+        sensor_threads=2,
+        month_unsaved=3,
+    ),
 )
 
 
@@ -150,6 +158,9 @@ def test_what_is_not_known_yet_is_left_out():
         "murmuration_month_bytes",
         "murmuration_outer_steps_behind",
         "murmuration_catch_ups",
+        "murmuration_sensor_failures",
+        "murmuration_sensor_threads",
+        "murmuration_month_unsaved",
     }
 
 

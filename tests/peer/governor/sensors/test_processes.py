@@ -58,6 +58,7 @@ def test_who_has_ended_has_no_name_no_memory_and_is_not_ours():
 
 def test_we_and_what_we_started_are_ours():
     assert is_ours(os.getpid())
+    assert is_ours(os.getppid()), "the program that runs the peer"
     with running("-c", WAIT) as pid:
         assert is_ours(pid)
         assert memory_of(os.getpid()) > memory_of(pid) > 1_000_000

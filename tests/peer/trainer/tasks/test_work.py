@@ -256,3 +256,23 @@ def test_an_example_that_fails_in_mid_run_ends_the_trainer_with_its_place(site):
     replica = Replica(manifest, load(manifest, ALLOWED, 0), CPU)
     with pytest.raises(TaskError, match=rf"an example of training\(\): KeyError: .*{file.name}:\d+\)"):
         train(replica, 10)
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        ("KeyError(3)", TaskError, r"the task shapes fails in loss\(\): KeyError: 3 \(.*\.py:\d+\)"),
+        ("MemoryError('none left')", MemoryError, "none left"),
+        ("RuntimeError('MPS backend out of memory')", RuntimeError, "MPS"),
+        ("torch.AcceleratorError('CUDA error: an ECC error')", torch.AcceleratorError, "ECC"),
+    ],
+)
+def test_a_loss_that_fails_in_mid_run_is_the_plug_ins_unless_memory_or_the_device_fails(
+    site, raised, kind, said
+):
+    fails = f"if len(batch) == 16 and model.training: raise {raised}\n        return model(batch)"
+    plugins.install(site, TASK.replace("return model(batch)", fails))
+    manifest = replace(DRAFT, task=described("shapes"))
+    replica = Replica(manifest, load(manifest, ALLOWED, 0), CPU)
+    with pytest.raises(kind, match=said):
+        train(replica, 1)

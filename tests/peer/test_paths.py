@@ -1,0 +1,24 @@
+"""Paths with `~` in them."""
+
+from pathlib import Path
+
+import pytest
+
+from peer.cli.options import DEFAULT_HOME
+from peer.errors import Exit, HomeError
+from peer.paths import expand
+
+
+def test_the_default_lies_in_the_users_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand(DEFAULT_HOME) == Path("/home/me/.murmuration")
+
+
+def test_any_other_path_stays_as_it_is():
+    assert expand(Path("here/~x")) == Path("here/~x")
+
+
+def test_a_user_who_is_not_there_has_no_home():
+    with pytest.raises(HomeError, match="~nobody-of-this-name/peer") as caught:
+        expand(Path("~nobody-of-this-name/peer"))
+    assert caught.value.code == Exit.HOME_UNUSABLE
