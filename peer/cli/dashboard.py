@@ -15,10 +15,14 @@ def dashboard(
             metavar="DIR", callback=expand, help="Where configuration goes, and what both programs remember."
         ),
     ] = Path("~/.murmuration-dashboard"),
-    prometheus_port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback.")] = 9090,
-    grafana_port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback.")] = 3000,
+    prometheus_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="On loopback; default 9090, or a free one.")
+    ] = None,
+    grafana_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="On loopback; default 3000, or a free one.")
+    ] = None,
 ) -> None:
-    """Show this machine's peers in Prometheus and Grafana until Ctrl-C: as installed, or in containers.
+    """Show this machine's peers in Prometheus and Grafana. As installed, or in containers; until Ctrl-C.
 
     Example: peer dashboard
     """

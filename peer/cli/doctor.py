@@ -29,8 +29,9 @@ def doctor(
     upnp: Annotated[bool, typer.Option(help="Ask the router for a port, and give it back.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Look at clock, disk, device, port, reach, router, bandwidth, DHT and manifest; say how to mend them.
+    """Say what keeps a peer from training, and how to mend it.
 
+    It looks at clock, disk, device, port, reach, router, bandwidth, DHT and manifest.
     It joins nothing and changes nothing. The exit code is 60 where something keeps the peer from training.
 
     Example: peer doctor --bootstrap /ip4/203.0.113.7/tcp/4001/p2p/12D3KooW...

@@ -43,7 +43,9 @@ def evaluate(
     device: RunDevice = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Measure the loss: of each replica and of their average, or of an exported model.
+    """Measure the loss of replicas and of their average.
+
+    Or that of an exported model.
 
     A task of a plug-in is measured by its own evaluation, on the examples that it holds out.
 
@@ -75,7 +77,7 @@ def evaluate(
 
 
 def _held_out(replicas: "Replicas", device: "torch.device", *, as_json: bool) -> None:
-    from peer.models.held_out import evaluate_held_out
+    from peer.models.held_out import EXAMPLES, evaluate_held_out
 
     warn_of_stragglers(replicas)
     with progress("held-out examples") as report:
@@ -83,6 +85,8 @@ def _held_out(replicas: "Replicas", device: "torch.device", *, as_json: bool) ->
     if as_json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     else:
+        what = "examples" if done.task else "windows of text"
+        print(f"what the run holds out: at most {EXAMPLES} {what}, evenly spaced")
         Console().print(held_out_table(done))
 
 

@@ -61,7 +61,7 @@ def events(
         Path | None, typer.Option(metavar="FILE", help="Write all of them there as a Parquet table instead.")
     ] = None,
 ) -> None:
-    """Tell what has happened to a peer, whether its daemon runs or not: the last 50 events, or all of a time.
+    """Tell what has happened to a peer. The last 50 events or all of a time, whether its daemon runs or not.
 
     Example: peer events --since 2h
     """

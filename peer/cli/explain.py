@@ -14,7 +14,7 @@ def explain(
         int | None, typer.Argument(metavar="NUMBER", help="An exit code or a finding; default: list all.")
     ] = None,
 ) -> None:
-    """Tell what an exit code, or a number of `peer doctor`, means: likely causes, and how to mend it.
+    """Tell what an exit code, or a number of `peer doctor`, means. Likely causes, and how to mend it.
 
     Example: peer explain 20
     """

@@ -44,7 +44,9 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export's files.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Average replicas into a model for transformers, or adapters for peft, and say how far they are apart.
+    """Average replicas into a model for transformers, or adapters.
+
+    It says how far the replicas are apart.
 
     Example: peer export my-model --home swarm/peer-0 --home swarm/peer-1
     """

@@ -13,7 +13,7 @@ def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("run.toml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write a run.toml with every key, its meaning and its default; change it, then found a run from it.
+    """Write a run.toml that explains every key. Change it, then found a run from it.
 
     Example: peer init run.toml && peer start --run run.toml
     """

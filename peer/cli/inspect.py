@@ -5,7 +5,7 @@ import sys
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from peer.cli.options import DEFAULT_HOME, AsJson, Home
 from peer.daemon.client import ControlClient
@@ -33,13 +33,14 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     else:
-        Console().print(_table(told))
+        # Lines are not folded here, so that an address can be copied, and found by grep.
+        Console().print(_text(told), soft_wrap=True)
         if told.addresses:
             print(f"\nanother machine joins with:\npeer start --bootstrap {told.addresses[0]}")
 
 
 def stop(home: Home = DEFAULT_HOME) -> None:
-    """Let the running daemon of a home say goodbye, write a checkpoint, and end.
+    """End a running daemon. It says goodbye and writes a checkpoint.
 
     Example: peer stop
     """
@@ -49,10 +50,7 @@ def stop(home: Home = DEFAULT_HOME) -> None:
     print("stopped")
 
 
-def _table(told: Status) -> Table:
-    drawn = Table(show_header=False, box=None, pad_edge=False)
-    drawn.add_column(style="bold")
-    drawn.add_column(overflow="fold")
+def _text(told: Status) -> Text:
     alone = told.alone_seconds > 0
     view = f"{told.peers_in_view} of a swarm of about {told.swarm_size}"
     if alone:
@@ -68,16 +66,17 @@ def _table(told: Status) -> Table:
         "loss": "-" if told.loss is None else format_loss(told.loss, told.task),
         "pace": f"{told.tokens_per_second:,.0f} {counted(told.task)}/s",
         "peers in view": view,
-        "exchanges": f"{told.exchanges} mixed, {told.skips} outer steps skipped",
+        "exchanges": f"{told.exchanges} mixed, {told.skips} skipped",
         "traffic": f"{format_bytes(told.bytes_in)} in, {format_bytes(told.bytes_out)} out",
         "trainer restarts": str(told.trainer_restarts),
         "reached": _reached(told),
         "addresses": "\n".join(told.addresses) or "-",
         "metrics": told.metrics or "-",
     }
-    for name, value in rows.items():
-        drawn.add_row(name, value)
-    return drawn
+    margin = max(map(len, rows)) + 2
+    below = "\n" + " " * margin
+    lines = (f"[bold]{name:<{margin}}[/bold]" + value.replace("\n", below) for name, value in rows.items())
+    return Text.from_markup("\n".join(lines))
 
 
 def _device(told: Status) -> str:

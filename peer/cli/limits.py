@@ -16,6 +16,9 @@ from peer.governor.limits import KEYS, Given, Limits, Value, read_value
 NONE = "none"
 """Takes a limit back."""
 
+WATCHED = {"pause_at_keyboard", "max_temperature", "max_power"}
+"""Limits that need a sensor which is not everywhere."""
+
 
 def _option(key: str, metavar: str) -> object:
     about = KEYS[key]
@@ -73,6 +76,8 @@ def limits(
         Console().print(_table(given, now))
         where = limits_file(home)
         print(f"written to {where}; a running peer takes it up in 5 s" if changes else f"in {where}")
+        if changes.keys() & WATCHED:
+            print("whether this machine can watch that: peer doctor")
 
 
 def changed(given: Given, changes: dict[str, str | bool]) -> Given:

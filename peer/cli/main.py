@@ -1,5 +1,6 @@
 """The command `peer`: puts the commands together, and turns failures into one line and an exit code."""
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, TypeVar
@@ -83,6 +84,16 @@ def run() -> None:
             raise
         print(f"peer: {mendable}", file=sys.stderr)
         sys.exit(mendable.code)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what is left to write, if anybody still reads it: `peer limits | head -3` does not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def find(error: BaseException, kind: type[E]) -> E | None:

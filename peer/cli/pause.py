@@ -22,7 +22,9 @@ def pause(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who wonder later.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop training after the step under way; the peer stays, and keeps all it has. Outlives a restart.
+    """Stop training for a while; `peer resume` goes on.
+
+    The peer stays, and keeps all it has. The pause outlives a restart.
 
     Example: peer pause --reason "rendering until six"
     """
@@ -42,7 +44,7 @@ def resume(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
 
 
 def finish(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Let the exchange under way end, write a checkpoint, say goodbye, and stop. Takes the time it needs.
+    """End a running daemon without haste. First the exchange under way ends and a checkpoint is written.
 
     Example: peer finish
     """

@@ -96,7 +96,9 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reckon H, codec, batch, learning rates, loss, pace, traffic and energy of a run before it is founded.
+    """Reckon what a run takes, before it is founded.
+
+    H, codec, batch, learning rates, loss, pace, traffic and energy.
 
     Example: peer plan --params 160M --peers 16 --device "rtx 4090" --up 20Mbit --down 100Mbit --rtt 100ms
     """

@@ -50,7 +50,7 @@ def sample(
     device: RunDevice = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Let a model go on with a text: a home's newest checkpoint, several homes' average, or an export.
+    """Let a model go on with a text. A home's newest checkpoint, several homes' average, or an export.
 
     Example: peer sample "Once upon" --tokens 100 --seed 1
     """

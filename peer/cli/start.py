@@ -138,7 +138,9 @@ def start(
         bool, typer.Option(help="Leave when standard input ends, for programs that start peers.")
     ] = False,
 ) -> None:
-    """Run a peer in the foreground until Ctrl-C: found a run, join one, or go on where this home left off.
+    """Found a run, join one, or go on where this home left off.
+
+    It runs in the foreground, until Ctrl-C.
 
     Example: peer start --bootstrap /ip4/203.0.113.7/tcp/4001/p2p/12D3KooW...
     """

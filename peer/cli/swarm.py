@@ -32,7 +32,7 @@ def swarm(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start peers on this machine, watch them find each other and train, and report what they learned.
+    """Train with a whole swarm on this machine. Its peers find each other; a report says what they learned.
 
     Example: peer swarm --peers 4 --steps 200
     """

@@ -15,7 +15,7 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Show how it is now, and end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Watch a running daemon: loss, pace, partners, links, transfers, health and events; q quits.
+    """Watch a running daemon. Loss, pace, partners, links, transfers, health and events; q quits.
 
     Example: peer top --home ~/.murmuration
     """

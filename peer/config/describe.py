@@ -7,6 +7,9 @@ from datetime import date, time
 from msgspec import inspect
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_PATTERN = re.compile(r"\^(?:\[([^]]+)])?\[([^]]+)](?:[+*]|\{0,(\d+)})(?:\$|\\Z)")
+"""Those of the manifest: characters that a text may begin with, those that it may hold, how many of these."""
+
 _WORD = 2**31 - 1
 _SHOWN = 60
 """Characters of a value that a message repeats."""
@@ -67,7 +70,22 @@ def _number(bound: float) -> str:
 def _length(kind: inspect.StrType) -> str:
     low = f"{kind.min_length} to" if kind.min_length else "at most"
     size = f" of {low} {kind.max_length} characters" if kind.max_length else ""
-    return f"{size} that matches {kind.pattern}" if kind.pattern else size
+    if not kind.pattern:
+        return size
+    match = _PATTERN.fullmatch(kind.pattern)
+    if match is None:
+        return f"{size} that matches {kind.pattern}"
+    first, rest, more = match.groups()
+    size = size or (f" of at most {int(more) + 1} characters" if more else "")
+    return f"{size}: {_characters(rest)}" + (f"; the first: {_characters(first)}" if first else "")
+
+
+def _characters(allowed: str) -> str:
+    known = {"A-Za-z": "letters", "0-9": "digits", " ": "spaces"}
+    named = [name for span, name in known.items() if span in allowed]
+    for span in known:
+        allowed = allowed.replace(span, "")
+    return ", ".join(named) + (f" and {' '.join(allowed)}" if allowed else "")
 
 
 def toml(value: object) -> str:

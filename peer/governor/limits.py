@@ -158,7 +158,7 @@ def _number(unit: str, least: float, most: float) -> Callable[[Value], float]:
         match = form.fullmatch(str(value)) if not isinstance(value, bool) else None
         found = float(match[1]) if match else math.nan
         if not least <= found <= most:
-            raise UsageError(f"{value!r} is not between {least} and {most}", f"Write a number, like {least}")
+            raise UsageError(f"{value!r} is not between {least} and {most}", "Write a number between them")
         return int(found) if found.is_integer() else found
 
     return read

@@ -69,7 +69,7 @@ def as_text(report: Report, folder: Path, task: str | None = None) -> str:
     replicas = " ".join(f"{loss:.3f}" for loss in held_out.replicas)
     done = sum(peer.exchanges for peer in report.peers)
     skipped = sum(peer.skips for peer in report.peers)
-    exchanges = f"{done} mixed, {skipped} outer steps skipped"
+    exchanges = f"{done} mixed, {skipped} skipped"
     return "\n".join(
         [
             f"loss on held-out {on}: {held_out.start:.3f}{unit} at the start",
@@ -77,6 +77,6 @@ def as_text(report: Report, folder: Path, task: str | None = None) -> str:
             f"  their average:       {held_out.average:.3f}",
             f"exchanges:             {exchanges} (preset {report.preset}, codec {report.codec})",
             f"sent:                  {format_bytes(report.bytes_sent)} in {report.seconds:.0f} s",
-            f"checkpoints:           {folder}/peer-*/checkpoints",
+            f"kept for --home:       {folder} (peer sample, peer evaluate, peer export)",
         ]
     )

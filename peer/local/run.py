@@ -62,7 +62,7 @@ def run_swarm(order: Order, *, as_json: bool) -> None:
             _watch(swarm, order, console, began)
     except KeyboardInterrupt:
         swarm.stop()
-        print(f"stopped; what was learned is in {folder}/peer-*/checkpoints", file=sys.stderr)
+        print(f"stopped; what was learned is in {folder}, for --home", file=sys.stderr)
         raise
     finally:
         swarm.stop()

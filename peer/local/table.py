@@ -13,14 +13,15 @@ NONE = "-"
 def table(peers: Sequence[LocalPeer], seconds: float, steps: int) -> Table:
     """Draw every peer's last status."""
     title = f"{len(peers)} peers, {steps} inner steps each, {seconds:.0f} s"
-    drawn = Table(title=title, title_justify="left")
+    # 76 columns of a terminal's 80, and the same ones from beginning to end.
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
     drawn.add_column("peer", no_wrap=True)
-    drawn.add_column("state", no_wrap=True)
+    drawn.add_column("state", no_wrap=True, min_width=8)
     for name in ("step", "loss", "tokens/s"):
-        drawn.add_column(name, justify="right")
+        drawn.add_column(name, justify="right", no_wrap=True, min_width=5)
     drawn.add_column("partner", no_wrap=True)
     for name in ("exchanges", "skips", "sent"):
-        drawn.add_column(name, justify="right")
+        drawn.add_column(name, justify="right", no_wrap=True, min_width=8 if name == "sent" else None)
     names = {peer.status.peer_id: peer.name for peer in peers if peer.status}
     for peer in peers:
         drawn.add_row(peer.name, *_cells(peer, names))

@@ -7,6 +7,11 @@ from protocol.presets import PRESETS
 _BYTES = 256
 """The vocabulary that needs no tokenizer file."""
 
+_TOKENIZER = (
+    "# Put a Hugging Face tokenizer.json of this vocabulary beside this file, such as a model's on the Hub.",
+    "# `peer plan --vocabulary 256` plans for bytes, which need none.",
+)
+
 
 def run_file(question: Question, choice: Choice) -> str:
     """Return a `run.toml`, without keys that keep their defaults."""
@@ -32,6 +37,7 @@ def run_file(question: Question, choice: Choice) -> str:
     lines = [
         "# By `peer plan`: batch, learning rate, warm-up, decay and beta2 as in arXiv 2503.09799.",
         "# Name your text in [data]; `peer init` explains every key.",
+        *(_TOKENIZER if question.vocabulary != _BYTES else ()),
         f"codecs = {toml([choice.codec])}",
     ]
     if choice.codec == "modulo":

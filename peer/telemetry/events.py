@@ -406,7 +406,8 @@ class Stopped(Event, frozen=True, kw_only=True):
     inner_step: int
 
     def _words(self) -> str:
-        return f"stopped at step {self.inner_step}: {self.reason}"
+        why = {"SIGINT": "Ctrl-C"}.get(self.reason, self.reason)
+        return f"stopped at step {self.inner_step}: {why}"
 
 
 AnyEvent = (

@@ -78,6 +78,8 @@ class Loop:
         with self._turns.training():
             try:
                 self._train()
+                # Now: what comes is no training, and would count as a very slow step.
+                self._report()
                 self._wait_for_mixes()
                 # A partner may have mixed already what waits to be mixed here: both do, or neither.
                 self._catch_up()
@@ -130,7 +132,6 @@ class Loop:
     def _end(self) -> None:
         for fragment in self._replica.fragments:
             self._replica.settle(fragment)
-        self._report()
         self._link.send(self._checkpoints.write())
         inner_step = self._replica.counters.inner_step
         self._link.send(Finished(inner_step=inner_step, reached_stop=self._reached_stop()))

@@ -1,15 +1,19 @@
 """One examination from beginning to end."""
 
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
+from peer.daemon.client import ControlClient
 from peer.daemon.doctor.findings import Finding, Number, Report, found, well
 from peer.daemon.doctor.limits import look_at_limits
 from peer.daemon.doctor.machine import inspect, look_at_device, look_at_disk
 from peer.daemon.doctor.network import Visit
 from peer.daemon.home import look_into
+from peer.daemon.runtime import control_socket
 from peer.daemon.settings import Settings, recall
-from peer.errors import ListenError, ManifestMismatchError, PeerError
+from peer.errors import ListenError, ManifestMismatchError, NotRunningError, PeerError
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.libp2p_host import check_bootstraps, open_transport
 from peer.swarm.transport import Contact, Transport, bare
@@ -21,7 +25,8 @@ from protocol.manifest import Manifest, SignedManifest, open_manifest
 async def examine(settings: Settings) -> Report:
     """Look at everything that `peer start` with these settings would need, without joining.
 
-    It listens where `peer start` would, under a PeerID of its own. A daemon that has the port is in its way.
+    It listens where `peer start` would, under a PeerID of its own. Where the home's own daemon has
+    the port, it looks at no more than this machine.
 
     Raises:
         UsageError: a bootstrap is no address of a peer.
@@ -72,11 +77,26 @@ async def _listen(stack: AsyncExitStack, settings: Settings, findings: list[Find
     try:
         transport = await stack.enter_async_context(opening)
     except ListenError as error:
-        mend = f"peer stop (or: {error.remedy})"
-        findings.append(found("port", Number.PORT, "failure", error.message, mend=mend))
+        findings.append(_taken(error, settings.home, listen))
         return None
     findings.append(well("port", f"listens on {', '.join(listen)}"))
     return transport
+
+
+def _taken(error: ListenError, home: Path, listen: Sequence[str]) -> Finding:
+    port = recall(home).port
+    if any(address.endswith(f"/tcp/{port}") for address in listen) and _runs(home):
+        said = "this home's daemon runs and has the port, so how others reach it was not tried"
+        return found("port", Number.PORT, "note", said, mend="peer status (or peer stop, then peer doctor)")
+    return found("port", Number.PORT, "failure", error.message, mend=error.remedy)
+
+
+def _runs(home: Path) -> bool:
+    try:
+        with ControlClient(control_socket(home)):
+            return True
+    except NotRunningError:
+        return False
 
 
 async def _fetch(

@@ -95,7 +95,7 @@ CATALOGUE: dict[Number, tuple[str, str]] = {
         "Weights, momentum and the optimiser's state do not fit into the memory that is free now.",
         "peer start --device cpu (or end what holds the memory)",
     ),
-    Number.PORT: ("Another program has the port, perhaps the running daemon of this home.", ""),
+    Number.PORT: ("Another program has the port, or to listen there needs rights.", ""),
     Number.LIMITS: ("`peer start` with this home would end with the same words.", ""),
     Number.UNWATCHED: ("A peer does not train past a limit that a person has set and nothing watches.", ""),
     Number.PAUSES: ("The governor makes room for the other users of this machine, as its limits say.", ""),

@@ -122,7 +122,7 @@ class Visit:
 def look_at_dht(drawn: int, bootstraps: int) -> Finding:
     """Judge what a look-up in the run's DHT has brought."""
     if drawn:
-        return well("dht", f"a look-up names {drawn} peers")
+        return well("dht", f"a look-up finds {drawn} of the run's peers")
     level: Level = "note" if bootstraps else "warning"
     return found("dht", Number.NOBODY_ELSE, level, "a look-up names nobody")
 

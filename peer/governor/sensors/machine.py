@@ -55,5 +55,5 @@ def processor_temperature() -> Readings:
     known = tell() if tell is not None else {}
     chip = next((known[name] for name in CHIPS if known.get(name)), None)
     if chip is None:
-        raise SensorGoneError("this machine tells no temperature of its processor")
+        raise SensorGoneError("no sensor of it is known here")
     return Readings(temperature=Measured("the processor", max(each.current for each in chip)))

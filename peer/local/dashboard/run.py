@@ -31,7 +31,7 @@ STOPPING = 8.0
 _POLL = 0.2
 
 
-def run_dashboard(folder: Path, prometheus_port: int, grafana_port: int) -> None:
+def run_dashboard(folder: Path, prometheus_port: int | None, grafana_port: int | None) -> None:
     """Show this machine's peers until interrupted.
 
     Raises:
@@ -40,23 +40,25 @@ def run_dashboard(folder: Path, prometheus_port: int, grafana_port: int) -> None
         HomeError: `folder` cannot be written.
         KeyboardInterrupt: the person has seen enough; both programs have been ended.
     """
-    folder = prepare(folder)
-    reader = prometheus(folder, prometheus_port)
+    folder = folder.resolve()
+    reader = prometheus(folder, prometheus_port or _free(9090))
     if reader is None:
         raise NoDashboardError(
             "Neither Prometheus nor a container engine is installed",
             "Install one: `apt install prometheus`, `brew install prometheus grafana`, or Docker",
         )
-    painter = grafana(folder, grafana_port, reader.url)
+    painter = grafana(folder, grafana_port or _free(3000), reader.url)
     for program in (reader, painter):
         if program is not None:
             _need_port(program)
+    prepare(folder)
     targets = TargetsFile(folder / "targets.json")
     targets.write(local_targets())
     with _terminated_as_interrupted(), ExitStack() as stack:
         running = [(reader, _open(stack, reader, folder))]
         if painter is None:
-            print("Grafana is not installed; Prometheus alone draws graphs of what you ask it", flush=True)
+            how = "Prometheus alone draws graphs of what you ask it, such as murmuration_loss_nats"
+            print(f"Grafana is not installed; {how}", flush=True)
         else:
             running += _try_to_open(stack, painter, folder)
         _watch(targets, running, folder)
@@ -80,6 +82,15 @@ def _try_to_open(
         return []
 
 
+def _free(usual: int) -> int:
+    """Return the usual port, or one that is free where somebody has it: Debian's Prometheus runs at once."""
+    for port in (usual, 0):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as server:
+            found: int = server.getsockname()[1]
+            return found
+    return usual
+
+
 def _need_port(program: Program) -> None:
     port = int(program.url.rpartition(":")[2])
     try:
@@ -87,7 +98,7 @@ def _need_port(program: Program) -> None:
     except OSError as error:
         option = f"--{program.name.lower()}-port"
         raise DashboardError(
-            f"Port {port}, for {program.name}, is taken", f"Choose another: {option}"
+            f"Port {port}, for {program.name}, is taken", f"Choose another, or leave out {option}"
         ) from error
 
 

@@ -70,6 +70,14 @@ def test_help_shows_how_each_is_written():
     assert "Most for the trainer on the GPU, such as 80%; none: no limit." in told
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "sensor"), [("--max-temperature", "80", True), ("--disk", "20GB", False)]
+)
+def test_who_sets_a_limit_that_needs_a_sensor_learns_who_knows_of_one(invoke, option, value, sensor):
+    assert ("peer doctor" in invoke(option, value).output) == sensor
+    assert "peer doctor" not in invoke().output
+
+
 def test_json_has_every_key(invoke):
     told = json.loads(invoke("--traffic", "50GB", "--no-pause-on-battery", "--json").output)
     assert list(told) == list(KEYS)

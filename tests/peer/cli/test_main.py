@@ -1,5 +1,6 @@
 """The whole command: what it offers, and how it ends."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -68,6 +69,7 @@ def test_the_command_alone_lists_what_it_can_do(invoke):
     assert done.exit_code == Exit.USAGE
     listed = done.output.partition("Commands:")[2].split("\n")
     assert tuple(line.split()[0] for line in listed if line.startswith("  ") and line[2] != " ") == COMMANDS
+    assert not [line for line in listed if line.endswith("...")]
 
 
 def test_the_version_is_that_of_the_package(invoke):
@@ -134,6 +136,17 @@ def test_every_end_has_its_exit_code_and_no_traceback(monkeypatch, capsys, error
         main.run()
     assert caught.value.code == code
     assert capsys.readouterr().err == said
+
+
+def test_a_reader_who_has_had_enough_is_no_failure(monkeypatch):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as pipe:
+        monkeypatch.setattr(main, "app", lambda **_: pipe.write("more"))
+        monkeypatch.setattr(sys, "stdout", pipe)
+        main.run()
+        # What could not be written is not tried again, with the complaint that nobody could catch.
+        pipe.write("still more")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def test_a_task_is_evaluated_by_its_own_measures(shapes):
         ("their average", "average", None),
     ]
     assert all(one.loss < 1.0 and one.measures["accuracy"] > 0.5 for one in told.models)
-    head, *rows = _invoke("evaluate", "--home", shapes).splitlines()
+    on, head, *rows = _invoke("evaluate", "--home", shapes).splitlines()
+    assert on == "what the run holds out: at most 64 examples, evenly spaced"
     assert head.split() == ["model", "step", "loss", "accuracy"]
     assert [row.split()[-1] for row in rows] == [f"{one.measures['accuracy']:.4f}" for one in told.models]
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from peer.config.describe import describe, shown, toml
+from protocol.foreign import TaskName
 from protocol.manifest import Positive
 
 
@@ -24,6 +25,11 @@ from protocol.manifest import Positive
             Annotated[str, Meta(min_length=1, max_length=9, pattern="^a*$")],
             "text of 1 to 9 characters that matches ^a*$",
         ),
+        (
+            Annotated[str, Meta(min_length=1, max_length=9, pattern=r"^[A-Za-z0-9 ._-]+$")],
+            "text of 1 to 9 characters: letters, digits, spaces and . _ -",
+        ),
+        (TaskName, "text of at most 64 characters: letters, digits and . _ -; the first: letters, digits"),
         (
             Annotated[tuple[Literal["a", "b"], ...], Meta(min_length=1, max_length=8)],
             'a list of 1 to 8, each one of "a", "b"',

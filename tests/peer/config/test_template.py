@@ -44,3 +44,7 @@ def test_what_is_commented_out_can_be_put_in(tmp_path):
 
 def test_its_lines_fit_a_terminal():
     assert max(len(line) for line in template().splitlines()) <= 110
+
+
+def test_no_name_is_broken_and_no_pattern_has_to_be_read():
+    assert not [line for line in template().splitlines() if line.endswith("-") or "^[" in line]

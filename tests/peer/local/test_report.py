@@ -30,9 +30,9 @@ def test_a_person_reads_the_losses_the_exchanges_and_the_bytes():
         "loss on held-out text: 5.668 nats a token at the start",
         "  single replicas:     2.051 2.049 (mean 2.050)",
         "  their average:       2.031",
-        "exchanges:             17 mixed, 3 outer steps skipped (preset noloco, codec int8)",
+        "exchanges:             17 mixed, 3 skipped (preset noloco, codec int8)",
         "sent:                  103.6 MB in 41 s",
-        "checkpoints:           /swarm/peer-*/checkpoints",
+        "kept for --home:       /swarm (peer sample, peer evaluate, peer export)",
     ]
 
 

@@ -145,7 +145,7 @@ def test_a_swarm_that_is_ended_while_it_starts_ends_its_peers_and_says_where_thi
         run_swarm(_order(folder=tmp_path / "swarm"), as_json=False)
     assert not started[0].running
     told = capsys.readouterr().err
-    assert told == f"stopped; what was learned is in {tmp_path}/swarm/peer-*/checkpoints\n"
+    assert told == f"stopped; what was learned is in {tmp_path}/swarm, for --home\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,5 @@
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,14 +33,14 @@ def _process(code):
     return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def _rows(peers):
-    console = Console(file=io.StringIO(), width=120)
+def _rows(peers, width=120):
+    console = Console(file=io.StringIO(), width=width)
     console.print(table(peers, 41.4, 200))
     return console.file.getvalue().splitlines()
 
 
 def _cells(row):
-    return [cell.strip() for cell in row.strip("│┃ ").split("│")]
+    return re.split(r"  +", row.strip())
 
 
 def test_every_peer_has_its_row(peers):
@@ -49,6 +50,16 @@ def test_every_peer_has_its_row(peers):
     assert cells["peer-0"] == ["training", "120", "2.500", "12,346", "peer-1", "5", "1", "25.9 MB"]
     assert cells["peer-1"] == ["done", "120", "-", "12,346", "-", "5", "1", "2.0 MB"]
     assert cells["peer-2"] == ["failed", *["-"] * 7]
+
+
+def test_it_fits_a_terminal_of_80_columns_and_does_not_jump(peers):
+    peers[0].status = status(peer_id="a", partner="b", inner_step=99_999, bytes_out=999_900_000)
+    _, head, first, *_ = _rows(peers, width=80)
+    assert _cells(head) == [
+        *("peer", "state", "step", "loss", "tokens/s", "partner", "exchanges", "skips", "sent"),
+    ]
+    assert _cells(first)[-1] == "999.9 MB"
+    assert head.index("exchanges") == _rows(peers[2:], width=80)[1].index("exchanges")
 
 
 def test_a_peer_that_has_not_answered_yet_is_starting(peers):

@@ -24,4 +24,5 @@ def test_the_run_file_is_accepted_and_is_the_plan(tmp_path, preset):
 
 def test_bytes_need_no_tokenizer_file():
     small = replace(QUESTION, model=shape(5e6, 256, 512), vocabulary=256, tokens=1e8)
-    assert "[tokenizer]" not in run_file(small, choose(small))
+    assert "tokenizer" not in run_file(small, choose(small))
+    assert "Put a Hugging Face tokenizer.json" in run_file(QUESTION, choose(QUESTION))

@@ -223,6 +223,7 @@ LINES = [
         "nothing more goes to TensorBoard: OSError: [Errno 28] No space left on device",
     ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
+    (Stopped(reason="SIGINT", inner_step=500), "stopped at step 500: Ctrl-C"),
 ]
 
 

@@ -1,6 +1,8 @@
 """An examination from beginning to end, beside a peer that runs."""
 
+import os
 import random
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +12,8 @@ from peer.daemon.doctor import examine as examine_module
 from peer.daemon.doctor.examine import examine
 from peer.daemon.doctor.findings import Number
 from peer.daemon.doctor.machine import Seen
-from peer.daemon.settings import Settings
+from peer.daemon.home import Home
+from peer.daemon.settings import Remembered, Settings, remember
 from peer.governor.readings import Readings
 from peer.governor.sensors import machine
 from peer.simulate.flock import Record
@@ -20,6 +23,7 @@ from peer.swarm.objects import ObjectStore
 from peer.swarm.swarm import Run, Swarm
 from protocol.identity import Identity
 from protocol.manifest import Manifest, sign
+from tests.peer.daemon.controls import socket_folder
 
 pytestmark = pytest.mark.anyio
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
@@ -91,6 +95,23 @@ async def test_a_port_that_somebody_has(tmp_path):
         report = await examine(_settings(tmp_path, NOBODY, listen=taken))
     assert Number.PORT in {finding.number for finding in report.findings}
     assert not report.healthy
+
+
+async def test_the_port_of_the_homes_own_daemon_is_no_failure(tmp_path):
+    with trio.socket.socket() as holder, socket_folder() as folder, Home.open(tmp_path / "home") as home:
+        await holder.bind(("127.0.0.1", 0))
+        holder.listen(1)
+        port = holder.getsockname()[1]
+        remember(home.path, Remembered(port=port))
+        (home.path / "runtime").write_bytes(os.fsencode(folder))
+        settings = _settings(tmp_path, listen=f"/ip4/127.0.0.1/tcp/{port}")
+        killed = await examine(settings)
+        with socket.socket(socket.AF_UNIX) as control:
+            control.bind(str(folder / "control.sock"))
+            control.listen(1)
+            runs = await examine(settings)
+    for report, level in ((killed, "failure"), (runs, "note")):
+        assert [each.level for each in report.findings if each.number == Number.PORT] == [level]
 
 
 async def test_a_home_with_a_damaged_manifest(tmp_path):
