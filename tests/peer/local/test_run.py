@@ -10,7 +10,7 @@ import pytest
 from peer.errors import HomeError, SwarmError, UsageError
 from peer.local.processes import LocalSwarm
 from peer.local.run import Order, _folder, _given_run, _signals_interrupt, _small_run, _start, run_swarm
-from protocol.manifest import Manifest
+from protocol.manifest import Inner, Manifest
 from protocol.rules import draft_violations
 from tests.peer.daemon.controls import STATUS
 from tests.peer.local.fake_peer import ENDS, FAILS, WAITS, install
@@ -61,10 +61,10 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
 # ---- the run
 
 
-def test_the_usual_run_is_the_default_one(tmp_path):
+def test_the_usual_run_is_the_default_but_for_its_length(tmp_path):
     run = _small_run(_order(), tmp_path)
     assert run.path == tmp_path / "run.toml"
-    assert run.manifest(bytes(32)) == Manifest(founder=bytes(32))
+    assert run.manifest(bytes(32)) == Manifest(founder=bytes(32), inner=Inner(steps=200))
 
 
 @pytest.mark.parametrize("preset", [None, "noloco", "gossip", "solo"])
