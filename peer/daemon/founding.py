@@ -54,6 +54,7 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     manifest = _admit(sealed)
     if wanted is not None:
         _compare(wanted, manifest)
+    _check_places(settings.data_paths, manifest)
     if known is not None:
         await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
         await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)
@@ -143,6 +144,20 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
             f"{wanted.path} is not the run that this peer belongs to. It differs in {'; '.join(fields)}",
             "Leave out --run, or use another --home to found that run",
         )
+
+
+def _check_places(given: tuple[Path, ...], manifest: Manifest) -> None:
+    """See that the data named on the command line is there, and that the run reads so much of this host."""
+    needed = 0 if manifest.task else sum(part.needs_place for part in manifest.data.parts)
+    if len(given) > needed:
+        reads = f"only {needed} of this host" if needed else "nothing of this host"
+        raise DataError(
+            f"--data names {given[needed]}, and the run {manifest.name!r} reads {reads}",
+            "Leave it out; or found a run on a text of yours: `peer init`, then [data] in the run.toml",
+        )
+    for path in given:
+        if not path.exists():
+            raise DataError(f"No data is at {path}", "Name with --data where this host keeps the run's text")
 
 
 def _as_found(wanted: RunFile, found: tuple[Part, ...]) -> tuple[Part, ...]:
