@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
 from peer.config.sources import Source
+from peer.daemon import disk
 from peer.daemon.describing import check_base, check_task, describe, describe_data
 from peer.daemon.home import Home
 from peer.daemon.settings import Settings, recall, remember
@@ -55,6 +56,7 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     if wanted is not None:
         _compare(wanted, manifest)
     _check_places(settings.data_paths, manifest)
+    disk.check(home.path, manifest)
     if known is not None:
         await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
         await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import trio
 
 from peer.config.run_file import read_run_file
+from peer.daemon import disk
 from peer.daemon.control import Commands, ControlServer
 from peer.daemon.detail import Details
 from peer.daemon.founding import settle
@@ -79,7 +80,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
         identity = home.identity()
         log = Log(file, sys.stderr, settings.log_format)
         # A mistake in the limits is told before anybody is called; from then on the governor sees to them.
-        read_limits(home.path)
+        limits = read_limits(home.path)
         relay = RateLimit(FOR_OTHERS)
         async with _listen(settings, home, identity, relay) as transport:
             log(
@@ -92,6 +93,8 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
+            if (short := disk.short(home.path, manifest, limits.disk)) is not None:
+                log(short)
             async with _line(settings, identity, transport, relay, log) as line:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node

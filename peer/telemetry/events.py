@@ -5,7 +5,7 @@ from typing import Literal
 from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
-from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -429,6 +429,7 @@ AnyEvent = (
     | LimitsChanged
     | LimitsRefused
     | Unwatched
+    | DiskShort
     | Uses
     | Checkpointed
     | CheckpointFailed

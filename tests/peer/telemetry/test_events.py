@@ -40,7 +40,7 @@ from peer.telemetry.events import (
     TrainerStarted,
     VotesEqual,
 )
-from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
 
 USES = Uses(
     device="cuda:0",
@@ -91,6 +91,13 @@ LINES = [
         "new limits: pauses on battery; at most 10 Mbit/s up",
     ),
     (LimitsRefused(reason="disk: x is no size"), "THE LIMITS STAY AS THEY WERE: disk: x is no size"),
+    (
+        DiskShort(free=3_100_000, needed=34_800_000),
+        (
+            "THE DISK IS TOO SMALL: checkpoints take up to 34.8 MB more, and 3.1 MB are free; "
+            "once it is full no checkpoint is written"
+        ),
+    ),
     (
         Unwatched(limit="max_power", reason="nothing here tells the power draw of the processor"),
         "NOTHING WATCHES max_power: nothing here tells the power draw of the processor",
