@@ -22,6 +22,7 @@ from peer.daemon.recorder import Recorder, check_extras, open_sinks
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
+from peer.daemon.trained_on import check_device
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
 from peer.swarm.libp2p_host import check_bootstraps, hosts_of, open_transport
@@ -72,6 +73,7 @@ class Leaving:
 
 
 async def _run(settings: Settings, leaving: Leaving) -> None:
+    await check_device(settings.home, settings.device)
     with (
         Home.open(settings.home) as home,
         Runtime.open(home.path) as runtime,
