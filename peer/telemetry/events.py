@@ -172,10 +172,16 @@ class TrainerDied(Event, frozen=True, kw_only=True):
 
     code: int
     restarts: int
+    said: str = ""
+    """The last line that it wrote, often why it ended; empty where it wrote none."""
+    log: str = ""
+    """The file with all that it wrote."""
 
     def _words(self) -> str:
         how = f"was killed by signal {-self.code}" if self.code < 0 else f"exited with code {self.code}"
-        return f"trainer {how}; restart {self.restarts} follows"
+        said = f": {self.said}" if self.said else ""
+        log = f"; its log is {self.log}" if self.log else ""
+        return f"trainer {how}{said}; restart {self.restarts} follows{log}"
 
 
 class Paused(Event, frozen=True, kw_only=True):

@@ -151,7 +151,10 @@ LINES = [
         "MEMORY RAN OUT: batches of 8 pass 1 at a time from now on",
     ),
     (TrainerDied(code=-9, restarts=2), "trainer was killed by signal 9; restart 2 follows"),
-    (TrainerDied(code=1, restarts=1), "trainer exited with code 1; restart 1 follows"),
+    (
+        TrainerDied(code=1, restarts=1, said="KeyError: 'x'", log="/h/trainer.log"),
+        "trainer exited with code 1: KeyError: 'x'; restart 1 follows; its log is /h/trainer.log",
+    ),
     (
         Checkpointed(inner_step=40, path="/home/x/checkpoints/40", seconds=0.25),
         "checkpoint of step 40 in 0.2 s: /home/x/checkpoints/40",
