@@ -76,7 +76,15 @@ async def _from_swarm(
     if not bootstraps:
         return None
     if held is None:
-        return await fetch_manifest(transport, bootstraps, None)
+        try:
+            return await fetch_manifest(transport, bootstraps, None)
+        except BootstrapError as error:
+            if asked_for:
+                raise
+            raise BootstrapError(
+                f"{error.message}. The address is remembered in this home, which has not joined a run yet",
+                "Name another with --bootstrap, or found a run: with --run, or in another --home",
+            ) from error
     # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
     # Nor do those stop it that were of use once, and are of another run by now.
     with suppress(BootstrapError, *(() if asked_for else (ManifestMismatchError,))):

@@ -285,10 +285,12 @@ async def test_a_newcomer_whose_bootstraps_are_all_down_founds_nothing(place, ho
 @pytest.mark.anyio
 async def test_who_was_stopped_while_joining_goes_on_joining(place, home, run_file):
     async with place() as here:
-        with pytest.raises(BootstrapError):
+        with pytest.raises(BootstrapError) as named:
             await here.settle(bootstraps=(DOWN,))
-        with pytest.raises(BootstrapError):
+        with pytest.raises(BootstrapError) as remembered:
             await here.settle()
+        assert "remembered" not in str(named.value)
+        assert "The address is remembered in this home" in str(remembered.value)
         assert home.read_manifest() is None
         here.holder(OTHER)
         run = await here.settle()
