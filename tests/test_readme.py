@@ -3,7 +3,9 @@
 import re
 import shlex
 import subprocess
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args, get_origin, get_type_hints
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from peer.api.run import Run
 from peer.cli.main import app
 from peer.config.schema import KEYS, SECTIONS
 from peer.errors import Exit
@@ -117,6 +120,31 @@ def test_the_table_of_exit_codes_is_the_catalogue():
         assert len(meaning.split(";")) == len(row), f"{numbers}: a meaning for each"
         codes += row
     assert codes == sorted(Exit)
+
+
+def test_the_example_for_programs_says_how_it_goes_and_does_not_go_for_long(capsys):
+    asked = []
+
+    class Peer:
+        address = "/ip4/192.0.2.7/tcp/4001/p2p/x"
+
+        def __init__(self, run=None, **options):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *ended):
+            pass
+
+        def wait(self, step):
+            asked.append(step)
+            return SimpleNamespace(loss=2.5)
+
+    (example,) = re.findall(r"^    (with Peer.+\n(?:    .+\n)+)", README, re.MULTILINE)
+    exec(textwrap.dedent(f"    {example}"), {"Peer": Peer, "Run": Run})
+    assert len(capsys.readouterr().out.splitlines()) == len(asked) > 2
+    assert max(asked) <= 200
 
 
 def test_the_object_of_peer_swarm_has_the_fields_that_are_shown():

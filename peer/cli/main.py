@@ -24,12 +24,14 @@ from peer.cli import (
     swarm,
     top,
 )
+from peer.cli.words import Commands
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
 
 app = typer.Typer(
     name="peer",
+    cls=Commands,
     help="Train one language model together with strangers: no server, no leader, no barrier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -34,15 +34,22 @@ def sample(
     prompt: Annotated[str, typer.Argument(help="The beginning of a text, which the model goes on with.")],
     home: Homes = None,
     model: ModelFolder = None,
-    tokens: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many tokens to write.")] = 200,
+    tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1_000_000, help="How many tokens to write.")
+    ] = 200,
     temperature: Annotated[
-        float, typer.Option(min=0.0, max=100.0, help="Daring: 0 always takes the likeliest token.")
+        float,
+        typer.Option(metavar="X", min=0.0, max=100.0, help="Daring: 0 always takes the likeliest token."),
     ] = 0.8,
     top_p: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Draw from the likeliest tokens of this probability.")
+        float,
+        typer.Option(
+            metavar="X", min=0.0, max=1.0, help="Draw from the likeliest tokens of this probability."
+        ),
     ] = 0.95,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed writes the same text.")
+        int | None,
+        typer.Option(metavar="N", min=0, max=2**63 - 1, help="The same seed writes the same text."),
     ] = None,
     stream: Annotated[bool, typer.Option(help="Show the text while it is written, or at the end.")] = True,
     tokenizer: TokenizerFile = None,

@@ -53,6 +53,7 @@ def start(
     bulk_port: Annotated[
         int,
         typer.Option(
+            metavar="N",
             min=0,
             max=65535,
             help="A second TCP port, for the fast transfer of shares; forward it as well. 0: any free one.",
@@ -70,11 +71,14 @@ def start(
     ] = None,
     device: TrainDevice = "auto",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Inner step after which to leave; default: go on for ever.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Inner step after which to leave; default: go on for ever."),
     ] = None,
     shard: Annotated[
         int | None,
-        typer.Option(min=0, help="Shard of the data to read; default: one that nobody in view reads."),
+        typer.Option(
+            metavar="N", min=0, help="Shard of the data to read; default: one that nobody in view reads."
+        ),
     ] = None,
     data: Annotated[
         list[Path] | None,
@@ -104,11 +108,17 @@ def start(
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, max=65536, help="Sequences of one inner step on this host; default: the run's."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=65536,
+            help="Sequences of one inner step on this host; default: the run's.",
+        ),
     ] = None,
     micro_batch: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             max=65536,
             help="The most sequences in one pass through a device; default: as many as its memory holds.",
@@ -123,7 +133,9 @@ def start(
     ] = "127.0.0.1",
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of /metrics; default 9464, or any where it is taken."),
+        typer.Option(
+            metavar="N", min=0, max=65535, help="Port of /metrics; default 9464, or any where it is taken."
+        ),
     ] = None,
     tensorboard: Annotated[
         Path | None,

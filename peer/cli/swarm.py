@@ -15,8 +15,10 @@ Codec = StrEnum("Codec", {name.upper(): name for name in get_args(CodecName)})  
 
 
 def swarm(
-    peers: Annotated[int, typer.Option(min=1, max=64, help="How many peer processes to start.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, help="Inner steps that each peer makes.")] = 200,
+    peers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="How many peer processes to start.")
+    ] = 4,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Inner steps that each peer makes.")] = 200,
     preset: Annotated[Preset | None, typer.Option(help="The outer rule; default: the run's.")] = None,
     codec: Annotated[Codec | None, typer.Option(help="The codec; default: the run's.")] = None,
     weights: Annotated[

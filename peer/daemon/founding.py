@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
 from peer.config.sources import Source
+from peer.daemon import disk
 from peer.daemon.describing import check_base, check_task, describe, describe_data
 from peer.daemon.home import Home
 from peer.daemon.settings import Settings, recall, remember
@@ -54,6 +55,8 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     manifest = _admit(sealed)
     if wanted is not None:
         _compare(wanted, manifest)
+    _check_places(settings.data_paths, manifest)
+    disk.check(home.path, manifest)
     if known is not None:
         await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
         await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)
@@ -73,7 +76,15 @@ async def _from_swarm(
     if not bootstraps:
         return None
     if held is None:
-        return await fetch_manifest(transport, bootstraps, None)
+        try:
+            return await fetch_manifest(transport, bootstraps, None)
+        except BootstrapError as error:
+            if asked_for:
+                raise
+            raise BootstrapError(
+                f"{error.message}. The address is remembered in this home, which has not joined a run yet",
+                "Name another with --bootstrap, or found a run: with --run, or in another --home",
+            ) from error
     # The home knows its run. Bootstraps that are down now are tried again later, with the cached peers.
     # Nor do those stop it that were of use once, and are of another run by now.
     with suppress(BootstrapError, *(() if asked_for else (ManifestMismatchError,))):
@@ -143,6 +154,20 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
             f"{wanted.path} is not the run that this peer belongs to. It differs in {'; '.join(fields)}",
             "Leave out --run, or use another --home to found that run",
         )
+
+
+def _check_places(given: tuple[Path, ...], manifest: Manifest) -> None:
+    """See that the data named on the command line is there, and that the run reads so much of this host."""
+    needed = 0 if manifest.task else sum(part.needs_place for part in manifest.data.parts)
+    if len(given) > needed:
+        reads = f"only {needed} of this host" if needed else "nothing of this host"
+        raise DataError(
+            f"--data names {given[needed]}, and the run {manifest.name!r} reads {reads}",
+            "Leave it out; or found a run on a text of yours: `peer init`, then [data] in the run.toml",
+        )
+    for path in given:
+        if not path.exists():
+            raise DataError(f"No data is at {path}", "Name with --data where this host keeps the run's text")
 
 
 def _as_found(wanted: RunFile, found: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -156,7 +156,7 @@ class Governor:
         self._line.allow(limits.upload, limits.download)
         found = find(limits, self._device, self._trainer)
         if limits.disk is not None:
-            room = Room(self._home, limits.disk, disk.CHECKPOINT * sizes.state_bytes(self._manifest))
+            room = Room(self._home, limits.disk, disk.checkpoint(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
         self._watching.watch(found)
         over = {key for key in self._unwatched if key in self._watching.keys or not getattr(limits, key)}

@@ -86,12 +86,13 @@ class Node:
         self.reporter = Reporter(log)
         if home.has_checkpoint():
             read_history(home.path, self.reporter.losses)
+        self._trainer_log = home.path / "trainer.log"
         self.link = TrainerLink(
             begin=self._begin,
             on_message=self._heard,
             on_death=self._trainer_died,
             spool=runtime.spool,
-            log=home.path / "trainer.log",
+            log=self._trainer_log,
         )
         ladder = Ladder(volunteers=settings.relay, mapper=RouterPort() if settings.upnp else None)
         store = ObjectStore(runtime.spool)
@@ -307,11 +308,11 @@ class Node:
         )
         self.swarm.new_share(share, [blob.file for blob in blobs])
 
-    def _trainer_died(self, code: int, restarts: int) -> None:
+    def _trainer_died(self, code: int, restarts: int, said: str) -> None:
         self._state = "restarting trainer"
         self.swarm.pairing.forget()
         self._returning.trainer_died()
-        self.reporter.trainer_died(code, restarts)
+        self.reporter.trainer_died(code, restarts, said, self._trainer_log)
 
     # ---- keeping house
 

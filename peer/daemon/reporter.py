@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, deque
+from pathlib import Path
 
 import trio
 
@@ -203,10 +204,10 @@ class Reporter:
         if steps > 0:
             self.tokens_per_step = tokens / steps
 
-    def trainer_died(self, code: int, restarts: int) -> None:
-        """Say that the trainer ended unasked."""
+    def trainer_died(self, code: int, restarts: int, said: str, log: Path) -> None:
+        """Say that the trainer ended unasked, and where its words are."""
         self.ready = self.fitted = self.progress = None
-        self._log(events.TrainerDied(code=code, restarts=restarts))
+        self._log(events.TrainerDied(code=code, restarts=restarts, said=said, log=str(log)))
 
     @property
     def checkpoints(self) -> CheckpointStatistics:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import trio
 
 from peer.config.run_file import read_run_file
+from peer.daemon import disk
 from peer.daemon.control import Commands, ControlServer
 from peer.daemon.detail import Details
 from peer.daemon.founding import settle
@@ -21,6 +22,7 @@ from peer.daemon.recorder import Recorder, check_extras, open_sinks
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
 from peer.daemon.snapshot import serve_metrics
+from peer.daemon.trained_on import check_device
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
 from peer.swarm.libp2p_host import check_bootstraps, hosts_of, open_transport
@@ -71,6 +73,7 @@ class Leaving:
 
 
 async def _run(settings: Settings, leaving: Leaving) -> None:
+    await check_device(settings.home, settings.device)
     with (
         Home.open(settings.home) as home,
         Runtime.open(home.path) as runtime,
@@ -79,7 +82,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
         identity = home.identity()
         log = Log(file, sys.stderr, settings.log_format)
         # A mistake in the limits is told before anybody is called; from then on the governor sees to them.
-        read_limits(home.path)
+        limits = read_limits(home.path)
         relay = RateLimit(FOR_OTHERS)
         async with _listen(settings, home, identity, relay) as transport:
             log(
@@ -92,6 +95,8 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
             run = await settle(home, identity, transport, settings)
             manifest = run.manifest
             log(events.Joined(run_id=run.run_id.hex(), run_name=manifest.name, preset=manifest.outer.preset))
+            if (short := disk.short(home.path, manifest, limits.disk)) is not None:
+                log(short)
             async with _line(settings, identity, transport, relay, log) as line:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import trio
 
+from peer.daemon import last_words
 from peer.daemon.answers import Answer, Answers, Key, Waiting
 from peer.daemon.starvation import kills
 from peer.daemon.trainer_process import END_DEADLINE, TRAINER, TrainerProcess
@@ -52,6 +53,7 @@ class LinkStatistics:
 class TrainerLink:
     """The daemon's side of the trainer. It is the swarm's `Learner`.
 
+    `on_death` hears the exit code, the restarts with the one that follows, and what was said last.
     `begin` is asked anew for each start, since what a trainer starts from changes: a donor's state at first,
     another's where that was of no use, its own checkpoint after a death.
     """
@@ -61,7 +63,7 @@ class TrainerLink:
         *,
         begin: Callable[[], Awaitable[ipc.Begin]],
         on_message: Callable[[ipc.FromTrainer], None],
-        on_death: Callable[[int, int], None],
+        on_death: Callable[[int, int, str], None],
         spool: Path,
         log: Path,
         command: Sequence[str] = TRAINER,
@@ -96,6 +98,7 @@ class TrainerLink:
         """
         fruitless, pause = 0, FIRST_PAUSE
         while not self._stop.is_set():
+            written = last_words.size(self._log)
             code = await self._live_once()
             if self._was_renewed():
                 continue
@@ -107,13 +110,15 @@ class TrainerLink:
                 fruitless, pause = 0, FIRST_PAUSE
             else:
                 fruitless += 1
+            said = last_words.last_words(self._log, written)
             if fruitless >= FRUITLESS:
                 raise TrainerError(
-                    f"The trainer died {fruitless} times before its first step (last exit code {code})",
+                    f"The trainer died {fruitless} times before its first step (last exit code {code})"
+                    + (f": {said}" if said else ""),
                     f"Read {self._log} for its last words",
                 )
             self._restarts += 1
-            self._on_death(code, self._restarts)
+            self._on_death(code, self._restarts, said)
             with trio.move_on_after(pause):
                 await self._stop.wait()
             pause = min(pause * 2, LONGEST_PAUSE)

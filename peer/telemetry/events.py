@@ -5,7 +5,7 @@ from typing import Literal
 from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
-from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -172,10 +172,16 @@ class TrainerDied(Event, frozen=True, kw_only=True):
 
     code: int
     restarts: int
+    said: str = ""
+    """The last line that it wrote, often why it ended; empty where it wrote none."""
+    log: str = ""
+    """The file with all that it wrote."""
 
     def _words(self) -> str:
         how = f"was killed by signal {-self.code}" if self.code < 0 else f"exited with code {self.code}"
-        return f"trainer {how}; restart {self.restarts} follows"
+        said = f": {self.said}" if self.said else ""
+        log = f"; its log is {self.log}" if self.log else ""
+        return f"trainer {how}{said}; restart {self.restarts} follows{log}"
 
 
 class Paused(Event, frozen=True, kw_only=True):
@@ -429,6 +435,7 @@ AnyEvent = (
     | LimitsChanged
     | LimitsRefused
     | Unwatched
+    | DiskShort
     | Uses
     | Checkpointed
     | CheckpointFailed

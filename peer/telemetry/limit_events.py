@@ -36,6 +36,20 @@ class Unwatched(Event, frozen=True, kw_only=True):
         return f"NOTHING WATCHES {self.limit}: {self.reason}"
 
 
+class DiskShort(Event, frozen=True, kw_only=True):
+    """The disk of the home has no room for all checkpoints that are to be kept: told at each start."""
+
+    free: int
+    needed: int
+    """Bytes that checkpoints will take beside those that are there."""
+
+    def _words(self) -> str:
+        return (
+            f"THE DISK IS TOO SMALL: checkpoints take up to {format_bytes(self.needed)} more, and "
+            f"{format_bytes(self.free)} are free; once it is full no checkpoint is written"
+        )
+
+
 class Uses(Event, frozen=True, kw_only=True):
     """What this peer uses of its machine: told when it first trains, and when that has changed."""
 

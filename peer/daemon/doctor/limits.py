@@ -47,7 +47,7 @@ def _reckoned(manifest: Manifest | None, seen: Seen) -> Readings:
     if manifest is None:
         return Readings()
     needed = int(memory(sizes.parameters(manifest))) if Device.of(seen.device).kind == "cpu" else None
-    checkpoint = disk.CHECKPOINT * sizes.state_bytes(manifest)
+    checkpoint = disk.checkpoint(manifest)
     return Readings(memory_needed=needed, home=HomeSize(checkpoint, checkpoint))
 
 

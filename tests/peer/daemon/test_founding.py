@@ -29,7 +29,7 @@ from peer.trainer.tasks.find import find
 from protocol.foreign import Task
 from protocol.identity import Identity
 from protocol.layout import Layout
-from protocol.manifest import Inner, Manifest, Model, Part, SignedManifest, open_manifest, sign
+from protocol.manifest import Data, Inner, Manifest, Model, Part, SignedManifest, open_manifest, sign
 from protocol.messages import STREAM_PROTOCOL, AskManifest, ManifestIs
 from protocol.streamed import Dataset
 from tests import plugins
@@ -285,10 +285,12 @@ async def test_a_newcomer_whose_bootstraps_are_all_down_founds_nothing(place, ho
 @pytest.mark.anyio
 async def test_who_was_stopped_while_joining_goes_on_joining(place, home, run_file):
     async with place() as here:
-        with pytest.raises(BootstrapError):
+        with pytest.raises(BootstrapError) as named:
             await here.settle(bootstraps=(DOWN,))
-        with pytest.raises(BootstrapError):
+        with pytest.raises(BootstrapError) as remembered:
             await here.settle()
+        assert "remembered" not in str(named.value)
+        assert "The address is remembered in this home" in str(remembered.value)
         assert home.read_manifest() is None
         here.holder(OTHER)
         run = await here.settle()
@@ -458,6 +460,33 @@ async def test_a_run_file_names_a_task_and_so_allows_it(place, home, tasked, run
 
 
 # ---- where this host keeps the files
+
+
+@pytest.mark.anyio
+async def test_data_that_the_run_does_not_read_is_refused_before_there_is_a_run(place, home, tmp_path):
+    (tmp_path / "mine").write_bytes(b"to be or not to be")
+    async with place() as here:
+        with pytest.raises(DataError, match="the run 'default' reads nothing of this host"):
+            await here.settle(data_paths=(tmp_path / "mine",))
+        assert home.read_manifest() is None
+        address = here.holder(OTHER)
+        with pytest.raises(DataError, match="the run 'theirs' reads nothing of this host"):
+            await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
+
+
+@pytest.mark.anyio
+async def test_data_that_is_not_there_is_refused_before_the_run_is_joined(place, home, tmp_path):
+    theirs = replace(MANIFEST, data=Data(source="text", sha256=bytes(32)))
+    async with place() as here:
+        address = here.holder(OTHER, sign(theirs, FOUNDER))
+        with pytest.raises(DataError, match="No data is at /nowhere"):
+            await here.settle(bootstraps=(address,), data_paths=(Path("/nowhere"),))
+        assert home.read_manifest() is None
+        (tmp_path / "mine").write_bytes(b"to be or not to be")
+        with pytest.raises(DataError, match="--data names b, and the run 'theirs' reads only 1 of this host"):
+            await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine", Path("b")))
+        await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
+        assert home.read_manifest() is not None
 
 
 def test_the_command_line_comes_before_the_run_file(run_file, tmp_path, monkeypatch):

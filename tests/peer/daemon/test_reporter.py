@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 import trio
@@ -189,8 +190,14 @@ def test_a_dead_trainer_is_forgotten_but_for_where_it_stood(reporter, events):
     reporter.heard(READY)
     reporter.heard(FITTED)
     reporter.heard(PROGRESS)
-    reporter.trainer_died(-9, 1)
-    assert events()[-1] == {"event": "trainer_died", "code": -9, "restarts": 1}
+    reporter.trainer_died(-9, 1, "Killed", Path("/h/trainer.log"))
+    assert events()[-1] == {
+        "event": "trainer_died",
+        "code": -9,
+        "restarts": 1,
+        "said": "Killed",
+        "log": "/h/trainer.log",
+    }
     assert (reporter.ready, reporter.fitted, reporter.progress) == (None, None, None)
     assert (reporter.inner_step, reporter.tokens) == (20, 640)
     reporter.heard(READY)
@@ -202,5 +209,5 @@ def test_the_loss_of_a_trainer_that_has_just_begun_is_that_of_before(reporter):
     reporter.heard(READY)
     reporter.heard(PROGRESS)
     assert reporter.loss == PROGRESS.loss
-    reporter.trainer_died(1, 0)
+    reporter.trainer_died(1, 0, "", Path("trainer.log"))
     assert reporter.loss == PROGRESS.loss

@@ -41,7 +41,7 @@ class Daemon:
         self.link = TrainerLink(
             begin=lambda: self.begin(),
             on_message=self._heard_send.send_nowait,
-            on_death=lambda code, restarts: self._deaths_send.send_nowait((code, restarts)),
+            on_death=lambda *death: self._deaths_send.send_nowait(death),
             spool=folder,
             log=folder / "trainer.log",
             command=fake_trainer.command(scenario),
@@ -75,6 +75,7 @@ class Daemon:
         return message
 
     async def hear_of_a_death(self):
+        """Return the exit code, the restarts, and the last words."""
         return await self._deaths.receive()
 
     async def let_pass(self, seconds):
@@ -324,7 +325,7 @@ async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon, monkeypa
         (one.folder / "in-7").touch()
         with pytest.raises(LearnerGoneError):
             await one.link.mix(7, "in-7", "int8", 64, 64)
-        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
         assert not one.link.starved, "this system had memory left"
         assert not (one.folder / "in-7").exists()
         assert not one.link.statistics().alive
@@ -344,12 +345,12 @@ async def test_one_that_never_makes_a_step_is_given_up_with_its_last_words_named
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.run)
         for death, pause in enumerate(pauses, start=1):
-            assert await one.hear_of_a_death() == (3, death)
+            assert await one.hear_of_a_death() == (3, death, "my last words")
             await one.let_pass(pause)
     (error,) = one.ended
     assert isinstance(error, TrainerError)
     assert error.code == Exit.TRAINER_FAILED
-    assert f"died {FRUITLESS} times before its first step (last exit code 3)" in str(error)
+    assert f"died {FRUITLESS} times before its first step (last exit code 3): my last words" in str(error)
     assert str(one.folder / "trainer.log") in str(error)
     assert (one.folder / "trainer.log").read_text() == "my last words\n" * FRUITLESS
     assert one.lives == FRUITLESS
@@ -371,7 +372,7 @@ async def test_one_that_makes_steps_is_brought_back_as_often_as_it_dies(daemon):
     one = daemon("dies_for_ever")
     async with _running(one):
         for death in range(1, 2 * FRUITLESS):
-            assert await one.hear_of_a_death() == (5, death)
+            assert await one.hear_of_a_death() == (5, death, "")
             await one.let_pass(FIRST_PAUSE)
     assert one.lives >= 2 * FRUITLESS - 1
 
@@ -382,7 +383,9 @@ async def test_garbage_is_a_death_of_the_trainer_and_not_of_the_daemon(daemon, g
     one = daemon("sends")
     (one.folder / "garbage").write_bytes(garbage)
     async with _running(one):
-        assert await one.hear_of_a_death() == (6, 1)
+        code, restarts, said = await one.hear_of_a_death()
+        assert (code, restarts) == (6, 1)
+        assert said.startswith("The daemon ended this trainer: ")
         assert "The daemon ended this trainer: " in (one.folder / "trainer.log").read_text()
 
 
@@ -394,7 +397,7 @@ async def test_one_that_hangs_up_and_stays_is_ended_and_brought_back(daemon):
         with pytest.raises(LearnerGoneError):
             await one.link.capture()
         await one.let_pass(END_DEADLINE)
-        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
         assert not one.link.starved
 
 
@@ -407,7 +410,7 @@ async def test_one_whom_the_system_ended_for_its_memory_is_told_apart(daemon, mo
         await one.hear_a(ipc.Progress)
         with pytest.raises(LearnerGoneError):
             await one.link.mix(7, None, "int8", 64, 64)
-        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1)
+        assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
         assert one.link.starved
 
 

@@ -40,7 +40,7 @@ from peer.telemetry.events import (
     TrainerStarted,
     VotesEqual,
 )
-from peer.telemetry.limit_events import LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
 
 USES = Uses(
     device="cuda:0",
@@ -91,6 +91,13 @@ LINES = [
         "new limits: pauses on battery; at most 10 Mbit/s up",
     ),
     (LimitsRefused(reason="disk: x is no size"), "THE LIMITS STAY AS THEY WERE: disk: x is no size"),
+    (
+        DiskShort(free=3_100_000, needed=34_800_000),
+        (
+            "THE DISK IS TOO SMALL: checkpoints take up to 34.8 MB more, and 3.1 MB are free; "
+            "once it is full no checkpoint is written"
+        ),
+    ),
     (
         Unwatched(limit="max_power", reason="nothing here tells the power draw of the processor"),
         "NOTHING WATCHES max_power: nothing here tells the power draw of the processor",
@@ -144,7 +151,10 @@ LINES = [
         "MEMORY RAN OUT: batches of 8 pass 1 at a time from now on",
     ),
     (TrainerDied(code=-9, restarts=2), "trainer was killed by signal 9; restart 2 follows"),
-    (TrainerDied(code=1, restarts=1), "trainer exited with code 1; restart 1 follows"),
+    (
+        TrainerDied(code=1, restarts=1, said="KeyError: 'x'", log="/h/trainer.log"),
+        "trainer exited with code 1: KeyError: 'x'; restart 1 follows; its log is /h/trainer.log",
+    ),
     (
         Checkpointed(inner_step=40, path="/home/x/checkpoints/40", seconds=0.25),
         "checkpoint of step 40 in 0.2 s: /home/x/checkpoints/40",
