@@ -86,18 +86,19 @@ def toys(internet):
 def test_routers_that_keep_ports_are_punched_and_the_peers_exchange_directly(toys):
     for number, other in ((ONE, TWO), (TWO, ONE)):
         toys[number].until(lambda told, other=other: other in told["direct"])
-        told = toys[number].until(lambda told, other=other: str(other) in told["partners"])
-        assert told["nat"] == "port-preserving"
+        toys[number].until(lambda told, other=other: str(other) in told["partners"])
+        told = toys[number].until(lambda told: told["nat"] == "port-preserving")
         assert told["reachable"] is False
         assert other not in told["relayed"]
 
 
 def test_routers_with_random_ports_are_not_and_the_peers_still_exchange(toys):
     for number, other in ((THIRD, FOURTH), (FOURTH, THIRD)):
-        told = toys[number].until(
+        toys[number].until(
             lambda told, other=other: other in told["relayed"] and str(PUBLIC) in told["partners"]
         )
-        assert told["nat"] == "random-port"
+        # Who dialled them back may have said so later than they trained.
+        told = toys[number].until(lambda told: told["nat"] == "random-port")
         assert told["reachable"] is False
         assert other not in told["direct"]
 

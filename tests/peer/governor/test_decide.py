@@ -123,7 +123,7 @@ def test_everything_at_once_is_told_in_a_fixed_order():
     assert found == [
         "hours", "battery", "gpu", "keyboard", "temperature", "power", "memory", "disk", "data",
     ]  # fmt: skip
-    assert {*found, "hand"} == set(get_args(PauseKind))
+    assert {*found, "hand", "stream"} == set(get_args(PauseKind)), "the person's, and the data's"
 
 
 def test_of_two_sensors_that_tell_the_same_the_first_counts():
