@@ -193,6 +193,8 @@ def _read_identity_file(file: Path) -> Identity:
 def _home_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError as error:
+        raise HomeError(f"Cannot use {path}: it is a file", "Name a folder with --home") from error
     except OSError as error:
         raise HomeError(
             f"Cannot use {path}: {error.strerror}", "Mend its permissions or its disk, or name another --home"

@@ -126,7 +126,7 @@ class Exchanger:
         except (TransportError, ProtocolError, RefusedError) as error:
             attempt.reason = str(error)
         except LearnerGoneError:
-            attempt.result, attempt.reason = "void", "our trainer died"
+            attempt.result, attempt.reason = "void", "our trainer has ended"
         except OSError as error:
             attempt.result, attempt.reason = "void", f"our disk: {error.strerror}"
         return self._note(engagement, attempt, trio.current_time() - began)

@@ -139,7 +139,7 @@ class Pairing:
         self._mixed.clear()
         self._boundaries.clear()
         if self.engagement is not None:
-            self.engagement.give_up("void", "our trainer died")
+            self.engagement.give_up("void", "our trainer has ended")
         self.withdraw()
 
     @property

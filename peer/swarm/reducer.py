@@ -79,7 +79,7 @@ class Reducer:
                 reduction.share.share, reduction.averages(), reduction.own_weight
             )
         except LearnerGoneError:
-            return "void", "our trainer died", None
+            return "void", "our trainer has ended", None
         except OSError as error:
             return "void", f"our disk: {error.strerror}", None
         result = "done" if mixed.accepted else "void" if mixed.ours else "refused"

@@ -171,7 +171,7 @@ class Reduction:
         try:
             await work(*arguments)
         except LearnerGoneError:
-            self._fail("our trainer died", ours=True)
+            self._fail("our trainer has ended", ours=True)
         except OSError as error:
             self._fail(f"our disk: {error.strerror}", ours=True)
 

@@ -137,7 +137,8 @@ async def _bind(host: str, port: int) -> list[trio.SocketListener]:
         listeners = list(await trio.open_tcp_listeners(port, host=host))
     except OSError as error:
         raise ListenError(
-            f"Cannot serve metrics on {host}:{port}: {error}", "Choose a free port, or 0 for any"
+            f"Cannot serve metrics on {host}:{port}: {error.strerror or error}",
+            "Choose a free port, or 0 for any",
         ) from error
     if port:
         return listeners

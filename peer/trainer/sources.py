@@ -93,7 +93,10 @@ def _text_files(path: Path) -> list[Path]:
     found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     files = [found[name] for name in sorted(found) if not any(part[0] == "." for part in name.split("/"))]
     if not files:
-        raise DataError(f"no text is at {path}", "Name a text file, or a folder of text files, with --data.")
+        raise DataError(
+            f"no text is at {path}",
+            "Name a text file, or a folder of text files: in the run file, or with --data.",
+        )
     return files
 
 

@@ -127,7 +127,7 @@ def test_a_checkpoint_is_seen_once_it_is_whole(home):
 def test_a_file_in_the_homes_place_is_refused(tmp_path):
     (tmp_path / "home").write_text("")
     with (
-        pytest.raises(HomeError, match=r"Cannot use .*home: File exists") as caught,
+        pytest.raises(HomeError, match=r"Cannot use .*home: it is a file") as caught,
         Home.open(tmp_path / "home"),
     ):
         pass

@@ -92,10 +92,10 @@ def test_an_exchange_is_told_and_measured(reporter, events):
 def test_a_share_that_was_refused_is_told_apart_from_an_exchange_that_failed(reporter, events):
     refused = replace(MIXED, accepted=False, reason="it is not finite")
     reporter.exchange_ended(_outcome("refused", "it is not finite", refused))
-    reporter.exchange_ended(_outcome("failed", "our trainer died", None))
+    reporter.exchange_ended(_outcome("failed", "our trainer has ended", None))
     assert [(told["event"], told["reason"]) for told in events()] == [
         ("mix_refused", "it is not finite"),
-        ("exchange_failed", "our trainer died"),
+        ("exchange_failed", "our trainer has ended"),
     ]
     assert reporter.exchange_seconds.statistics().total == 0
     assert reporter.last_mix == refused
