@@ -163,6 +163,25 @@ async def test_small_objects_and_peers_without_lanes_stay_on_the_stream(tmp_path
         assert one.bulk.statistics().failed == 1
 
 
+async def test_a_peer_that_is_nearer_than_was_thought_gets_no_lane_more(tmp_path, monkeypatch):
+    """Its other lanes were opened while it was not known how near it is."""
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        opened = one.bulk.statistics().lanes
+        monkeypatch.setattr(bulk_module, "lanes_for", lambda round_trip, size: opened + 3)
+        ask = one.bulk._ask
+
+        async def nearer(talk, count):
+            agreed = await ask(talk, count)
+            monkeypatch.setattr(bulk_module, "lanes_for", lambda round_trip, size: opened - 1)
+            return agreed
+
+        monkeypatch.setattr(one.bulk, "_ask", nearer)
+        async with conversation(one.transport, two.contact, RUN) as talk:
+            assert not await one.bulk.agree(talk, len(DATA))
+
+
 async def _refuse(peer_id, call):
     return Refused(reason="never")
 
