@@ -281,8 +281,10 @@ class Newcomer:
             try:
                 await self._puller.fetch(donor, wanted)
             except RefusedError as refusal:
-                # Held for long enough; or never. In a while it is asked for its state as it is then.
-                raise TransportError(f"{donor.peer_id} has that state no more") from refusal
+                if not wanted.gave:
+                    raise TransportError(f"{donor.peer_id} does not have that state") from refusal
+                # Held for long enough. In a while it is asked for its state as it is then.
+                self._pause(donor, RETRY)
             finally:
                 wanted.give_up()
             return
