@@ -444,6 +444,38 @@ async def test_a_busy_donor_is_waited_for_however_long_it_takes(tmp_path):
     await flying(flock, use)
 
 
+async def test_one_that_can_do_without_gives_up_where_nothing_comes_any_more_and_keeps_what_came(tmp_path):
+    """As one does that was left behind: it shares nothing meanwhile."""
+    size, patience = 40 * CHUNK, 100.0
+    flock, (donor,), guest = _flock(tmp_path, 1)
+    flock.network.uplinks[donor.identity.peer_id] = Link(rate=CHUNK / 4)
+
+    async def use() -> None:
+        state = give(donor, content(size, 0))
+        into = assembly(flock, guest, size)
+        joining = newcomer(flock, guest, size, into)
+        stopped = []
+
+        async def stop_giving() -> None:
+            await trio.sleep(1.1 * patience)
+            stopped.append(trio.current_time())
+            _answers(donor, Full(seconds=2.0, others=()))
+            donor.swarm._donor._give_way()
+
+        with trio.fail_after(3 * patience):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stop_giving)
+                assert not await joining.fetch(patience)
+        assert patience - 10 < trio.current_time() - stopped[0] < patience + 10
+        assert 20 < size // CHUNK - len(into.missing) < 40
+        give(donor, state)
+        donor.swarm.service.serve(AskState, donor.swarm._donor.serve)
+        assert await joining.fetch(patience)
+        assert into.file.read_bytes() == state
+
+    await flying(flock, use)
+
+
 async def test_where_everybody_in_view_is_a_newcomer_the_run_starts_from_the_seed(tmp_path):
     flock, (other,), guest = _flock(tmp_path, 1)
     other.learner.dead = guest.learner.dead = True
