@@ -236,13 +236,11 @@ class Bulk:
             return Busy(seconds=_RETRY)
         return LanesAre(port=self.port, certificate=self._certificate.der, tokens=tokens)
 
-    async def take_call(self, raw: Stream, host: str) -> None:
-        """Serve one inbound connection from `host` to its end. Never raises but for cancellation."""
+    async def take_call(self, raw: Stream, origin: str) -> None:
+        """Serve one inbound connection to its end. Never raises but for cancellation."""
         stream: LaneStream | None = None
-        with self._door.one(host) as admitted:
-            if admitted:
-                with suppress(TransportError):
-                    stream = await answer(raw, self._tickets.redeem, self._traffic)
+        with suppress(TransportError):
+            stream = await answer(raw, self._door.one(origin), self._tickets.redeem, self._traffic)
         if stream is None:
             self._turned_away += 1
             await trio.aclose_forcefully(raw)

@@ -55,6 +55,8 @@ async def test_both_fetch_at_once_and_only_one_side_opens_lanes(tmp_path):
 async def test_who_has_begun_to_open_lanes_is_not_crossed_by_the_other_side(tmp_path, monkeypatch, first):
     """The other's ask may come at any time until the last lane is there: first while its tokens are out, then
     while they are redeemed and nobody has proved itself yet."""
+    for limit in ("sockets.DIAL", "sockets.HANDSHAKE", "tickets.LIFETIME"):
+        monkeypatch.setattr(f"peer.swarm.bulk.{limit}", 60.0)  # both fetches are in between
     async with two_birds(tmp_path) as birds:
         opens, other = birds[first], birds[1 - first]
         ref, _ = opens.hold(DATA[::-1]), other.hold()
@@ -83,10 +85,9 @@ async def test_who_has_begun_to_open_lanes_is_not_crossed_by_the_other_side(tmp_
                 assert answer.crossed
                 assert await other.fetch(opens, ref) == DATA[::-1], "over the stream"
             may_go.set()
-        await until(lambda: not opens.bulk._dialling)
+        await until(lambda: not opens.bulk._dialling and not other.bulk._tickets._shown)
         assert other.bulk.statistics().opened == other.bulk.statistics().failed == 0
         assert opens.bulk.statistics().opened == lanes_for(0.0, len(DATA))
-        assert not other.bulk._tickets._shown
 
 
 async def test_a_port_that_nobody_answers_costs_one_attempt_and_no_byte(tmp_path):
