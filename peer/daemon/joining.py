@@ -3,6 +3,7 @@
 Newcomers need one, and those whom the swarm has left behind.
 """
 
+import math
 import time
 
 import trio
@@ -65,8 +66,10 @@ class Joining:
             return None
         return self.lend()
 
-    async def fetch(self) -> bool:
-        """Have the state of others here; False where nobody has one to give that is further than ours.
+    async def fetch(self, patience: float = math.inf) -> bool:
+        """Have the state of others here; False where nobody gives one that is further than ours.
+
+        See `Newcomer.fetch`.
 
         Raises:
             HomeError: it cannot be written to disk.
@@ -76,7 +79,7 @@ class Joining:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show)
-                found = await self._newcomer.fetch()
+                found = await self._newcomer.fetch(patience)
                 nursery.cancel_scope.cancel()
         finally:
             self._fetching = False

@@ -11,6 +11,10 @@ from protocol import trainer as ipc
 IDLE = 60.0
 """Seconds for an exchange that is agreed on to end before the trainer is: nothing new begins meanwhile."""
 
+PATIENCE = 300.0
+"""Seconds without a whole chunk after which we go on with what we have for a while: we share nothing while we
+fetch, and donors without a place would hold us for ever."""
+
 LAST_CHECKPOINT = 600.0
 """Seconds for what there is to be written before anything else takes its place."""
 
@@ -33,7 +37,7 @@ class Returning:
     async def fetch(self) -> str:
         """See `Source`."""
         try:
-            return "" if await self._joining.fetch() else "nobody has a state to give that is further"
+            return "" if await self._joining.fetch(PATIENCE) else "nobody gives a state that is further"
         except HomeError as error:
             return error.message
 

@@ -21,6 +21,10 @@ FRESH = 2.0
 MOST_STATES = 2
 """Captured states on disk at once: each is as large as a checkpoint's weights and momentum."""
 
+OLD = 300.0
+"""Seconds after which the latest state is too old for one more guest, even where all that we keep is held.
+Then the other one gives way to a new one: its guests had it for as long, and go on with the new one."""
+
 NO_PLACE = 2.0
 """Seconds after which a newcomer for whom there is no place may ask again."""
 
@@ -110,16 +114,24 @@ class Donor:
         if latest is not None and self._taken > trio.current_time() - FRESH:
             return latest
         if len(self._held) >= MOST_STATES:
-            # Guests hold all that we keep: what is there is as good as any that is not much older.
-            return latest
+            if self._taken > trio.current_time() - OLD:
+                # Guests hold all that we keep: what is there is as good as any that is not much older.
+                return latest
+            self._give_way()
         held = await self._capture()
         self._latest, self._taken = held, trio.current_time()
         name = held.ref.sha256
         if name not in self._held:
             # Else the same bytes again: whoever waits for the last guest of the first sees this one's too.
             self._held[name] = held
-            self._nursery.start_soon(self._retire_in_time, held.ref)
+            self._nursery.start_soon(self._retire_in_time, held)
         return held
+
+    def _give_way(self) -> None:
+        """Retire the older of the states that are held, however many guests are at it and however slow."""
+        oldest = next(iter(self._held.values()))
+        self._guests.dismiss(oldest.ref)
+        self._retire(oldest)
 
     async def _capture(self) -> _Held:
         captured = await self._learner.capture()
@@ -142,13 +154,17 @@ class Donor:
         self._store.add(ref, captured.state.file, may_read)
         return _Held(ref, sign_index(index, self._identity))
 
-    async def _retire_in_time(self, ref: ObjectRef) -> None:
+    async def _retire_in_time(self, held: _Held) -> None:
         await trio.sleep(FRESH)
         # A guest that reads pushes its own end on, and others may have come.
-        while (until := self._guests.hold_until(ref)) > trio.current_time():  # noqa: ASYNC110
+        while (until := self._guests.hold_until(held.ref)) > trio.current_time():  # noqa: ASYNC110
             await trio.sleep_until(until)
-        del self._held[ref.sha256]
-        self._store.retire(ref.sha256)
+        if self._held.get(held.ref.sha256) is held:
+            self._retire(held)
+
+    def _retire(self, held: _Held) -> None:
+        del self._held[held.ref.sha256]
+        self._store.retire(held.ref.sha256)
 
     def statistics(self) -> StateStatistics:
         """Counters since the start."""

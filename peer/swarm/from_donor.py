@@ -27,6 +27,8 @@ class FromDonor:
         self.name = source.index.name
         self.size = assembly.size
         self.received = 0
+        self.gave = False
+        """Whether a whole chunk has come of it."""
         self._assembly = assembly
         self._claims = claims
         self._source = source
@@ -69,6 +71,7 @@ class FromDonor:
             self._release(number)
             whole = b"".join(parts[offset] for offset in sorted(parts))
             self._assembly.write(number, whole, self._source)
+            self.gave = True
             self._on_chunk()
 
     @property

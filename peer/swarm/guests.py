@@ -102,6 +102,13 @@ class Guests:
         guest.read += length
         return True
 
+    def dismiss(self, state: ObjectRef) -> None:
+        """End the time of those who still read a state. They may ask for another, as anybody may."""
+        now = trio.current_time()
+        self._guests = {
+            name: guest for name, guest in self._guests.items() if guest.state != state or guest.until <= now
+        }
+
     def hold_until(self, state: ObjectRef) -> float:
         """Return until when a state has to stay, as far as is known now."""
         return max((guest.until for guest in self._guests.values() if guest.state == state), default=0.0)

@@ -1,5 +1,6 @@
 """A peer gets slow weights, momentum and progress from several donors at once: new, or left far behind."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -106,13 +107,16 @@ class Newcomer:
         self._pace = Pace()
         self._lies = 0
 
-    async def fetch(self) -> bool:
+    async def fetch(self, patience: float = math.inf) -> bool:
         """Complete the assembly. False where nobody has a state to give: the run starts with us.
 
         That is so after `HOPELESS` seconds in which nobody was in view, or everybody in view has said that
         it has no state, or none that is fit. A donor that is busy, fails or lies is no reason to begin again
         from the seed: it is asked again, ever more seldom, for ever. What has come stays, whatever becomes of
         its donor.
+
+        Args:
+            patience: seconds without a whole chunk after which one that can do without gives up, false too.
 
         Raises:
             HomeError: the state cannot be written to disk.
@@ -122,7 +126,7 @@ class Newcomer:
             self._hopeless_since = self._came = trio.current_time()
             self._failure = None
             async with trio.open_nursery() as nursery:
-                while self._assembly.missing and not self._hopeless() and self._failure is None:
+                while self._assembly.missing and not self._hopeless(patience) and self._failure is None:
                     self._recruit(nursery)
                     self._news = trio.Event()
                     with trio.move_on_after(1.0):
@@ -156,10 +160,16 @@ class Newcomer:
         self._restored, self._resumed = True, False
         self._pace.note(self._assembly.received)
 
-    def _hopeless(self) -> bool:
+    def _hopeless(self, patience: float) -> bool:
+        now = trio.current_time()
+        if now - self._came >= self._for_a_chunk(patience):
+            return True
         live = {contact.peer_id for contact in self._view.live()}
-        waited = trio.current_time() - self._hopeless_since
-        return live <= self._without and not self._active and waited >= HOPELESS
+        return live <= self._without and not self._active and now - self._hopeless_since >= HOPELESS
+
+    def _for_a_chunk(self, seconds: float) -> float:
+        """Return how long a chunk may take that would take so many seconds if it were one of 512 KiB."""
+        return seconds * max(1.0, chunk_length(self._assembly.size) / CHUNK)
 
     # ---- finding donors
 
@@ -267,7 +277,7 @@ class Newcomer:
 
     async def _fetch(self, donor: Contact, source: Source) -> None:
         """Fetch chunks while there are any to fetch."""
-        limit = NO_CHUNK * max(1.0, chunk_length(self._assembly.size) / CHUNK)
+        limit = self._for_a_chunk(NO_CHUNK)
         with trio.move_on_after(limit) as scope:
 
             def came() -> None:
@@ -281,8 +291,10 @@ class Newcomer:
             try:
                 await self._puller.fetch(donor, wanted)
             except RefusedError as refusal:
-                # Held for long enough; or never. In a while it is asked for its state as it is then.
-                raise TransportError(f"{donor.peer_id} has that state no more") from refusal
+                if not wanted.gave:
+                    raise TransportError(f"{donor.peer_id} does not have that state") from refusal
+                # Held for long enough. In a while it is asked for its state as it is then.
+                self._pause(donor, RETRY)
             finally:
                 wanted.give_up()
             return

@@ -139,7 +139,7 @@ class Bulk:
         """
         peer_id, host = talk.peer_id, self._host_of(talk.peer_id)
         missing, nursery = self._missing(peer_id, size), self._nursery
-        if host is None or missing <= 0 or nursery is None or not self._may_call(peer_id, host):
+        if host is None or not missing or nursery is None or not self._may_call(peer_id, host):
             return ()
         self._asking.add(peer_id)
         try:
@@ -174,7 +174,7 @@ class Bulk:
 
     def _missing(self, peer_id: str, size: int) -> int:
         # As many as the size alone asks for, while it is not known how far it is.
-        return lanes_for(self._round_trips.get(peer_id, math.inf), size) - len(self.to(peer_id))
+        return max(lanes_for(self._round_trips.get(peer_id, math.inf), size) - len(self.to(peer_id)), 0)
 
     def _may_call(self, peer_id: str, host: str) -> bool:
         now = trio.current_time()
@@ -236,13 +236,11 @@ class Bulk:
             return Busy(seconds=_RETRY)
         return LanesAre(port=self.port, certificate=self._certificate.der, tokens=tokens)
 
-    async def take_call(self, raw: Stream, host: str) -> None:
-        """Serve one inbound connection from `host` to its end. Never raises but for cancellation."""
+    async def take_call(self, raw: Stream, origin: str) -> None:
+        """Serve one inbound connection to its end. Never raises but for cancellation."""
         stream: LaneStream | None = None
-        with self._door.one(host) as admitted:
-            if admitted:
-                with suppress(TransportError):
-                    stream = await answer(raw, self._tickets.redeem, self._traffic)
+        with suppress(TransportError):
+            stream = await answer(raw, self._door.one(origin), self._tickets.redeem, self._traffic)
         if stream is None:
             self._turned_away += 1
             await trio.aclose_forcefully(raw)

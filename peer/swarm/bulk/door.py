@@ -1,30 +1,51 @@
-"""Callers that have not yet proved that they may open a lane, counted by where they come from."""
+"""Callers that have not yet said which token they have, told apart by where they come from."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import trio
+
+from peer.swarm.transport import TransportError
+
 MOST = 64
-MOST_OF_ONE = 32
-"""From one host: four peers behind one router, each opening as many lanes as one may."""
 
 
 class Door:
-    """Bounds how many wait."""
+    """Bounds how many wait.
+
+    Who has a token names it with its first packet, so silence is cheap to end: where there are too many, the
+    origin that has most loses the one that has been silent for longest, and whoever comes is heard.
+    """
 
     def __init__(self) -> None:
-        self._waiting: Counter[str] = Counter()
+        self._silent: dict[trio.CancelScope, str] = {}
+        """Their origins, those who came first first."""
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._silent)
 
     @contextmanager
-    def one(self, host: str) -> Iterator[bool]:
-        """Count a caller while it proves itself; give whether there is room for it."""
-        if self._waiting.total() >= MOST or self._waiting[host] >= MOST_OF_ONE:
-            yield False
-            return
-        self._waiting[host] += 1
-        try:
-            yield True
-        finally:
-            self._waiting[host] -= 1
-            if not self._waiting[host]:
-                del self._waiting[host]
+    def one(self, origin: str) -> Iterator[None]:
+        """Count a caller while it is silent.
+
+        Raises:
+            TransportError: it had to go for others.
+        """
+        if len(self._silent) >= MOST:
+            self._make_room()
+        with trio.CancelScope() as scope:
+            self._silent[scope] = origin
+            try:
+                yield
+            finally:
+                self._silent.pop(scope, None)
+        if scope.cancelled_caught:
+            raise TransportError("a caller was silent while others came")
+
+    def _make_room(self) -> None:
+        [(crowd, _)] = Counter(self._silent.values()).most_common(1)
+        oldest = next(scope for scope, origin in self._silent.items() if origin == crowd)
+        del self._silent[oldest]
+        oldest.cancel()

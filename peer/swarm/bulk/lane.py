@@ -192,7 +192,8 @@ class Lane:
 
     def _expect(self, asked: _Asked) -> None:
         if not self._asked:
-            self._reading.deadline = min(self._reading.deadline, trio.current_time() + NO_PROGRESS)
+            # In place of what was left of the idle minute, which may be next to nothing.
+            self._reading.deadline = trio.current_time() + NO_PROGRESS
         self._asked.append(asked)
 
     async def _answer(self, call: Pull | Got) -> None:

@@ -8,6 +8,7 @@ import trio
 from peer.errors import ListenError
 from peer.swarm.bulk.bulk import Bulk
 from peer.swarm.bulk.certificate import Certificate
+from peer.swarm.origin import origin_of_stream
 
 
 @asynccontextmanager
@@ -34,7 +35,7 @@ async def open_bulk(
     bulk = Bulk(own_id, listeners[0].socket.getsockname()[1], Certificate.fresh(), host_of, on_failed)
 
     async def take_call(raw: trio.SocketStream) -> None:
-        await bulk.take_call(raw, _host(raw))
+        await bulk.take_call(raw, origin_of_stream(raw))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bulk.run)
@@ -58,10 +59,3 @@ async def _listen(hosts: Sequence[str], port: int) -> list[trio.SocketListener]:
             "Choose another with --bulk-port; 0 takes a free one",
         ) from error
     return listeners
-
-
-def _host(raw: trio.SocketStream) -> str:
-    try:
-        return str(raw.socket.getpeername()[0])
-    except OSError:
-        return ""

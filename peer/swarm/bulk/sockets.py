@@ -103,28 +103,34 @@ async def call(
 
 async def answer(
     raw: RawStream,
+    silent: AbstractContextManager[None],
     redeem: Callable[[bytes], AbstractContextManager[Ticket | None]],
     traffic: Traffic,
 ) -> LaneStream:
     """Let a caller prove that it holds a token of ours, and the certificate that the token is for.
 
+    Args:
+        raw: the connection.
+        silent: lasts until the caller has said which token it has.
+        redeem: gives the ticket of that token.
+        traffic: counts its bytes.
+
     Raises:
         TransportError: it does not, or not in time.
     """
-    with (
-        trio.move_on_after(HANDSHAKE),
-        _as_transport_error("a caller"),
-        redeem(await _exactly(raw.receive_some, SELECTOR_BYTES)) as ticket,
-    ):
-        if ticket is None:
-            raise TransportError("a caller has no token")
-        tls = TlsStream(raw, ticket.context, server_side=True)
-        await tls.handshake()
-        stream = LaneStream(tls, ticket.peer_id, traffic)
-        token = await _exactly(stream.receive_some, TOKEN_BYTES)
-        if tls.shown != ticket.certificate or not hmac.compare_digest(token, ticket.token):
-            raise TransportError(f"a caller is not {ticket.peer_id}")
-        return stream
+    with trio.move_on_after(HANDSHAKE), _as_transport_error("a caller"):
+        with silent:
+            key = await _exactly(raw.receive_some, SELECTOR_BYTES)
+        with redeem(key) as ticket:
+            if ticket is None:
+                raise TransportError("a caller has no token")
+            tls = TlsStream(raw, ticket.context, server_side=True)
+            await tls.handshake()
+            stream = LaneStream(tls, ticket.peer_id, traffic)
+            token = await _exactly(stream.receive_some, TOKEN_BYTES)
+            if tls.shown != ticket.certificate or not hmac.compare_digest(token, ticket.token):
+                raise TransportError(f"a caller is not {ticket.peer_id}")
+            return stream
     raise TransportError(f"a caller has not proved itself in {HANDSHAKE:g} s")
 
 

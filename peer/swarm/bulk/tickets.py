@@ -16,7 +16,7 @@ LIFETIME = 10.0
 """Seconds for which a token holds: its bearer dials within `DIAL`."""
 
 MOST = 256
-"""Tokens out at once."""
+"""Tokens out at once, those included whose bearers are proving themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,19 @@ class Tickets:
     def issue(
         self, peer_id: str, certificate: bytes, context: ssl.SSLContext, count: int
     ) -> tuple[bytes, ...]:
-        """Return new tokens for a peer, whose earlier ones are void; none where too many are out."""
+        """Return new tokens for a peer, whose earlier ones are void.
+
+        There are none where too many are out, nor while the bearer of an earlier one is proving itself.
+        """
+        if self._shown[peer_id]:
+            return ()
         now = trio.current_time()
         self._out = {
             key: ticket
             for key, ticket in self._out.items()
             if ticket.until > now and ticket.peer_id != peer_id
         }
-        if len(self._out) + count > MOST:
+        if len(self._out) + self._shown.total() + count > MOST:
             return ()
         tokens = tuple(secrets.token_bytes(TOKEN_BYTES) for _ in range(count))
         for token in tokens:

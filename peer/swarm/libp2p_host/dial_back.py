@@ -17,10 +17,11 @@ from libp2p.protocol_muxer.multiselect_client import MultiselectClient
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
 from peer.swarm.libp2p_host.addresses import Address
-from peer.swarm.libp2p_host.inbound import BriefReader, origin_of
+from peer.swarm.libp2p_host.inbound import BriefReader
 from peer.swarm.libp2p_host.muxer import NONCE_ACCEPTED
 from peer.swarm.libp2p_host.paths import Path
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
+from peer.swarm.origin import origin_of
 from protocol.reach_calls import (
     DIAL_BACK_PROTOCOL,
     NONCE_BYTES,

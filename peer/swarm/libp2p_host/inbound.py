@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
 
 from libp2p.abc import INetConn
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import IOException
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
+
+from peer.swarm.origin import origin_of_stream
 
 _MOST = 16 * 1024
 """Bytes of a handshake; a real one has about 1 KiB."""
@@ -68,7 +69,7 @@ class Handshakes:
         Raises:
             IOException: its host has as many already.
         """
-        origin = _origin(stream)
+        origin = origin_of_stream(stream.stream)
         if self._running[origin] >= self._most:
             raise IOException(f"{origin} has {self._most} handshakes running")
         self._running[origin] += 1
@@ -90,22 +91,3 @@ def remote_host(connection: INetConn) -> str | None:
         return str(stream.stream.socket.getpeername()[0])
     except OSError:
         return None
-
-
-def _origin(stream: TrioTCPStream) -> str:
-    try:
-        return origin_of(stream.stream.socket.getpeername()[0].partition("%")[0])
-    except (OSError, ValueError):
-        return "unknown"
-
-
-def origin_of(host: str) -> str:
-    """Return what stands for one host in our counts: its IPv4 address, or its IPv6 /64.
-
-    Raises:
-        ValueError: it is no IP address.
-    """
-    address = ip_address(host)
-    if isinstance(address, IPv6Address):
-        return address.exploded[:19] if address.ipv4_mapped is None else str(address.ipv4_mapped)
-    return str(address)

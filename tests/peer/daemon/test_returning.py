@@ -24,7 +24,8 @@ class Place:
         self.forgotten = self.done_ = 0
         self.returning = Returning(self, self, SimpleNamespace(pairing=self))
 
-    async def fetch(self):
+    async def fetch(self, patience):
+        assert patience <= 600, "it shares nothing meanwhile"
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -98,7 +99,7 @@ async def test_without_a_trainer_there_is_nothing_to_renew():
     ("found", "why"),
     [
         (True, ""),
-        (False, "nobody has a state to give that is further"),
+        (False, "nobody gives a state that is further"),
         (HomeError("the disk is full", "Free some"), "the disk is full"),
     ],
 )

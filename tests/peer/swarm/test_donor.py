@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from peer.swarm.donor import FRESH, MOST_STATES, Donor
-from peer.swarm.guests import GRACE, LINGER, MOST_READ, PLACES, SLOWEST
+from peer.swarm.guests import DRIP, GRACE, LINGER, MOST_READ, PLACES, SLOWEST
 from peer.swarm.learner import LearnerGoneError
 from peer.swarm.objects import ObjectStore
 from peer.swarm.view import View
@@ -189,6 +189,40 @@ async def test_one_that_goes_on_for_ever_gets_a_state_half_of_the_time_and_pins_
             await trio.sleep(SIP)
         assert sum(served) <= 0.55 * len(served)
         assert max(names.count(name) for name in names) * SIP <= GRACE + SIP
+        nursery.cancel_scope.cancel()
+
+
+async def test_guests_that_are_slow_for_long_make_nobody_take_an_old_state(tmp_path, monkeypatch):
+    """Both states are held all the time. Each guest has its own for a while, and then a newer one."""
+    old, pace = GRACE, 2 * DRIP
+    monkeypatch.setattr("peer.swarm.donor.OLD", old)
+    learner = _Learner(tmp_path)
+    learner.content = lambda: _large(learner.captures)
+    captured = {}
+    async with trio.open_nursery() as nursery:
+        donor = _donor(learner, tmp_path, nursery)
+
+        async def state_for(guest):
+            index = _index(await donor.serve(guest, AskState()), SIZE)
+            captured.setdefault(index.hashes, trio.current_time())
+            assert trio.current_time() - captured[index.hashes] <= old
+            assert len(_files(tmp_path)) <= MOST_STATES
+            return index.name, trio.current_time()
+
+        reading = {}
+        for guest in ("one", "other"):
+            reading[guest] = await state_for(guest)
+            await trio.sleep(SIP)
+        had = []
+        for turn in range(90):
+            for guest, (name, since) in reading.items():
+                if donor._store.read(name, 0, int(pace * SIP), guest) is None:
+                    had.append(trio.current_time() - since)
+                    reading[guest] = await state_for(guest)
+            if turn % 9 == 8:
+                await state_for(f"guest {turn}")
+            await trio.sleep(SIP)
+        assert min(had) >= old
         nursery.cancel_scope.cancel()
 
 

@@ -14,7 +14,7 @@ from peer.simulate.network import Link
 from peer.swarm.assembly import Assembly
 from peer.swarm.calls import RefusedError, conversation
 from peer.swarm.guests import LINGER, PLACES
-from peer.swarm.newcomer import HOPELESS, MOST_BEHIND, NO_CHUNK
+from peer.swarm.newcomer import HOPELESS, MOST_BEHIND, NO_CHUNK, RETRY
 from peer.swarm.service import PieceOf
 from peer.swarm.transport import Contact, TransportError
 from protocol.codec import encode
@@ -168,6 +168,27 @@ async def test_a_newcomer_that_is_started_again_goes_on_with_what_it_has(tmp_pat
         assert await newcomer(flock, guest, size, second).fetch()
         assert second.file.read_bytes() == state
         assert trio.current_time() - began < (size - had + 2 * CHUNK) / rate + 1
+
+    await flying(flock, use)
+
+
+async def test_a_donor_whose_state_makes_room_for_a_newer_one_is_asked_for_that_at_once(tmp_path):
+    size, rate = 20 * CHUNK, 2 * CHUNK
+    flock, (donor,), guest = _flock(tmp_path, 1, outer_steps=3)
+    flock.network.uplinks[donor.identity.peer_id] = Link(rate=rate)
+
+    async def use() -> None:
+        states = {"old": give(donor, content(size, 0))}
+        into = assembly(flock, guest, size)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(newcomer(flock, guest, size, into).fetch)
+            await trio.sleep(size / rate / 2)
+            states["new"] = give(donor, content(size, 1))
+            donor.swarm._donor._give_way()
+        assert set(givers(into, states)) == {"old", "new"}, "what has come stays"
+        assert trio.current_time() - began < size / rate + RETRY + 3
+        assert not guest.swarm.view.avoided(donor.identity.peer_id)
 
     await flying(flock, use)
 
@@ -419,6 +440,38 @@ async def test_a_busy_donor_is_waited_for_however_long_it_takes(tmp_path):
         assert scope.cancelled_caught
         donor.swarm.service.serve(AskState, donor.swarm._donor.serve)
         assert await newcomer(flock, guest).fetch()
+
+    await flying(flock, use)
+
+
+async def test_one_that_can_do_without_gives_up_where_nothing_comes_any_more_and_keeps_what_came(tmp_path):
+    """As one does that was left behind: it shares nothing meanwhile."""
+    size, patience = 40 * CHUNK, 100.0
+    flock, (donor,), guest = _flock(tmp_path, 1)
+    flock.network.uplinks[donor.identity.peer_id] = Link(rate=CHUNK / 4)
+
+    async def use() -> None:
+        state = give(donor, content(size, 0))
+        into = assembly(flock, guest, size)
+        joining = newcomer(flock, guest, size, into)
+        stopped = []
+
+        async def stop_giving() -> None:
+            await trio.sleep(1.1 * patience)
+            stopped.append(trio.current_time())
+            _answers(donor, Full(seconds=2.0, others=()))
+            donor.swarm._donor._give_way()
+
+        with trio.fail_after(3 * patience):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stop_giving)
+                assert not await joining.fetch(patience)
+        assert patience - 10 < trio.current_time() - stopped[0] < patience + 10
+        assert 20 < size // CHUNK - len(into.missing) < 40
+        give(donor, state)
+        donor.swarm.service.serve(AskState, donor.swarm._donor.serve)
+        assert await joining.fetch(patience)
+        assert into.file.read_bytes() == state
 
     await flying(flock, use)
 

@@ -55,6 +55,8 @@ async def test_both_fetch_at_once_and_only_one_side_opens_lanes(tmp_path):
 async def test_who_has_begun_to_open_lanes_is_not_crossed_by_the_other_side(tmp_path, monkeypatch, first):
     """The other's ask may come at any time until the last lane is there: first while its tokens are out, then
     while they are redeemed and nobody has proved itself yet."""
+    for limit in ("sockets.DIAL", "sockets.HANDSHAKE", "tickets.LIFETIME"):
+        monkeypatch.setattr(f"peer.swarm.bulk.{limit}", 60.0)  # both fetches are in between
     async with two_birds(tmp_path) as birds:
         opens, other = birds[first], birds[1 - first]
         ref, _ = opens.hold(DATA[::-1]), other.hold()
@@ -83,10 +85,9 @@ async def test_who_has_begun_to_open_lanes_is_not_crossed_by_the_other_side(tmp_
                 assert answer.crossed
                 assert await other.fetch(opens, ref) == DATA[::-1], "over the stream"
             may_go.set()
-        await until(lambda: not opens.bulk._dialling)
+        await until(lambda: not opens.bulk._dialling and not other.bulk._tickets._shown)
         assert other.bulk.statistics().opened == other.bulk.statistics().failed == 0
         assert opens.bulk.statistics().opened == lanes_for(0.0, len(DATA))
-        assert not other.bulk._tickets._shown
 
 
 async def test_a_port_that_nobody_answers_costs_one_attempt_and_no_byte(tmp_path):
@@ -161,6 +162,25 @@ async def test_small_objects_and_peers_without_lanes_stay_on_the_stream(tmp_path
         for _ in range(2):
             assert await one.fetch(two) == DATA
         assert one.bulk.statistics().failed == 1
+
+
+async def test_a_peer_that_is_nearer_than_was_thought_gets_no_lane_more(tmp_path, monkeypatch):
+    """Its other lanes were opened while it was not known how near it is."""
+    async with two_birds(tmp_path) as (one, two):
+        two.hold()
+        assert await one.fetch(two) == DATA
+        opened = one.bulk.statistics().lanes
+        monkeypatch.setattr(bulk_module, "lanes_for", lambda round_trip, size: opened + 3)
+        ask = one.bulk._ask
+
+        async def nearer(talk, count):
+            agreed = await ask(talk, count)
+            monkeypatch.setattr(bulk_module, "lanes_for", lambda round_trip, size: opened - 1)
+            return agreed
+
+        monkeypatch.setattr(one.bulk, "_ask", nearer)
+        async with conversation(one.transport, two.contact, RUN) as talk:
+            assert not await one.bulk.agree(talk, len(DATA))
 
 
 async def _refuse(peer_id, call):

@@ -143,6 +143,23 @@ async def test_an_answer_that_is_due_must_come_soon():
     assert await _with_lane(use, silent, fails=True) == pytest.approx(10 + NO_PROGRESS)
 
 
+async def test_an_answer_to_what_is_asked_at_the_end_of_the_idle_minute_has_its_whole_time():
+    async def slow(stream):
+        wire = Wire(stream, no_progress=NO_PROGRESS)
+        await wire.receive_frame(patience=IDLE)
+        await trio.sleep(NO_PROGRESS - 1)
+        await wire.send_frame(encode(Refused(reason="not here")))
+        await trio.sleep_forever()
+
+    async def use(lane, nursery):
+        await trio.sleep(IDLE - 0.5)
+        with pytest.raises(RefusedError, match="not here"):
+            await _ask(lane, _pull())
+        nursery.cancel_scope.cancel()
+
+    await _with_lane(use, slow)
+
+
 async def test_a_lane_that_nobody_uses_is_closed():
     async def use(lane, nursery):
         assert not lane.useful

@@ -93,15 +93,14 @@ async def test_strangers_are_turned_away(tmp_path, said, monkeypatch):
 
 
 async def test_silent_callers_do_not_fill_the_door(tmp_path, ours, monkeypatch):
-    monkeypatch.setattr(door, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(door, "MOST", 3)
     async with two_birds(tmp_path) as (_, two):
         silent = [await trio.open_tcp_stream("127.0.0.1", two.bulk.port) for _ in range(3)]
-        await until(lambda: two.bulk._door._waiting.total() == 3)
-        fourth = await trio.open_tcp_stream("127.0.0.1", two.bulk.port)
-        assert await fourth.receive_some(1) == b""
-        for raw in (*silent, fourth):
-            await raw.aclose()
-        await until(lambda: two.bulk._door._waiting.total() == 0)
+        await until(lambda: len(two.bulk._door) == 3)
         [token] = await _tokens(two.bulk, ours)
         await (await _call(two.bulk, ours, token)).aclose()
-        assert two.bulk.statistics().turned_away == 4
+        await until(lambda: two.bulk.statistics().turned_away == 1)
+        assert len(two.bulk._door) == 2
+        for raw in silent:
+            await raw.aclose()
+        await until(lambda: two.bulk.statistics().turned_away == 3)
