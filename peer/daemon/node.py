@@ -266,9 +266,10 @@ class Node:
 
     def _ready(self, message: ipc.Ready) -> None:
         self.swarm.behind.stepped(message.outer_step)
-        if message.resumed:
+        if message.resumed or message.outer_step:
+            # A state of others too was on its way for a while.
             self.swarm.behind.stood_still()
-        else:
+        if not message.resumed:
             self.joining.done()
 
     def _say_what_is_used(self) -> None:

@@ -127,7 +127,7 @@ class CatchingUp:
         outer_step = await self._source.adopt()
         if outer_step is None:
             return "the state that came was of no use"
-        self._behind.caught_up(outer_step)
+        self._behind.came_in(outer_step)
         return ""
 
     def statistics(self) -> CatchUpStatistics:

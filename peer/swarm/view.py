@@ -2,7 +2,7 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import trio
@@ -248,12 +248,13 @@ class View:
         return {entry.record.shard for entry in self._entries.values()}
 
     def outer_steps(self) -> dict[str, int]:
-        """Return how far live peers say that they have come: those that were not away, if there are any."""
-        return self._claims(away=False) or self._claims(away=True)
+        """Return how far live peers say that they have come: those that were not away, where they count."""
+        here, away = self._claims(away=False), self._claims(away=True)
+        return here if _count_alone(here, away) else here | away
 
     def others_were_here(self) -> bool:
-        """Whether a live peer has begun, and was not away."""
-        return bool(self._claims(away=False))
+        """Whether of the live peers that have begun enough say that they were not away."""
+        return _count_alone(self._claims(away=False), self._claims(away=True))
 
     def _claims(self, *, away: bool) -> dict[str, int]:
         return {
@@ -311,6 +312,11 @@ class View:
             departed=len(self._departed),
             alone_seconds=0.0 if live else trio.current_time() - self._alone_since,
         )
+
+
+def _count_alone(here: Collection[str], away: Collection[str]) -> bool:
+    """Whether those who were not away speak for the swarm: where all pause at once, one stranger does not."""
+    return len(here) >= max(len(away), 1)
 
 
 def _contact(record: PeerRecord) -> Contact:

@@ -31,7 +31,7 @@ class Judge:
     def admit(self):
         self.admitted += 1
 
-    def caught_up(self, outer_step):
+    def came_in(self, outer_step):
         self.lead = None
 
     async def wait_for_a_mix(self):
