@@ -52,8 +52,18 @@ class Behind:
         self._away = True
         self._refusals.clear()
 
-    def met(self, partner: str, *, fit: bool) -> None:
-        """Hear that what a partner shared was mixed with ours, or was too far away for that."""
+    def met(self, *partners: str, fit: bool) -> None:
+        """Hear that what a partner, or a group, shared was mixed with ours, or was too far away for that.
+
+        A group that refuses us counts once, whoever of it was to blame: for one who did not refuse us before.
+        """
+        if not fit:
+            known = [partner for partner in partners if partner in self._view.outer_steps()]
+            partners = tuple(sorted(known, key=lambda one: self._refusals.get(one, 0))[:1])
+        for partner in partners:
+            self._met(partner, fit=fit)
+
+    def _met(self, partner: str, *, fit: bool) -> None:
         claims = self._view.outer_steps()
         if partner not in claims and self._lead(claims) > FAR:
             return  # it has been away itself, and says nothing of those who are ahead

@@ -156,6 +156,17 @@ async def test_a_state_that_was_old_when_it_came_is_fetched_anew(swarm):
     assert swarm.behind.steps() == 100, "of two, one that has just caught up would else never mix again"
 
 
+async def test_one_refused_group_is_one_refusal(swarm):
+    members = [swarm.see(index, 1200) for index in range(5)]
+    swarm.behind.met(*members, fit=True)
+    for count in range(3):
+        assert swarm.behind.steps() is None, f"{count} groups may have had one bad member each"
+        swarm.behind.met(*members, fit=False)
+    assert swarm.behind.steps() == 200
+    swarm.behind.met(*members, fit=True)
+    assert swarm.behind.steps() is None
+
+
 async def test_before_the_trainer_has_begun_nobody_is_behind_and_every_state_fits(swarm):
     fresh = Behind(swarm.view)
     one, two = swarm.see(1, 500), swarm.see(2, 500)
