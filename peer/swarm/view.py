@@ -18,6 +18,9 @@ AVOIDED_FIRST = 10.0
 AVOIDED_LONGEST = 600.0
 """Seconds without exchanges after one failed: doubling, so a peer that stalls on purpose costs little."""
 
+SHUNNED = 3600.0
+"""Seconds without exchanges with a peer whose state, all its own, was of no use to us."""
+
 TORN_FOR = 600.0
 """Seconds for which a peer that fell silent counts as a sign of a partition."""
 
@@ -42,6 +45,7 @@ class _Entry:
     failures: int = 0
     """Exchanges with it that failed since the last one that did not."""
     avoided_until: float = 0.0
+    shunned_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +182,16 @@ class View:
         entry.avoided_until = trio.current_time() + pause
         entry.busy_until = max(entry.busy_until, entry.avoided_until)
 
+    def shun(self, peer_id: str) -> None:
+        """Avoid a peer for long, whatever is forgiven meanwhile: what it gave was worthless."""
+        if entry := self._entries.get(peer_id):
+            entry.shunned_until = entry.avoided_until = entry.busy_until = trio.current_time() + SHUNNED
+
     def forgive(self) -> None:
-        """Avoid nobody any more: it was for our own fault that exchanges failed."""
+        """Avoid nobody any more but those who are shunned: for our own fault exchanges failed."""
         for entry in self._entries.values():
-            entry.failures, entry.avoided_until, entry.busy_until = 0, 0.0, 0.0
+            entry.failures, entry.avoided_until = 0, entry.shunned_until
+            entry.busy_until = entry.shunned_until
 
     def avoided(self, peer_id: str) -> float:
         """Return for how many more seconds a peer is avoided; 0 where it is not."""
@@ -251,6 +261,10 @@ class View:
         """Return how far live peers say that they have come: those that were not away, where they count."""
         here, away = self._claims(away=False), self._claims(away=True)
         return here if _count_alone(here, away) else here | away
+
+    def of_those_here(self) -> dict[str, int]:
+        """Return how far those say that they have come who say that they were not away, however few."""
+        return self._claims(away=False)
 
     def others_were_here(self) -> bool:
         """Whether of the live peers that have begun enough say that they were not away."""
