@@ -119,6 +119,17 @@ class Behind:
         lead = self._lead(claims)
         return lead if lead > FAR and self._shut_out(claims) else None
 
+    def outnumbered(self) -> int | None:
+        """Return how far those are ahead who refuse us and are too few to be followed; None without such.
+
+        They say that they stayed while more of us were away: one of us alone cannot tell whether they lie.
+        """
+        here = self._view.of_those_here()
+        if self._outer_step is None or not here or self._view.others_were_here():
+            return None
+        lead = self._lead(here)
+        return lead if lead > FAR and self._shut_out(here) else None
+
     def _lead(self, claims: dict[str, int]) -> int:
         """Return by how many outer steps the claim in the middle is ahead of us."""
         return median_low(claims.values()) - (self._outer_step or 0) if claims else 0

@@ -133,8 +133,10 @@ async def test_one_that_says_it_stayed_does_not_keep_many_that_come_back_away(sw
     swarm.behind.stood_still()
     honest = [swarm.see(index, 1000, away=True) for index in range(3)]
     liar = swarm.see(9, claim)
+    assert swarm.behind.outnumbered() is None
     swarm.refused_by(liar, liar)
     assert swarm.behind.steps() is None
+    assert (swarm.behind.outnumbered() is None) == (claim <= 1000), "who may be no liar is told of"
     assert not swarm.behind.outdated, "newcomers get our state"
     swarm.behind.met(honest[0], fit=True)
     assert not swarm.behind.away
