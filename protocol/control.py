@@ -140,6 +140,8 @@ class Status(Message, frozen=True, tag="status"):
     """None but while the state is being fetched."""
     behind: int | None = None
     """Outer steps that the others are ahead, where it is `catching up`."""
+    stayed_behind: str = ""
+    """Why it could not catch up the last time, until it does or mixes again."""
     pause: Pause | None = None
     """Why the state is `paused`; it may also be there while the peer leaves. The first of `pauses`."""
     task: str | None = None

@@ -212,6 +212,10 @@ class Slept(Message, frozen=True, tag="slept"):
     """The machine was asleep, and the others have gone on: what the trainer has is as after a pause."""
 
 
+class Save(Message, frozen=True, tag="save"):
+    """Write a checkpoint now, and go on: `Checkpointed` or `CheckpointFailed` answers."""
+
+
 class Finish(Message, frozen=True, tag="finish"):
     """Write a checkpoint, say `Finished`, and exit."""
 
@@ -269,6 +273,8 @@ class StateRefused(Message, frozen=True, tag="state_refused"):
     """The donor's state is of no use and its file gone; the trainer waits for another `Begin` or `Finish`."""
 
     reason: str
+    ours: bool = False
+    """It is our own disk that refused."""
 
 
 class Progress(Message, frozen=True, tag="progress"):
@@ -468,6 +474,7 @@ ToTrainer = (
     | Pause
     | Resume
     | Slept
+    | Save
     | Finish
 )
 FromTrainer = (

@@ -89,8 +89,10 @@ def _device(told: Status) -> str:
 def state_of(told: Status) -> str:
     """Say how a daemon is, and why where it is paused: every reason, as each must go away."""
     if told.pause is None:
-        behind = "" if told.behind is None else f": {told.behind:,} outer steps behind"
-        return told.state + behind
+        if told.behind is not None:
+            return f"{told.state}: {told.behind:,} outer steps behind"
+        stayed = f"\nleft behind by others: {escape(told.stayed_behind)}" if told.stayed_behind else ""
+        return told.state + stayed
     reasons = [pause.reason for pause in told.pauses] or [told.pause.reason]
     return "\n".join(f"{told.state}: {escape(reason)}" for reason in reasons)
 

@@ -1,9 +1,10 @@
 """How full the disk of a home is, beside what the run's checkpoints need."""
 
+import math
 import shutil
 from pathlib import Path
 
-from peer.daemon.room import size
+from peer.daemon.room import Room, size
 from peer.errors import HomeError
 from peer.telemetry.format import format_bytes
 from peer.telemetry.limit_events import DiskShort
@@ -74,3 +75,28 @@ def short(home: Path, manifest: Manifest, limit: float | None) -> DiskShort | No
     told, more = look(home, manifest), max(MOST - there, 1) * checkpoint(manifest)
     needed = more if limit is None else min(more, int(limit))
     return None if told is None or told.free >= needed else DiskShort(free=told.free, needed=needed)
+
+
+def lacks_room(home: Path, limit: float | None, manifest: Manifest) -> str:
+    """Say why a home has no room for a state of others beside its next checkpoint, or nothing.
+
+    Args:
+        home: the peer's folder.
+        limit: the most bytes that it may have; None without a limit.
+        manifest: of the run.
+    """
+    state = sizes.state_bytes(manifest)
+    needed, missing = checkpoint(manifest), state - size(home / "joining")
+    told = look(home, manifest)
+    if told is not None and told.free < missing + needed:
+        return (
+            f"the disk has {format_bytes(told.free)} free, and their state and a checkpoint take "
+            f"{format_bytes(missing + needed)}: free some"
+        )
+    left = math.inf if limit is None else Room(home, limit, needed).left()
+    if left < missing:
+        return (
+            f"the limit of {format_bytes(limit or 0)} on this home leaves {format_bytes(max(left, 0))} for "
+            f"their state of {format_bytes(state)}: raise it, or start again with a new home"
+        )
+    return ""

@@ -46,6 +46,8 @@ class Joining:
         self._assembly = Assembly(home.path / "joining", run.run_id, size)
         self._newcomer = self._make()
         self._fetching = False
+        self._suspicious = False
+        """The trainer has refused what came, and has taken nothing since."""
 
     def _make(self) -> Newcomer:
         swarm = self._swarm
@@ -121,12 +123,25 @@ class Joining:
     def refused(self, reason: str) -> None:
         """Hear that the trainer cannot use the state; the next `fetch` begins anew."""
         self._log(events.StateRefused(donors=self._assembly.donors, reason=reason))
+        self._suspicious = True
         self._newcomer.refused()
+
+    def taken(self) -> None:
+        """Hear that the trainer goes on from the state."""
+        self._suspicious = False
+        self.done()
 
     def done(self) -> None:
         """Delete what was fetched: the trainer has its own checkpoint, or needs none any more."""
         self._assembly.delete()
-        self._newcomer = self._make()
+        if not self._suspicious:
+            # Else this one goes on: it asks one donor at a time now, to find out whose state is bad.
+            self._newcomer = self._make()
+
+    @property
+    def donors(self) -> tuple[str, ...]:
+        """PeerIDs of those whose state, or parts of it, are here."""
+        return self._assembly.donors
 
     def statistics(self) -> JoiningStatistics | None:
         """Say how far it is; None where nothing is being fetched."""

@@ -111,7 +111,7 @@ class Node:
             log,
         )
         self.joining = Joining(run, transport, self.swarm, home, runtime, log)
-        self._returning = Returning(self.joining, self.link, self.swarm)
+        self._returning = Returning(self.joining, self.link, self.swarm, self._lacks_room)
         self.catching_up = CatchingUp(self.swarm.behind, self.swarm.resting, self._returning, self.reporter)
         self._voting: Voting | None = None
         if run.manifest.outer.preset == "onebyte":
@@ -188,13 +188,16 @@ class Node:
 
     async def _begin(self) -> ipc.Begin:
         await self.governor.looked.wait()
-        await self.pausing.wait_over()
+        resumes = self._voting is None and self._home.has_checkpoint()
+        if resumes and not self.catching_up.statistics().behind:
+            # Before a pause, which it may be the cause of: it takes room.
+            self.joining.done()
+        if await self.pausing.wait_over():
+            self._returning.paused()
         state = None
         if self._voting is not None:
             await self._voting.join()
-        elif self._home.has_checkpoint():
-            if not self.catching_up.statistics().behind:
-                self.joining.done()
+        elif resumes:
             state = self._returning.lend()
         elif self._somebody_may_have_a_state():
             self._state = "joining"
@@ -254,7 +257,8 @@ class Node:
         if isinstance(message, ipc.Share):
             self._share(message)
         elif isinstance(message, ipc.StateRefused):
-            self.joining.refused(message.reason)
+            if not message.ours:
+                self.joining.refused(message.reason)
         elif isinstance(message, ipc.Ready):
             self._ready(message)
         elif isinstance(message, ipc.Checkpointed):
@@ -266,10 +270,11 @@ class Node:
 
     def _ready(self, message: ipc.Ready) -> None:
         self.swarm.behind.stepped(message.outer_step)
-        if message.resumed:
+        if message.resumed or message.outer_step:
+            # A state of others too was on its way for a while.
             self.swarm.behind.stood_still()
-        else:
-            self.joining.done()
+        if not message.resumed:
+            self.joining.taken()
 
     def _say_what_is_used(self) -> None:
         """Say it at the first progress, which tells the pace."""
@@ -346,6 +351,9 @@ class Node:
         """Say how full the home's disk is."""
         return disk.look(self._home.path, self.run_.manifest)
 
+    def _lacks_room(self) -> str:
+        return disk.lacks_room(self._home.path, self.governor.limits.disk, self.run_.manifest)
+
     def status(self) -> Status:
         """Say how this peer is."""
         told, manifest = self.reporter, self.run_.manifest
@@ -387,6 +395,7 @@ class Node:
             swarm_size=swarm.horizon.size,
             joining=self.joining.status(),
             behind=self.catching_up.statistics().behind or None,
+            stayed_behind=self.catching_up.statistics().reason,
             pause=self.pausing.now,
             task=manifest.task.name if manifest.task else None,
             pauses=self.pausing.all,

@@ -11,13 +11,16 @@ from peer.daemon.settings import recall, remember
 from peer.daemon.trainer_link import TrainerLink
 from peer.errors import HomeError
 from peer.swarm.learner import LearnerGoneError
-from peer.swarm.resting import PAUSED
+from peer.swarm.resting import PAUSED, STARVED
 from peer.swarm.swarm import Swarm
 from peer.telemetry import events
 from peer.telemetry.log import Log
 from peer.telemetry.statistics import PausingStatistics
 from protocol import trainer as ipc
 from protocol.control import Pause
+
+LONG_WAIT = 60.0
+"""Seconds without data after which the others have gone on without us; a shorter wait is no absence."""
 
 BY_HAND = "by hand"
 """The reason of a pause for which none was given."""
@@ -89,12 +92,9 @@ class Pausing:
     def _apply(self) -> None:
         if self.now is not None and self._since is None:
             self._since, self._count = trio.current_time(), self._count + 1
-            self._swarm.resting.begin(PAUSED)
         elif self.now is None and self._since is not None:
             self._seconds += trio.current_time() - self._since
             self._since = None
-            self._swarm.behind.stood_still()
-            self._swarm.resting.end(PAUSED)
             if self._logged is not None:
                 self._log(
                     events.Resumed(reason=self._logged.reason, seconds=time.time() - self._logged.since)
@@ -102,17 +102,33 @@ class Pausing:
                 self._logged = None
         elif self._logged is not None:
             self._say()
+        self._rest()
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
+    def _rest(self) -> None:
+        """Share nothing meanwhile. Only one who was told to stop has been away: data come late every day."""
+        resting = self._swarm.resting
+        if self._wanted:
+            resting.begin(PAUSED)
+        elif PAUSED in resting.reasons:
+            self._swarm.behind.stood_still()
+            resting.end(PAUSED)
+        if self._starved:
+            resting.begin(STARVED)
+        else:
+            resting.end(STARVED)
+
     # ---- the trainer
 
-    async def wait_over(self) -> None:
-        """Wait until nothing keeps the trainer from beginning."""
+    async def wait_over(self) -> bool:
+        """Wait until nothing keeps the trainer from beginning; return whether anything did."""
+        waited = bool(self._wanted)
         while self._wanted:
             self._stands_at = None
             self._say()
             await self._changed.wait()
+        return waited
 
     async def run(self) -> None:
         """Tell the trainer, until cancelled."""
@@ -142,6 +158,8 @@ class Pausing:
         if message.reason is not None:
             self._starved = (Pause(kind="stream", reason=f"waiting for data: {message.reason}", since=since),)
             self._stands_at = message.inner_step
+        elif time.time() - since >= LONG_WAIT:
+            self._swarm.behind.stood_still()
         self._apply()
         self._say()
 

@@ -24,6 +24,9 @@ class Room:
 
     def __call__(self) -> Readings:
         """Look once."""
+        return Readings(home=self._make_room())
+
+    def _make_room(self) -> HomeSize:
         checkpoints = sorted((self._home / "checkpoints").glob("step-*"), reverse=True)
         after = size(checkpoints[0]) if checkpoints else self._checkpoint
         # What is being written or dropped just now has been counted, or counts no more.
@@ -34,7 +37,14 @@ class Room:
                 break
             taken -= size(each)
             _drop(each)
-        return Readings(home=HomeSize(taken, after))
+        return HomeSize(taken, after)
+
+    def left(self) -> float:
+        """Return the bytes for which there would be room beside the newest checkpoint and the next one."""
+        now = self._make_room()
+        checkpoints = sorted((self._home / "checkpoints").glob("step-*"), reverse=True)
+        droppable = sum(size(each) for each in self._droppable(checkpoints))
+        return self._limit - now.next_checkpoint - (now.taken - droppable)
 
     def _droppable(self, checkpoints: list[Path]) -> Iterator[Path]:
         yield from reversed(checkpoints[1:])

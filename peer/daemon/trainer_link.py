@@ -82,6 +82,8 @@ class TrainerLink:
         self._failed: ipc.Failed | None = None
         self._stop = trio.Event()
         self._renewing = False
+        self._saving = trio.Event()
+        self._unsaved = ""
         self._stepped = False
         self._restarts = 0
         self.starved = False
@@ -125,7 +127,7 @@ class TrainerLink:
         return self._finished
 
     def _was_renewed(self) -> bool:
-        """Whether this trainer has ended so that another may begin: whatever its last word was."""
+        """Whether this trainer has ended in order so that another may begin. Any other end is a death."""
         renewing, self._renewing = self._renewing, False
         if (
             not renewing
@@ -133,8 +135,9 @@ class TrainerLink:
             or (self._finished is not None and self._finished.reached_stop)
         ):
             return False
+        in_order = self._finished is not None
         self._finished = self._failed = None
-        return True
+        return in_order
 
     async def _live_once(self) -> int:
         self._stepped = False
@@ -169,6 +172,7 @@ class TrainerLink:
         finally:
             self._begun = False
             self._answers.fail()
+            self._saving.set()
 
     async def _say_begin(self, trainer: TrainerProcess) -> None:
         # Until it has its orders a trainer has nothing to say to anybody, and drops what it is asked.
@@ -193,6 +197,9 @@ class TrainerLink:
                 self._failed = message
             case ipc.Progress():
                 self._stepped = True
+            case ipc.Checkpointed() | ipc.CheckpointFailed():
+                self._unsaved = message.reason if isinstance(message, ipc.CheckpointFailed) else ""
+                self._saving.set()
         self._answers.take(message)
         self._on_message(message)
 
@@ -298,6 +305,14 @@ class TrainerLink:
         self._beginning.cancel()
         if self._trainer is not None:
             await self._end(self._trainer, patience)
+
+    async def save(self, patience: float) -> str:
+        """Have the trainer write a checkpoint within `patience` seconds; say why it has not, or nothing."""
+        self._saving, self._unsaved = trio.Event(), "the trainer does not answer"
+        with trio.move_on_after(patience), suppress(LearnerGoneError):
+            await self._send(ipc.Save())
+            await self._saving.wait()
+        return self._unsaved
 
     async def renew(self, patience: float = END_DEADLINE) -> bool:
         """Let the trainer write its checkpoint and end, as `finish` does; the next begins in its place.

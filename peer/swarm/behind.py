@@ -28,6 +28,9 @@ class Behind:
     Of several claims the median counts, the lower one of two, and several peers must refuse us, so that one
     liar moves nobody. A single peer is believed only where we know that we were away: then there is nobody
     else to ask, and what it gives must still do as well as what we have (`peer.trainer.replica`).
+
+    Whoever was away says so, and counts only where fewer say that they were not. So of three peers that come
+    back to one that stayed, none gives up what it has: that one may as well be a stranger.
     """
 
     def __init__(self, view: View) -> None:
@@ -49,10 +52,21 @@ class Behind:
         self._away = True
         self._refusals.clear()
 
-    def met(self, partner: str, *, fit: bool) -> None:
-        """Hear that what a partner shared was mixed with ours, or was too far away for that."""
-        if partner not in self._view.outer_steps():
-            return  # it has been away itself, and says nothing of the others
+    def met(self, *partners: str, fit: bool) -> None:
+        """Hear that what a partner, or a group, shared was mixed with ours, or was too far away for that.
+
+        A group that refuses us counts once, whoever of it was to blame: for one who did not refuse us before.
+        """
+        if not fit:
+            known = [partner for partner in partners if partner in self._view.outer_steps()]
+            partners = tuple(sorted(known, key=lambda one: self._refusals.get(one, 0))[:1])
+        for partner in partners:
+            self._met(partner, fit=fit)
+
+    def _met(self, partner: str, *, fit: bool) -> None:
+        claims = self._view.outer_steps()
+        if partner not in claims and self._lead(claims) > FAR:
+            return  # it has been away itself, and says nothing of those who are ahead
         if fit:
             self._away = False
             mixed, self._mixed = self._mixed, trio.Event()
@@ -66,10 +80,10 @@ class Behind:
         self._refusals.clear()
         self._view.forgive()
 
-    def caught_up(self, outer_step: int) -> None:
-        """Hear that we have what the others have."""
-        self._outer_step, self._away = outer_step, False
-        self._refusals.clear()
+    def came_in(self, outer_step: int) -> None:
+        """Hear that we go on from others' state. It may be old already: we are back with the first mix."""
+        self._outer_step = outer_step
+        self.stood_still()
 
     async def wait_for_a_mix(self) -> None:
         """Wait until one of the swarm has mixed with us."""
@@ -90,7 +104,8 @@ class Behind:
     @property
     def outdated(self) -> bool:
         """Whether others are there whose state is newer than ours, as we were away and they were not."""
-        return self._away and self._view.others_were_here()
+        ahead = self._lead(self._view.outer_steps()) > FAR
+        return self._away and ahead and self._view.others_were_here()
 
     def fit(self, outer_step: int) -> bool:
         """Say whether a state that is so far is worth having."""
@@ -101,8 +116,23 @@ class Behind:
         claims = self._view.outer_steps()
         if self._outer_step is None or not claims or (len(claims) == 1 and not self._away):
             return None
-        lead = median_low(claims.values()) - self._outer_step
+        lead = self._lead(claims)
         return lead if lead > FAR and self._shut_out(claims) else None
+
+    def outnumbered(self) -> int | None:
+        """Return how far those are ahead who refuse us and are too few to be followed; None without such.
+
+        They say that they stayed while more of us were away: one of us alone cannot tell whether they lie.
+        """
+        here = self._view.of_those_here()
+        if self._outer_step is None or not here or self._view.others_were_here():
+            return None
+        lead = self._lead(here)
+        return lead if lead > FAR and self._shut_out(here) else None
+
+    def _lead(self, claims: dict[str, int]) -> int:
+        """Return by how many outer steps the claim in the middle is ahead of us."""
+        return median_low(claims.values()) - (self._outer_step or 0) if claims else 0
 
     def _shut_out(self, claims: dict[str, int]) -> bool:
         """Whether those who make claims refuse us, rather than now and then one of them."""

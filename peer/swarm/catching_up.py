@@ -4,6 +4,7 @@ It trains on meanwhile with what it has, and loses that only once the new state 
 is shared until then: partners would refuse it, and avoid us for it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,14 +23,22 @@ AGAIN_LONGEST = 3600.0
 far more than a share."""
 
 
+PAUSED_MEANWHILE = "paused meanwhile"
+
+OUTNUMBERED = (
+    "fewer peers say that they trained on than came back, so they are not followed; "
+    "to join them, start again with a new home"
+)
+
+
 class Source(Protocol):
     """Where states come from, and where they go."""
 
     async def fetch(self) -> str:
         """Have the state of others at hand; return why there is none, or nothing."""
 
-    async def adopt(self) -> int | None:
-        """Go on from the state at hand, and return its outer step; None where all stays as it was."""
+    async def adopt(self) -> int | str:
+        """Go on from the state at hand, and return its outer step; or why all stays as it was."""
 
     def forget(self) -> None:
         """Give up what has been fetched: we are not behind any more."""
@@ -56,6 +65,9 @@ class CatchUpStatistics:
     """Outer steps that we are behind while we catch up, else 0."""
     caught_up: int = 0
     failed: int = 0
+    """Not those that a pause ended."""
+    reason: str = ""
+    """Why we stayed behind the last time; empty once we have caught up, or mix again."""
 
 
 class CatchingUp:
@@ -67,32 +79,64 @@ class CatchingUp:
         self._source = source
         self._observer = observer
         self._steps = 0
+        self._fetched = False
+        """Something may be there of an attempt that came to nothing."""
+        self._reason = ""
+        self._outnumbered_until = -math.inf
+        """For how long it stays told that those ahead are too few, once it was."""
         self._caught_up = self._failed = 0
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._forget_with_a_mix)
+            await self._watch()
+
+    async def _forget_with_a_mix(self) -> None:
+        """Drop what was fetched once we mix again, however late that is: the next time it would be old."""
+        while True:
+            await self._behind.wait_for_a_mix()
+            if self._reason != OUTNUMBERED:  # those who came back mix with each other
+                self._reason = ""
+            if self._fetched and not self._steps:
+                self._forget()
+
+    def _forget(self) -> None:
+        self._fetched = False
+        self._source.forget()
+
+    async def _watch(self) -> None:
         pause = AGAIN_FIRST
         while True:
             await self._catch_up(await self._wait_until_behind())
             if PAUSED in self._resting.reasons:
-                continue  # nothing was tried
+                # After it what has come would be old, and it takes room meanwhile.
+                self._forget()
+                continue
             with trio.move_on_after(pause) as waiting:
                 await self._behind.wait_for_a_mix()
-            if waiting.cancelled_caught:
-                pause = min(2 * pause, AGAIN_LONGEST)
-            else:
-                self._source.forget()
-                pause = AGAIN_FIRST
+            pause = min(2 * pause, AGAIN_LONGEST) if waiting.cancelled_caught else AGAIN_FIRST
 
     async def _wait_until_behind(self) -> int:
         while True:
             await self._resting.wait_end(PAUSED)
             if (steps := self._behind.steps()) is not None:
                 return steps
+            self._say_who_is_not_followed()
             await trio.sleep(LOOK)
 
+    def _say_who_is_not_followed(self) -> None:
+        if trio.current_time() < self._outnumbered_until:
+            return
+        if (steps := self._behind.outnumbered()) is not None:
+            self._outnumbered_until = trio.current_time() + AGAIN_LONGEST
+            self._reason = OUTNUMBERED
+            self._observer.stayed_behind(steps, OUTNUMBERED)
+        elif self._reason == OUTNUMBERED:
+            self._reason = ""
+
     async def _catch_up(self, steps: int) -> None:
-        began, self._steps = trio.current_time(), steps
+        began, self._steps, self._fetched = trio.current_time(), steps, True
         self._observer.fell_behind(steps)
         self._behind.admit()
         self._resting.begin(CATCHING_UP)
@@ -101,8 +145,9 @@ class CatchingUp:
         finally:
             self._steps = 0
             self._resting.end(CATCHING_UP)
+        self._reason = reason
         if reason:
-            self._failed += 1
+            self._failed += reason != PAUSED_MEANWHILE
             self._observer.stayed_behind(steps, reason)
         else:
             self._caught_up += 1
@@ -116,20 +161,19 @@ class CatchingUp:
             fetched.append(await self._source.fetch())
 
         async def wait_for_a_pause() -> None:
-            # After it what there is would be old again.
             await self._resting.wait_for(PAUSED)
 
         await first_of(fetch, wait_for_a_pause)
-        if not fetched:
-            return "paused meanwhile"
+        if not fetched or PAUSED in self._resting.reasons:
+            return PAUSED_MEANWHILE
         if fetched[0]:
             return fetched[0]
-        outer_step = await self._source.adopt()
-        if outer_step is None:
-            return "the state that came was of no use"
-        self._behind.caught_up(outer_step)
+        outcome = await self._source.adopt()
+        if isinstance(outcome, str):
+            return outcome
+        self._behind.came_in(outcome)
         return ""
 
     def statistics(self) -> CatchUpStatistics:
         """Tell what has been, and how far behind we are."""
-        return CatchUpStatistics(self._steps, self._caught_up, self._failed)
+        return CatchUpStatistics(self._steps, self._caught_up, self._failed, self._reason)

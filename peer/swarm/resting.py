@@ -7,6 +7,9 @@ import trio
 PAUSED = "paused"
 """It makes no inner steps. Such a constant is also why an outer step goes without a mix: a metric's label."""
 
+STARVED = "waiting for data"
+"""Its trainer has no batch just now: most often for seconds."""
+
 FINISHING = "finishing"
 """It leaves once what is under way has ended."""
 

@@ -276,8 +276,7 @@ class Swarm:
 
     def _exchange_ended(self, outcome: Outcome) -> None:
         if outcome.result == "done" or kind_of(outcome.reason) in TOO_FAR:
-            for partner in outcome.members or (outcome.partner,):
-                self.behind.met(partner, fit=outcome.result == "done")
+            self.behind.met(*(outcome.members or (outcome.partner,)), fit=outcome.result == "done")
         self._observer.exchange_ended(outcome)
 
     def _progress(self) -> tuple[int | None, bool]:

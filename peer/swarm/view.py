@@ -2,7 +2,7 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import trio
@@ -17,6 +17,9 @@ MISSES_TO_DROP = 3
 AVOIDED_FIRST = 10.0
 AVOIDED_LONGEST = 600.0
 """Seconds without exchanges after one failed: doubling, so a peer that stalls on purpose costs little."""
+
+SHUNNED = 3600.0
+"""Seconds without exchanges with a peer whose state, all its own, was of no use to us."""
 
 TORN_FOR = 600.0
 """Seconds for which a peer that fell silent counts as a sign of a partition."""
@@ -42,6 +45,7 @@ class _Entry:
     failures: int = 0
     """Exchanges with it that failed since the last one that did not."""
     avoided_until: float = 0.0
+    shunned_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +182,16 @@ class View:
         entry.avoided_until = trio.current_time() + pause
         entry.busy_until = max(entry.busy_until, entry.avoided_until)
 
+    def shun(self, peer_id: str) -> None:
+        """Avoid a peer for long, whatever is forgiven meanwhile: what it gave was worthless."""
+        if entry := self._entries.get(peer_id):
+            entry.shunned_until = entry.avoided_until = entry.busy_until = trio.current_time() + SHUNNED
+
     def forgive(self) -> None:
-        """Avoid nobody any more: it was for our own fault that exchanges failed."""
+        """Avoid nobody any more but those who are shunned: for our own fault exchanges failed."""
         for entry in self._entries.values():
-            entry.failures, entry.avoided_until, entry.busy_until = 0, 0.0, 0.0
+            entry.failures, entry.avoided_until = 0, entry.shunned_until
+            entry.busy_until = entry.shunned_until
 
     def avoided(self, peer_id: str) -> float:
         """Return for how many more seconds a peer is avoided; 0 where it is not."""
@@ -248,12 +258,17 @@ class View:
         return {entry.record.shard for entry in self._entries.values()}
 
     def outer_steps(self) -> dict[str, int]:
-        """Return how far live peers say that they have come: those that were not away, if there are any."""
-        return self._claims(away=False) or self._claims(away=True)
+        """Return how far live peers say that they have come: those that were not away, where they count."""
+        here, away = self._claims(away=False), self._claims(away=True)
+        return here if _count_alone(here, away) else here | away
+
+    def of_those_here(self) -> dict[str, int]:
+        """Return how far those say that they have come who say that they were not away, however few."""
+        return self._claims(away=False)
 
     def others_were_here(self) -> bool:
-        """Whether a live peer has begun, and was not away."""
-        return bool(self._claims(away=False))
+        """Whether of the live peers that have begun enough say that they were not away."""
+        return _count_alone(self._claims(away=False), self._claims(away=True))
 
     def _claims(self, *, away: bool) -> dict[str, int]:
         return {
@@ -311,6 +326,11 @@ class View:
             departed=len(self._departed),
             alone_seconds=0.0 if live else trio.current_time() - self._alone_since,
         )
+
+
+def _count_alone(here: Collection[str], away: Collection[str]) -> bool:
+    """Whether those who were not away speak for the swarm: where all pause at once, one stranger does not."""
+    return len(here) >= max(len(away), 1)
 
 
 def _contact(record: PeerRecord) -> Contact:

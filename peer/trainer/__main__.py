@@ -92,7 +92,7 @@ def _place(link: Link, begin: Begin, replica: Replica) -> tuple[Checkpoints, boo
         except HomeError as error:
             if ours is None:
                 raise
-            raise RefusedStateError(error.message) from error
+            raise RefusedStateError(error.message, ours=True) from error
     elif (saved := checkpoint.newest(folder, run_id)) is not None:
         replica.restore(saved)
     else:
@@ -128,7 +128,7 @@ def _obey(link: Link) -> None:
             train(link, message)
             break
         except RefusedStateError as error:
-            link.send(StateRefused(reason=str(error)))
+            link.send(StateRefused(reason=str(error), ours=error.ours))
 
 
 def _path(name: str | None) -> Path | None:

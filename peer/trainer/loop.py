@@ -31,6 +31,7 @@ from protocol.trainer import (
     Paused,
     Progress,
     Resume,
+    Save,
     ShareFailed,
     Slept,
     ToTrainer,
@@ -196,6 +197,9 @@ class Loop:
             self._paused = isinstance(message, Pause)
         elif isinstance(message, Slept):
             self._replica.was_away()
+        elif isinstance(message, Save):
+            self._catch_up()  # a checkpoint may be on its way to the disk
+            self._link.send(self._checkpoints.attempt())
         elif isinstance(message, Finish | Closed):
             self._stopping = True
 

@@ -138,17 +138,22 @@ def assemble(rule: Rule, share: OpenShare, cut: Split, files: Sequence[Path]) ->
         averaged, θ or φ, for the distance to it.
 
     Raises:
-        RefusalError: they are not one for each part, or one of them is not fit.
+        RefusalError: they are not one for each part, or one of them is not fit. Where half of them are not,
+            it is more likely we who are far from the others.
         OSError: a file cannot be read.
     """
     if len(files) != len(cut.ranges):
         raise RefusalError(f"there are {len(files)} averages for {len(cut.ranges)} parts", ours=True)
     read: list[Shared] = []
+    refused: list[str] = []
     for number, (part, file) in enumerate(zip(cut.ranges, files, strict=True)):
         try:
             read.append(read_part(rule, cut, part, cut.average_codec, file))
         except RefusalError as refusal:
-            raise RefusalError(f"the average of part {number}: {refusal}") from refusal
+            refused.append(f"the average of part {number}: {refusal}")
+    if refused:
+        most = 2 * len(refused) >= len(files)
+        raise RefusalError(f"{len(refused)} of {len(files)} averages, {refused[0]}" if most else refused[0])
     mean = tuple(torch.cat(tensors) for tensors in zip(*read, strict=True))
     if cut.base is None:
         return OuterState(phi=mean[0], momentum=mean[1]), mean[0]

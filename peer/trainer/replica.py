@@ -58,7 +58,15 @@ MAX_COUNT = 1 << 53
 
 
 class RefusedStateError(Exception):
-    """Why a donor's state is of no use: another donor's may be."""
+    """Why a donor's state is of no use: another donor's may be.
+
+    Attributes:
+        ours: it is our own disk that refused.
+    """
+
+    def __init__(self, message: str, *, ours: bool = False) -> None:
+        super().__init__(message)
+        self.ours = ours
 
 
 def rule_of(outer: Outer) -> Rule:

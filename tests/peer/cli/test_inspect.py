@@ -128,6 +128,11 @@ def test_the_status_says_how_far_it_is_behind(invoke, daemon):
         assert "catching up: 1,234 outer steps behind" in invoke("status").output
 
 
+def test_the_status_says_why_it_stayed_behind(invoke, daemon):
+    with daemon(lambda: status(state="training", stayed_behind="the disk is full")):
+        assert "left behind by others: the disk is full" in invoke("status").output
+
+
 def test_a_newcomer_shows_how_far_its_state_is(invoke, daemon):
     now = Joining(size=100_000_000, received=25_000_000, rate=2.5e6, seconds_left=30.0, donors=3)
     with daemon(lambda: status(state="joining", joining=now)):

@@ -203,6 +203,23 @@ def has_steps_left(daemon: Daemon) -> int:
     return 0
 
 
+def saves(daemon: Daemon) -> int:
+    """Write a checkpoint when told to; the second time the disk is full, and so it is at the end."""
+    daemon.begin()
+    saved = 0
+    while (message := daemon.hear()) is not None:
+        if isinstance(message, ipc.Save):
+            saved += 1
+            if saved == 1:
+                daemon.tell(ipc.Checkpointed(inner_step=20, path="here", seconds=1.0))
+            else:
+                daemon.tell(ipc.CheckpointFailed(inner_step=20, reason="the disk is full"))
+        elif isinstance(message, ipc.Finish):
+            daemon.tell(ipc.Failed(code=4, message="the disk is full", remedy="Free some"))
+            break
+    return 4
+
+
 def lingers(daemon: Daemon) -> int:
     """Say the last word, and hang instead of ending."""
     finishes(daemon)

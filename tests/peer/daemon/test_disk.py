@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from peer.daemon import disk
 from peer.errors import HomeError
+from protocol import sizes
 from protocol.manifest import Manifest
 from tests.peer.trainer import tiny
 from tests.peer.trainer.onebyte import small
@@ -90,3 +91,27 @@ def test_what_is_yet_to_come_must_find_room_or_it_is_said(tmp_path, free, there,
     told = disk.short(tmp_path, MANIFEST, limit)
     assert told is not None
     assert (told.free, told.needed) == (needed * ONE - 1, needed * ONE)
+
+
+def test_without_room_for_a_state_none_is_fetched(tmp_path):
+    one, state, block = ONE, sizes.state_bytes(MANIFEST), 64 * 1024
+    for step in (10, 20):
+        _fill(tmp_path / f"checkpoints/step-{step:08d}/model", one)
+    assert disk.lacks_room(tmp_path, None, MANIFEST) == ""
+    two = 2 * one + block
+    assert disk.lacks_room(tmp_path, two + state, MANIFEST) == "", "the older checkpoint makes room"
+    assert "raise it" in disk.lacks_room(tmp_path, two + state // 2, MANIFEST)
+    _fill(tmp_path / "joining/state", state // 2)
+    assert disk.lacks_room(tmp_path, two + state, MANIFEST) == "", "what is there already is counted once"
+
+
+def test_a_full_disk_is_seen_before_a_state_is_fetched(tmp_path, free):
+    free(sizes.state_bytes(MANIFEST) + ONE - 1)
+    assert "free some" in disk.lacks_room(tmp_path, None, MANIFEST)
+    free(sizes.state_bytes(MANIFEST) + ONE)
+    assert disk.lacks_room(tmp_path, None, MANIFEST) == ""
+
+
+def _fill(path, count):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(count))

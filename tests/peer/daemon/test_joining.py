@@ -102,6 +102,20 @@ async def test_a_state_that_the_trainer_refuses_is_told_and_fetched_again(tmp_pa
     assert _told(tmp_path) == ["StateFetched", "StateRefused", "StateFetched"]
 
 
+async def test_after_a_refusal_it_asks_one_donor_at_a_time_until_a_state_is_taken(guest):
+    _, joining, _ = guest
+    first = joining._newcomer
+    joining.done()
+    assert joining._newcomer is not first
+    suspicious = joining._newcomer
+    joining.refused("it does worse")
+    joining.done()
+    assert joining._newcomer is suspicious
+    assert suspicious._most_donors == 1
+    joining.taken()
+    assert joining._newcomer is not suspicious
+
+
 async def test_who_was_left_behind_fetches_anew_and_only_what_is_further(tmp_path, guest):
     flock, joining, _ = guest
     donor, bird = flock.birds

@@ -1,16 +1,18 @@
 """Who may pause a peer, what outlives what, and what the trainer, the partners and the log are told."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 import trio
 import trio.testing
 
 from peer.daemon.home import Home
-from peer.daemon.pausing import BY_HAND, Pausing
+from peer.daemon.pausing import BY_HAND, LONG_WAIT, Pausing
 from peer.daemon.settings import Remembered, recall, remember
 from peer.simulate.flock import Flock
 from peer.swarm.learner import LearnerGoneError
+from peer.swarm.resting import STARVED
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
@@ -178,6 +180,20 @@ async def test_a_trainer_that_waits_for_data_pauses_the_peer_and_is_not_told_to(
     assert one.said[1].startswith("resumed after ")
     assert one.said[2:4] == [f"{waits} 1 time (at step 7)", f"{waits} 2 times (at step 7)"]
     assert one.said[4].startswith("resumed after ")
+
+
+@pytest.mark.parametrize(("seconds", "away"), [(LONG_WAIT - 1, False), (LONG_WAIT, True)])
+async def test_only_a_long_wait_for_data_is_an_absence(make, monkeypatch, seconds, away):
+    one, now = make(), [1000.0]
+    monkeypatch.setattr("peer.daemon.pausing.time", SimpleNamespace(time=lambda: now[0]))
+    one.pausing.heard(ipc.Waiting(reason="the Hub sleeps", inner_step=7))
+    assert one.swarm.resting.reasons == (STARVED,), "it ends no attempt to catch up"
+    now[0] += seconds
+    one.pausing.heard(ipc.Waiting(reason=None))
+    assert one.swarm.behind.away == away
+    one.pausing.by_hand("mine")
+    one.pausing.resume()
+    assert one.swarm.behind.away
 
 
 async def test_a_person_may_pause_a_peer_that_waits_for_data(make):

@@ -453,6 +453,26 @@ async def test_a_trainer_that_is_renewed_ends_in_order_and_the_next_begins_at_on
 
 
 @pytest.mark.anyio
+async def test_a_checkpoint_is_asked_for_and_what_became_of_it_told(daemon):
+    one = daemon("saves")
+    assert await one.link.save(1.0), "there is none that has begun"
+    async with _running(one):
+        await one.hear_a(ipc.Ready)
+        assert await one.link.save(60.0) == ""
+        assert await one.link.save(60.0) == "the disk is full"
+
+
+@pytest.mark.anyio
+async def test_a_trainer_that_does_not_end_in_order_has_died_and_was_not_renewed(daemon):
+    one = daemon("saves")
+    async with _running(one):
+        await one.hear_a(ipc.Ready)
+        await one.link.renew()
+        await one.hear_of_a_death()
+    assert one.link.statistics().restarts == 1
+
+
+@pytest.mark.anyio
 async def test_who_has_made_all_its_steps_is_not_renewed(daemon):
     one = daemon("answers")
     async with trio.open_nursery() as nursery:

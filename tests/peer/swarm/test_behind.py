@@ -128,6 +128,47 @@ async def test_where_all_have_been_away_what_they_say_counts(swarm):
     assert not swarm.behind.away
 
 
+@pytest.mark.parametrize("claim", [0, 1000, MAX_PROGRESS])
+async def test_one_that_says_it_stayed_does_not_keep_many_that_come_back_away(swarm, claim):
+    swarm.behind.stood_still()
+    honest = [swarm.see(index, 1000, away=True) for index in range(3)]
+    liar = swarm.see(9, claim)
+    assert swarm.behind.outnumbered() is None
+    swarm.refused_by(liar, liar)
+    assert swarm.behind.steps() is None
+    assert (swarm.behind.outnumbered() is None) == (claim <= 1000), "who may be no liar is told of"
+    assert not swarm.behind.outdated, "newcomers get our state"
+    swarm.behind.met(honest[0], fit=True)
+    assert not swarm.behind.away
+
+
+async def test_one_that_is_not_ahead_keeps_not_even_two_away(swarm):
+    swarm.behind.stood_still()
+    friend = swarm.see(1, 1000, away=True)
+    swarm.see(9, 1000 + FAR)
+    assert not swarm.behind.outdated
+    swarm.behind.met(friend, fit=True)
+    assert not swarm.behind.away
+
+
+async def test_a_state_that_was_old_when_it_came_is_fetched_anew(swarm):
+    founder = swarm.see(1, 1500)
+    swarm.behind.came_in(1400)
+    swarm.refused_by(founder, founder)
+    assert swarm.behind.steps() == 100, "of two, one that has just caught up would else never mix again"
+
+
+async def test_one_refused_group_is_one_refusal(swarm):
+    members = [swarm.see(index, 1200) for index in range(5)]
+    swarm.behind.met(*members, fit=True)
+    for count in range(3):
+        assert swarm.behind.steps() is None, f"{count} groups may have had one bad member each"
+        swarm.behind.met(*members, fit=False)
+    assert swarm.behind.steps() == 200
+    swarm.behind.met(*members, fit=True)
+    assert swarm.behind.steps() is None
+
+
 async def test_before_the_trainer_has_begun_nobody_is_behind_and_every_state_fits(swarm):
     fresh = Behind(swarm.view)
     one, two = swarm.see(1, 500), swarm.see(2, 500)
@@ -153,8 +194,10 @@ async def test_who_admits_it_blames_nobody_and_needs_new_refusals_to_say_it_agai
     assert swarm.behind.steps() is None
     swarm.refused_by(*partners)
     assert swarm.behind.steps() == 200
-    swarm.behind.caught_up(1210)
-    assert (swarm.behind.steps(), swarm.behind.outer_step, swarm.behind.away) == (None, 1210, False)
+    swarm.behind.came_in(1210)
+    assert (swarm.behind.steps(), swarm.behind.outer_step, swarm.behind.away) == (None, 1210, True)
+    swarm.behind.met(partners[0], fit=True)
+    assert not swarm.behind.away
 
 
 async def test_many_partners_are_forgotten_in_turn(swarm):

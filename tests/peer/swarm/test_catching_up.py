@@ -4,8 +4,15 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
-from peer.swarm.catching_up import AGAIN_FIRST, AGAIN_LONGEST, LOOK, CatchingUp, CatchUpStatistics
-from peer.swarm.resting import CATCHING_UP, PAUSED, Resting
+from peer.swarm.catching_up import (
+    AGAIN_FIRST,
+    AGAIN_LONGEST,
+    LOOK,
+    OUTNUMBERED,
+    CatchingUp,
+    CatchUpStatistics,
+)
+from peer.swarm.resting import CATCHING_UP, PAUSED, STARVED, Resting
 from tests.peer.swarm.flying import assert_both_or_neither, fly
 from tests.peer.swarm.newcomers import small
 
@@ -21,21 +28,28 @@ class Judge:
     """Says that we are behind, as told."""
 
     def __init__(self):
-        self.lead = None
+        self.lead = self.few = None
         self.admitted = 0
         self.mixed = trio.Event()
 
     def steps(self):
         return self.lead
 
+    def outnumbered(self):
+        return self.few
+
     def admit(self):
         self.admitted += 1
 
-    def caught_up(self, outer_step):
+    def came_in(self, outer_step):
         self.lead = None
 
     async def wait_for_a_mix(self):
         await self.mixed.wait()
+
+    def mix(self):
+        mixed, self.mixed = self.mixed, trio.Event()
+        mixed.set()
 
 
 class Sharing:
@@ -69,7 +83,7 @@ class Place:
         return self.reason
 
     async def adopt(self):
-        return self.outer_step
+        return self.outer_step or "it was of no use"
 
     def forget(self):
         self.forgotten += 1
@@ -115,7 +129,7 @@ async def test_what_comes_to_nothing_is_tried_ever_more_seldom(place, reason):
     assert len(waits) <= 11
     assert set(place.told) == {
         ("behind", 300),
-        ("stayed", 300, reason or "the state that came was of no use"),
+        ("stayed", 300, reason or "it was of no use"),
     }
     assert place.one.statistics().failed == len(place.fetched)
     assert place.sharing.resting == ""
@@ -125,10 +139,34 @@ async def test_a_mix_ends_it_and_what_was_fetched_is_dropped(place):
     place.judge.lead, place.reason = 300, "nobody has one"
     await trio.sleep(20)
     assert len(place.fetched) == 1
+    assert place.one.statistics().reason == "nobody has one"
     place.judge.lead = None
-    place.judge.mixed.set()
+    place.judge.mix()
     await trio.sleep(3600)
     assert (len(place.fetched), place.forgotten) == (1, 1)
+    assert place.one.statistics().reason == ""
+    place.judge.mix()
+    await trio.sleep(1)
+    assert place.forgotten == 1
+
+
+async def test_a_mix_that_comes_long_after_the_attempt_drops_it_too(place):
+    place.judge.lead, place.reason = 300, "nobody has one"
+    await trio.sleep(20)
+    place.judge.lead = None
+    await trio.sleep(AGAIN_LONGEST)
+    assert place.forgotten == 0
+    place.judge.mix()
+    await trio.sleep(1)
+    assert place.forgotten == 1
+
+
+async def test_a_mix_that_lands_while_it_fetches_drops_nothing(place):
+    place.judge.lead, place.takes = 300, 100.0
+    await trio.sleep(20)
+    place.judge.mix()
+    await trio.sleep(20)
+    assert place.forgotten == 0
 
 
 async def test_a_pause_ends_the_attempt_and_nothing_is_fetched_during_it(place):
@@ -139,10 +177,35 @@ async def test_a_pause_ends_the_attempt_and_nothing_is_fetched_during_it(place):
     assert len(place.fetched) == 1
     assert place.told[-1] == ("stayed", 300, "paused meanwhile")
     assert place.sharing.resting == PAUSED
+    assert place.forgotten == 1, "it would be old after the pause, and may be what fills the disk"
+    assert place.one.statistics().failed == 0
     place.judge.lead = None
     place.resting.end(PAUSED)
     await trio.sleep(100)
     assert len(place.fetched) == 1, "after a pause it is judged anew"
+
+
+async def test_those_who_are_too_few_to_be_followed_are_told_of_once(place):
+    place.judge.few = 500
+    await trio.sleep(20)
+    place.judge.mix()
+    await trio.sleep(20)
+    assert place.told == [("stayed", 500, OUTNUMBERED)]
+    assert place.one.statistics() == CatchUpStatistics(reason=OUTNUMBERED)
+    assert (place.fetched, place.sharing.resting) == ([], "")
+    place.judge.few = None
+    await trio.sleep(AGAIN_LONGEST)
+    assert place.one.statistics() == CatchUpStatistics()
+
+
+async def test_a_wait_for_data_ends_no_attempt(place):
+    place.judge.lead, place.takes = 300, 100.0
+    await trio.sleep(20)
+    place.resting.begin(STARVED)
+    await trio.sleep(5)
+    place.resting.end(STARVED)
+    await trio.sleep(100)
+    assert place.told[-1] == ("caught up", 300, 100)
 
 
 async def test_reasons_to_rest_hold_side_by_side():

@@ -30,5 +30,11 @@ def test_each_reason_of_the_gate_has_its_kind(theirs, kind):
     assert kind_of(reason) == kind, reason
 
 
+def test_one_average_of_several_is_its_makers_fault():
+    reason = check(TWO_TENSORS, MINE, (MINE[0] * 9, MINE[1]))
+    assert kind_of(f"the average of part 3: {reason}") == "bad average"
+    assert kind_of(f"4 of 5 averages, the average of part 0: {reason}") == "too far"
+
+
 def test_what_the_gate_does_not_say_is_unreadable():
     assert kind_of("The frame ends early") == "unreadable"

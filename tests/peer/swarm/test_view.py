@@ -3,7 +3,7 @@ import random
 import pytest
 import trio
 
-from peer.swarm.view import MOST_PEERS, NEWEST, View
+from peer.swarm.view import MOST_PEERS, NEWEST, SHUNNED, View
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.records import PeerRecord, sign_record
@@ -44,6 +44,19 @@ async def test_partners_are_drawn_uniformly(view):
         view.answered(view.learn(_record(index)))
     drawn = [view.draw().peer_id for _ in range(4000)]
     assert all(900 < drawn.count(_identity(index).peer_id) < 1100 for index in range(4))
+
+
+@pytest.mark.anyio
+async def test_who_is_shunned_is_not_forgiven(view):
+    honest, liar = (view.learn(_record(index)) for index in range(2))
+    for peer_id in (honest, liar):
+        view.answered(peer_id)
+        view.exchanged(peer_id, well=False)
+    view.shun(liar)
+    view.forgive()
+    assert (view.avoided(honest), view.avoided(liar)) == (0.0, pytest.approx(SHUNNED, abs=1))
+    assert [contact.peer_id for contact in view.willing()] == [honest]
+    assert {view.draw().peer_id for _ in range(20)} == {honest}
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from peer.swarm.refusals import kind_of
 from protocol.trainer import Assemble, Member, Mixed, Parts, Reduce, Reduced, Split
 from tests.peer.trainer.peers import Peer, mix_group, peers
 from tests.peer.trainer.tiny import manifest
@@ -195,15 +196,21 @@ def test_a_hostile_average_changes_nothing(tmp_path):
     group = peers(tmp_path, run(), 3)
     shares = [peer.boundary() for peer in group]
     one, share = group[0], shares[0]
-    own = one.ask(Split(share=share.share, parts=2, codec="fp32", together=True), Parts).parts
+    own = one.ask(Split(share=share.share, parts=3, codec="fp32", together=True), Parts).parts
     fit = [one.bytes(part) for part in own]
     before = one.state()
     far = torch.full((len(fit[1]) // 4,), 50.0).numpy().tobytes()
-    for means, reason in (((fit[0], far), "part 1"), ((fit[0], b""), "part 1"), ((fit[0],) * 3, "2 parts")):
+    for means, reason, kind in (
+        ((fit[0], far, fit[2]), "part 1", "bad average"),
+        ((fit[0], b"", fit[2]), "part 1", "bad average"),
+        ((fit[0], far, far), "2 of 3 averages, the average of part 1", "too far"),
+        ((fit[0],) * 4, "3 parts", "unreadable"),
+    ):
         names = tuple(one.take(mean) for mean in means)
         mixed = one.ask(Assemble(share=share.share, parts=names, weight=0.5), Mixed)
         assert not mixed.accepted
         assert reason in mixed.reason
+        assert kind_of(mixed.reason) == kind
         assert torch.equal(one.state(), before)
     good = tuple(one.take(mean) for mean in fit)
     assert one.ask(Assemble(share=share.share, parts=good, weight=0.5), Mixed).accepted

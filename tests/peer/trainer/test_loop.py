@@ -1,6 +1,7 @@
 """The loop in a thread of this process: what it says, in which order, and what it waits for."""
 
 import errno
+import shutil
 import threading
 
 import pytest
@@ -26,6 +27,7 @@ from protocol.trainer import (
     Paused,
     Progress,
     Resume,
+    Save,
     Share,
     ShareFailed,
     Theirs,
@@ -242,6 +244,23 @@ def test_finish_ends_a_pause(start):
     trainer = start(manifest(every=4))
     trainer.daemon.send(Pause())
     at = trainer.daemon.hear_a(Paused).inner_step
+    trainer.daemon.send(Finish())
+    assert trainer.daemon.hear_out()[-1] == Finished(inner_step=at, reached_stop=False)
+
+
+def test_a_checkpoint_that_is_asked_for_is_of_now_and_nothing_ends(start):
+    trainer = start(manifest(every=4))
+    trainer.daemon.send(Pause())
+    at = trainer.daemon.hear_a(Paused).inner_step
+    for _ in range(2):
+        trainer.daemon.send(Save())
+        assert trainer.daemon.hear_a(Checkpointed).inner_step == at
+    assert checkpoint.newest(trainer.home, run_id(manifest(every=4))).counters.inner_step == at
+    shutil.rmtree(trainer.home)
+    trainer.home.touch()
+    trainer.daemon.send(Save())
+    assert trainer.daemon.hear_a(CheckpointFailed).inner_step == at
+    trainer.home.unlink()
     trainer.daemon.send(Finish())
     assert trainer.daemon.hear_out()[-1] == Finished(inner_step=at, reached_stop=False)
 
