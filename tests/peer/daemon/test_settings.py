@@ -31,6 +31,13 @@ def test_what_a_later_version_adds_is_passed_over(tmp_path):
     assert recall(tmp_path) == FULL
 
 
+def test_a_home_of_one_source_still_knows_where_that_is(tmp_path):
+    (tmp_path / "settings.json").write_text('{"port": 4001, "data_path": "/data/text"}')
+    assert recall(tmp_path) == Remembered(port=4001, data_paths=("/data/text",))
+    remember(tmp_path, recall(tmp_path))
+    assert "data_path\"" not in (tmp_path / "settings.json").read_text()
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xff", b"3", b'{"port": "x"}', b'{"data_paths": ["\xff"]}', b'{"x": ' + b"[" * 100_000],
