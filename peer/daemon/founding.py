@@ -20,6 +20,7 @@ from peer.errors import (
     ManifestMismatchError,
     RunFileError,
 )
+from peer.paths import existing
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
 from peer.swarm.transport import Transport
@@ -210,8 +211,8 @@ def base_model(settings: Settings, wanted: RunFile | None) -> str | None:
     named = settings.model or (wanted.base.source if wanted and wanted.base else None)
     if named is None:
         return None
-    folder = Path(named).expanduser()
-    return str(folder.absolute()) if folder.is_dir() else named
+    folder = existing(named)
+    return str(folder.absolute()) if folder and folder.is_dir() else named
 
 
 def allowed_task(settings: Settings, wanted: RunFile | None) -> str | None:
