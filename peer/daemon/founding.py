@@ -159,7 +159,7 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
 
 def _check_places(given: tuple[Path, ...], manifest: Manifest) -> None:
     """See that the data named on the command line is there, and that the run reads so much of this host."""
-    needed = 0 if manifest.task else sum(part.needs_place for part in manifest.data.parts)
+    needed = 0 if manifest.task else manifest.data.places
     if len(given) > needed:
         reads = f"only {needed} of this host" if needed else "nothing of this host"
         raise DataError(

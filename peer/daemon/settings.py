@@ -115,3 +115,11 @@ def recall(home: Path) -> Remembered:
 def remember(home: Path, remembered: Remembered) -> None:
     """Write it down."""
     write_atomically(home / _FILE, msgspec.json.format(msgspec.json.encode(remembered)) + b"\n")
+
+
+def recall_data(home: Path, given: tuple[str, ...], needed: int) -> tuple[str, ...]:
+    """Return where the sources of text are, as said now, or before, but for what the run does not read.
+
+    Homes remember such, from when it was refused only after that.
+    """
+    return (given or recall(home).data_paths)[:needed]
