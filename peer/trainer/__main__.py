@@ -44,7 +44,7 @@ def train(link: Link, begin: Begin) -> None:
     device = equipment.take(begin)
     with _leading(begin, equipment) as leader, _loaded(link, begin, device) as replica:
         checkpoints, resumed = _place(link, begin, replica)
-        fitting = equipment.fitting(begin, device, replica.theta.nbytes, link.send)
+        fitting = equipment.fitting(begin, 0, replica.theta.nbytes, link.send)
         if leader is None:
             replica.gradients = Alone(replica.passes, device, fitting)
         else:

@@ -149,7 +149,13 @@ class Fitting:
         if left == math.inf:
             return most
         highest = now + round(left - spare) // self._sharers
-        return reckon(lambda count: room.height(device, count, work), now, most, highest)
+
+        def height(count: int) -> int:
+            # A system whose memory runs out ends this process without a word: the next is to know at what.
+            self._notes.write(count, trying=True)
+            return room.height(device, count, work)
+
+        return reckon(height, now, most, highest)
 
     def settle(self, most: int, count: int, how: How) -> int:
         """Take at most so many examples of `count` in one pass from now on, remember it, and say so."""

@@ -86,7 +86,7 @@ def _follow(rank: int, order: Order) -> None:
     theta = flatten(net)
     inner = InnerOptimiser(net, theta, for_batch(manifest.inner, begin.batch or manifest.inner.batch))
     # What is shared with other peers is rank 0's business, and the memory for it.
-    fitting = equipment.fitting(begin, device, weights=0)
+    fitting = equipment.fitting(begin, rank, weights=0)
     turn = Turn(team, net, Passes(net, device, precision(manifest.inner, device)), fitting)
     while not isinstance(word := team.hear(), Leave):
         match word:

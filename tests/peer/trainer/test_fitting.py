@@ -197,6 +197,20 @@ def test_on_the_cpu_a_small_batch_passes_whole_and_nothing_is_left_of_the_trials
     assert told == [Fitted(micro_batch=8, batch=8, how="found")]
 
 
+def test_on_the_cpu_what_is_tried_is_noted_first_as_the_system_may_end_us(tmp_path, monkeypatch):
+    def height(device, count, work):
+        assert Notes(tmp_path, KEY).tried() == count
+        if count == 2:
+            raise SystemExit
+        return 100
+
+    monkeypatch.setattr(room, "height", height)
+    one, _ = make(tmp_path, CPU)
+    with pytest.raises(SystemExit):
+        most_of(one, Memory(100))
+    assert (Notes(tmp_path, KEY).read(), Notes(tmp_path, KEY).tried()) == (None, 2)
+
+
 def test_on_the_cpu_what_is_free_decides(tmp_path, monkeypatch):
     one = replica()
     monkeypatch.setattr(room, "free", lambda device: 0)
