@@ -15,3 +15,15 @@ def expand(home: Path) -> Path:
         return home.expanduser()
     except RuntimeError as error:
         raise HomeError(f"Cannot tell where {home} is", "Write the whole path: --home /...") from error
+
+
+def existing(named: str, folder: Path = Path()) -> Path | None:
+    """Return the file or folder that a name means in a folder, `~` included; None where there is none.
+
+    What stands there may be a name on the Hub as well, or what can be no path at all.
+    """
+    try:
+        path = folder / Path(named).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # too long for a path, or below the home of nobody
+        return None

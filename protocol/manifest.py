@@ -94,6 +94,11 @@ class Data(Message, frozen=True):
             return self.mixture or ()
         return (Part(source=self.source, sha256=self.sha256, dataset=self.dataset),)
 
+    @property
+    def places(self) -> int:
+        """How many of them each peer must say where it has."""
+        return sum(part.needs_place for part in self.parts)
+
 
 class Inner(Message, frozen=True):
     """The inner optimiser, with warm-up, cosine and clipping."""

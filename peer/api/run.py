@@ -10,6 +10,7 @@ from typing import Self, TypedDict, Unpack
 from peer.config.describe import toml
 from peer.config.run_file import NAME, read_run_file, read_table
 from peer.config.schema import LOCAL
+from peer.paths import existing
 
 Section = Mapping[str, object]
 """The keys of one section of `run.toml`, such as `{"batch": 16}` for `[inner]`."""
@@ -103,8 +104,8 @@ def _plain(keys: Mapping[str, object], here: Path) -> dict[str, object]:
                 _locate(part, here)
     model = table.get("model")
     if isinstance(model, dict) and isinstance(source := model.get("source"), str):
-        folder = here / Path(source).expanduser()
-        model["source"] = str(folder) if folder.is_dir() else source
+        folder = existing(source, here)
+        model["source"] = str(folder) if folder and folder.is_dir() else source
     return table
 
 
@@ -113,8 +114,7 @@ def _locate(part: dict[str, object], here: Path) -> None:
     if isinstance(path := part.get("path"), str):
         part["path"] = str(here / path)
     if isinstance(dataset := part.get("dataset"), str):
-        place = here / Path(dataset).expanduser()
-        part["dataset"] = str(place) if place.exists() else dataset
+        part["dataset"] = str(existing(dataset, here) or dataset)
 
 
 def _value(value: object) -> object:

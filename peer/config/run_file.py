@@ -18,6 +18,7 @@ from peer.config.locate import Lines, line_of, locate
 from peer.config.schema import ASKED, BY_PRESET, KEYS, LOCAL
 from peer.config.sources import Source, data_of, read_sources
 from peer.errors import RunFileError
+from peer.paths import existing
 from protocol.describe import Described
 from protocol.foreign import Lora, Settings
 from protocol.manifest import Manifest, Part
@@ -204,9 +205,9 @@ def _base(run_file: Path, values: Values) -> BaseModel | None:
     if _given(values, "model", "kind") != "hf":
         return None
     source, revision, lora = (values.get(("model", name)) for name in ("source", "revision", "lora"))
-    folder = run_file.parent / Path(str(source)).expanduser()
+    folder = existing(str(source), run_file.parent)
     return BaseModel(
-        str(folder.absolute()) if folder.is_dir() else str(source),
+        str(folder.absolute()) if folder and folder.is_dir() else str(source),
         None if revision is None else str(revision),
         lora if isinstance(lora, Lora) else None,
     )

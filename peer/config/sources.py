@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from peer.config.schema import KEYS, STREAM_KEYS
+from peer.paths import existing
 from protocol.manifest import Data, Part, TextSource
 from protocol.streamed import Dataset
 
@@ -118,5 +119,5 @@ def _read(entry: Mapping[str, Any], folder: Path) -> Source:
 
 
 def _place(named: str, folder: Path) -> str:
-    path = folder / Path(named).expanduser()
-    return os.path.normpath(path.absolute()) if path.exists() else named
+    path = existing(named, folder)
+    return named if path is None else os.path.normpath(path.absolute())

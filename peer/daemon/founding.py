@@ -20,6 +20,7 @@ from peer.errors import (
     ManifestMismatchError,
     RunFileError,
 )
+from peer.paths import existing
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
 from peer.swarm.transport import Transport
@@ -158,7 +159,7 @@ def _compare(wanted: RunFile, manifest: Manifest) -> None:
 
 def _check_places(given: tuple[Path, ...], manifest: Manifest) -> None:
     """See that the data named on the command line is there, and that the run reads so much of this host."""
-    needed = 0 if manifest.task else sum(part.needs_place for part in manifest.data.parts)
+    needed = 0 if manifest.task else manifest.data.places
     if len(given) > needed:
         reads = f"only {needed} of this host" if needed else "nothing of this host"
         raise DataError(
@@ -210,8 +211,8 @@ def base_model(settings: Settings, wanted: RunFile | None) -> str | None:
     named = settings.model or (wanted.base.source if wanted and wanted.base else None)
     if named is None:
         return None
-    folder = Path(named).expanduser()
-    return str(folder.absolute()) if folder.is_dir() else named
+    folder = existing(named)
+    return str(folder.absolute()) if folder and folder.is_dir() else named
 
 
 def allowed_task(settings: Settings, wanted: RunFile | None) -> str | None:

@@ -18,7 +18,7 @@ from peer.daemon.pausing import Pausing
 from peer.daemon.reporter import Reporter
 from peer.daemon.returning import Returning
 from peer.daemon.runtime import Runtime
-from peer.daemon.settings import Settings, recall, remember
+from peer.daemon.settings import Settings, recall, recall_data, remember
 from peer.daemon.suspension import Suspension
 from peer.daemon.trainer_link import TrainerLink
 from peer.daemon.trainer_process import END_DEADLINE
@@ -121,7 +121,7 @@ class Node:
         weights = settings.weights_path or (wanted.weights_path if wanted else None)
         self._remember(
             port=_port(transport),
-            data_paths=data or None,
+            data_paths=recall_data(home.path, data, run.manifest.data.places),
             tokenizer_path=str(tokenizer) if tokenizer else None,
             weights_path=str(weights.absolute()) if weights else None,
             model_path=base_model(settings, wanted),

@@ -91,17 +91,35 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """What was said last of what this peer uses, as a hash: it is said again once it has changed."""
 
 
+class _Earlier(msgspec.Struct, frozen=True):
+    """What homes kept in place of `data_paths` while a run had one source of text."""
+
+    data_path: str | None = None
+
+
 _FILE = "settings.json"
 
 
 def recall(home: Path) -> Remembered:
     """Return what was remembered; a missing or damaged file is as good as none."""
     try:
-        return msgspec.json.decode((home / _FILE).read_bytes(), type=Remembered)
+        file = (home / _FILE).read_bytes()
+        remembered = msgspec.json.decode(file, type=Remembered)
+        if (path := msgspec.json.decode(file, type=_Earlier).data_path) is not None:
+            return msgspec.structs.replace(remembered, data_paths=(path,))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Remembered()
+    return remembered
 
 
 def remember(home: Path, remembered: Remembered) -> None:
     """Write it down."""
     write_atomically(home / _FILE, msgspec.json.format(msgspec.json.encode(remembered)) + b"\n")
+
+
+def recall_data(home: Path, given: tuple[str, ...], needed: int) -> tuple[str, ...]:
+    """Return where the sources of text are, as said now, or before, but for what the run does not read.
+
+    Homes remember such, from when it was refused only after that.
+    """
+    return (given or recall(home).data_paths)[:needed]

@@ -84,6 +84,7 @@ class TrainerLink:
         self._renewing = False
         self._saving = trio.Event()
         self._unsaved = ""
+        self._loading = False
         self._stepped = False
         self._restarts = 0
         self.starved = False
@@ -186,6 +187,8 @@ class TrainerLink:
         if begin is None or self._stop.is_set():
             trainer.kill()
             return
+        # What others gave is not in its checkpoint yet.
+        self._loading = begin.state is None
         await trainer.send(begin)
         self._begun = True
 
@@ -195,6 +198,8 @@ class TrainerLink:
                 self._finished = message
             case ipc.Failed():
                 self._failed = message
+            case ipc.Ready():
+                self._loading = False
             case ipc.Progress():
                 self._stepped = True
             case ipc.Checkpointed() | ipc.CheckpointFailed():
@@ -299,11 +304,14 @@ class TrainerLink:
     async def finish(self, patience: float = END_DEADLINE) -> None:
         """Let the trainer write its checkpoint and end, within `patience` seconds; then end it.
 
-        One that has not begun, or waits to be started again, has nothing to write.
+        One that has not begun, or waits to be started again, has nothing to write. Nor has one that loads:
+        it may wait for data, and hears nothing.
         """
         self._stop.set()
         self._beginning.cancel()
-        if self._trainer is not None:
+        if self._trainer is not None and self._loading:
+            self._trainer.kill()
+        elif self._trainer is not None:
             await self._end(self._trainer, patience)
 
     async def save(self, patience: float) -> str:

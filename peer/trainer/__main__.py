@@ -42,9 +42,9 @@ def train(link: Link, begin: Begin) -> None:
         return
     equipment = Equipment.of(begin)
     device = equipment.take(begin)
-    with _leading(begin, equipment) as leader, _loaded(link, begin, device) as replica:
+    with _leading(link, begin, equipment) as leader, _loaded(link, begin, device) as replica:
         checkpoints, resumed = _place(link, begin, replica)
-        fitting = equipment.fitting(begin, device, replica.theta.nbytes, link.send)
+        fitting = equipment.fitting(begin, 0, replica.theta.nbytes, link.send)
         if leader is None:
             replica.gradients = Alone(replica.passes, device, fitting)
         else:
@@ -55,13 +55,13 @@ def train(link: Link, begin: Begin) -> None:
             loop.run()
 
 
-def _leading(begin: Begin, equipment: Equipment) -> AbstractContextManager["Leader | None"]:
+def _leading(link: Link, begin: Begin, equipment: Equipment) -> AbstractContextManager["Leader | None"]:
     """Start a follower for each further device."""
     if len(equipment.devices) == 1:
         return nullcontext()
     from peer.trainer.ranks.leader import leading
 
-    return leading(begin, equipment.devices)
+    return leading(begin, equipment.devices, link.send)
 
 
 @contextmanager

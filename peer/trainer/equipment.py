@@ -62,24 +62,24 @@ class Equipment:
         return device
 
     def fitting(
-        self, begin: Begin, device: torch.device, weights: int, tell: Callable[[Fitted], None] = _unheard
+        self, begin: Begin, rank: int, weights: int, tell: Callable[[Fitted], None] = _unheard
     ) -> Fitting:
         """Return how many sequences pass through a device at once, as far as the home remembers.
 
         Args:
             begin: what the daemon asked for.
-            device: one of ours.
+            rank: whose device.
             weights: bytes of the trained weights that are shared with other peers from there.
             tell: hears what is found.
         """
-        batch = begin.batch or begin.manifest.inner.batch
+        device, batch = self.devices[rank], begin.batch or begin.manifest.inner.batch
         run = digest(encode(begin.manifest)).hex()
         sharers = self.devices.count(device)
         on_cpu = device.type == "cpu"
         allowed = begin.memory if on_cpu else begin.gpu_memory
-        key = Key(self.name, self.memory, run, batch, begin.micro_batch, allowed)
+        key = Key(self.name, self.memory, run, batch, begin.micro_batch, allowed, len(self.devices))
         notes = Notes(Path(begin.home), key)
-        if begin.starved and on_cpu and (most := notes.read()) is not None:
+        if begin.starved and on_cpu and rank == 0 and (most := notes.tried()) is not None:
             notes.write((most + 1) // 2)
         return Fitting(
             device, weights, notes, tell, begin.micro_batch, sharers, begin.memory if on_cpu else None

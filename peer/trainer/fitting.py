@@ -1,6 +1,7 @@
 """How many examples of a batch pass at once: found on the first batch, remembered, lowered if need be."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -19,6 +20,9 @@ from protocol.trainer import Fitted, How
 COPIES = 5
 """Copies of the trained weights that sharing and mixing hold beside training, at the most. Measured with
 `modulo` and `int8`: two for the shares of a boundary, one for what came, two while a mix lands."""
+
+WHOLE = sys.maxsize
+"""Examples that fit where all do: more might have."""
 
 T = TypeVar("T")
 
@@ -94,21 +98,31 @@ class Fitting:
             trials.forget()
             give_back_cache(self._device)
 
-    def ready(self, examples: Batch, trials: Trials, agree: Callable[[int], int] = int) -> int:
+    def ready(
+        self,
+        examples: Batch,
+        trials: Trials,
+        agree: Callable[[int], int] = int,
+        count: int | None = None,
+    ) -> int:
         """Return how many examples pass at once; before the first batch does, find out.
 
         Args:
             examples: the batch.
             trials: pass parts of it.
             agree: makes one number of what several ranks have found.
+            count: examples of the largest of these ranks' batches; None where this is the only one.
 
         Raises:
             TrainerError: not even one fits.
         """
+        count = count or size(examples)
         if self.most is None:
-            return self.settle(agree(self.find(examples, trials)), size(examples), "found")
+            found = self.find(examples, trials)
+            # A rank whose batch is smaller by one would else have the others halve theirs.
+            return self.settle(agree(WHOLE if found == size(examples) else found), count, "found")
         if self._unsaid:
-            return self.settle(self.most, size(examples), "remembered")
+            return self.settle(self.most, count, "remembered")
         return self.most
 
     def find(self, examples: Batch, trials: Trials) -> int:
@@ -149,7 +163,13 @@ class Fitting:
         if left == math.inf:
             return most
         highest = now + round(left - spare) // self._sharers
-        return reckon(lambda count: room.height(device, count, work), now, most, highest)
+
+        def height(count: int) -> int:
+            # A system whose memory runs out ends this process without a word: the next is to know at what.
+            self._notes.write(count, trying=True)
+            return room.height(device, count, work)
+
+        return reckon(height, now, most, highest)
 
     def settle(self, most: int, count: int, how: How) -> int:
         """Take at most so many examples of `count` in one pass from now on, remember it, and say so."""

@@ -40,6 +40,10 @@ from protocol.trainer import (
 ONE_THREAD = "mps"
 """A device whose driver dies of two threads (pytorch issue 197805): training waits for what is done there."""
 
+LONG_WAIT = 16
+"""Outer steps after which a wait for data has made our weights old. One of a few is no absence: a host whose
+stream is slow has weights as good as one whose device is."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -119,14 +123,14 @@ class Loop:
                 self._answer(message)
             self._beside.check()
         if wait.end():
-            self._came_late(wait.began)
+            self._came_late(wait.began, LONG_WAIT)
         if self._paused:
             self._rest()
         return reason is None and not self._stopping
 
-    def _came_late(self, began: float) -> None:
-        """Go on after steps that were not made: the others may have gone far meanwhile."""
-        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every:
+    def _came_late(self, began: float, outer_steps: int = 1) -> None:
+        """Go on after steps that were not made: the others have gone far if they were so many outer steps."""
+        if time.monotonic() - began > self._meter.pace * self._manifest.outer.every * outer_steps:
             self._replica.was_away()
         self._meter.restart()
 

@@ -21,6 +21,7 @@ class Key(msgspec.Struct, frozen=True):
         batch: examples of one inner step on this host.
         cap: the most in one pass that its owner allows; None for any number.
         allowed: of the memory, as its owner's limits say; None for all.
+        ranks: that work together; several on one CPU share its memory.
     """
 
     device: str
@@ -29,13 +30,15 @@ class Key(msgspec.Struct, frozen=True):
     batch: int
     cap: int | None = None
     allowed: float | None = None
+    ranks: int = 1
 
 
 class Note(msgspec.Struct, frozen=True):
-    """So many examples fit."""
+    """So many examples fit, or are being tried."""
 
     key: Key
     most: int
+    trying: bool = False
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -50,15 +53,23 @@ class Notes:
         self._key = key
 
     def read(self) -> int | None:
-        """Return how many fitted; None where nobody has tried."""
-        found = (note.most for note in self._all() if note.key == self._key)
-        most = next(found, None)
-        return most if most is not None and 1 <= most <= self._key.batch else None
+        """Return how many fitted; None where nobody knows."""
+        note = self._newest()
+        return None if note is None or note.trying else note.most
 
-    def write(self, most: int) -> None:
+    def tried(self) -> int | None:
+        """Return how many passed or were to pass last; None where nobody has tried."""
+        note = self._newest()
+        return None if note is None else note.most
+
+    def _newest(self) -> Note | None:
+        note = next((note for note in self._all() if note.key == self._key), None)
+        return note if note is not None and 1 <= note.most <= self._key.batch else None
+
+    def write(self, most: int, *, trying: bool = False) -> None:
         """Remember it."""
         others = tuple(note for note in self._all() if note.key != self._key)
-        kept = (Note(self._key, most), *others)[:MOST]
+        kept = (Note(self._key, most, trying), *others)[:MOST]
         fresh = self._path.with_name(f".{FILE}-{os.getpid()}")
         try:
             fresh.write_bytes(msgspec.json.format(msgspec.json.encode(_File(kept))) + b"\n")

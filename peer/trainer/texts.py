@@ -61,7 +61,7 @@ def load(
         DataError: something is missing, unreadable, too short, or not what the manifest names.
         ExtraMissingError: a data set is to be streamed, and `datasets` is not installed.
     """
-    needed = sum(part.needs_place for part in manifest.data.parts)
+    needed = manifest.data.places
     if len(places) > needed:
         raise DataError(
             f"{len(places)} places of data are given, and the run reads {needed}: the last is {places[-1]}",

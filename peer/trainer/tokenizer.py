@@ -55,7 +55,7 @@ def load(wanted: manifest.Tokenizer, path: Path | None) -> Tokenizer:
             "the run's tokenizer is a file, and none was given",
             "Give the run's tokenizer.json with --tokenizer.",
         )
-    inner = parse(_read(path, wanted.sha256), path)
+    inner = parse(_checked(path, wanted.sha256), path)
     known = inner.get_vocab_size(with_added_tokens=True)
     if known > wanted.vocabulary:
         raise DataError(
@@ -65,13 +65,22 @@ def load(wanted: manifest.Tokenizer, path: Path | None) -> Tokenizer:
     return File(inner)
 
 
-def _read(path: Path, wanted: bytes | None) -> bytes:
+def read(path: Path) -> bytes:
+    """Return what a tokenizer file holds.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(
             f"the tokenizer {path} cannot be read: {error.strerror}", "Name a readable tokenizer.json."
         ) from error
+
+
+def _checked(path: Path, wanted: bytes | None) -> bytes:
+    content = read(path)
     found = hashlib.sha256(content).digest()
     if found != wanted:
         raise DataError(

@@ -6,7 +6,7 @@ import pytest
 
 from peer.cli.options import DEFAULT_HOME
 from peer.errors import Exit, HomeError
-from peer.paths import expand
+from peer.paths import existing, expand
 
 
 def test_the_default_lies_in_the_users_home(monkeypatch):
@@ -22,3 +22,10 @@ def test_a_user_who_is_not_there_has_no_home():
     with pytest.raises(HomeError, match="~nobody-of-this-name/peer") as caught:
         expand(Path("~nobody-of-this-name/peer"))
     assert caught.value.code == Exit.HOME_UNUSABLE
+
+
+def test_what_cannot_be_a_path_is_none(tmp_path):
+    (tmp_path / "here").mkdir()
+    assert existing("here", tmp_path) == tmp_path / "here"
+    for name in ("there", "~nobody-of-this-name/here", "n" * 300):
+        assert existing(name, tmp_path) is None

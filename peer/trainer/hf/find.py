@@ -7,6 +7,7 @@ from typing import Protocol
 
 from peer.errors import BaseModelError
 from peer.extras import load
+from peer.paths import existing
 from peer.trainer.hf import base
 from peer.trainer.hf.base import Base
 from protocol.foreign import Pretrained
@@ -48,8 +49,8 @@ def find(source: str, revision: str | None = None, limit: int | None = None, hub
         BaseModelError: it is not there, too large, or not of a kind that can be used.
         ExtraMissingError: a name on the Hub, without the packages that fetch from there.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = existing(source)
+    if folder and folder.is_dir():
         return base.read(folder, told(folder.resolve().name), None)
     return _from_hub(source, revision, limit, hub)
 

@@ -43,7 +43,7 @@ def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: t
     if begin.votes is not None:
         voter.count_exactly(read_logs(spool / begin.votes))
     # Votes are no copies of weights: nothing else needs room on the device.
-    voter.fitting = equipment.fitting(begin, device, weights=0, tell=link.send)
+    voter.fitting = equipment.fitting(begin, 0, weights=0, tell=link.send)
     link.send(equipment.ready(voter.theta.numel(), voter.counters, resumed=saved is not None))
     loop = Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at)
     with voter.fitting.heeding(begin.batch or manifest.inner.batch):

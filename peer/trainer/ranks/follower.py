@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from peer.trainer.flat import flatten
 from peer.trainer.inner import InnerOptimiser, for_batch, held_in, precision
 from peer.trainer.parts import size
 from peer.trainer.passes import Passes
+from peer.trainer.ranks import failure
 from peer.trainer.ranks.team import Team
 from peer.trainer.ranks.turn import Turn
 from peer.trainer.ranks.words import Leave, Rest, State, Step, Weights
@@ -63,6 +65,8 @@ def _code(rank: int, order: Order) -> int:
         _follow(rank, order)
     except PeerError as error:
         _log.error("%s", error)
+        with suppress(OSError):
+            failure.write(order.meeting, rank, error)
         return error.code
     except Exception:  # noqa: BLE001 - whatever it is, the others must not wait for us
         _log.exception("this rank ends, and all others with it")
@@ -86,7 +90,7 @@ def _follow(rank: int, order: Order) -> None:
     theta = flatten(net)
     inner = InnerOptimiser(net, theta, for_batch(manifest.inner, begin.batch or manifest.inner.batch))
     # What is shared with other peers is rank 0's business, and the memory for it.
-    fitting = equipment.fitting(begin, device, weights=0)
+    fitting = equipment.fitting(begin, rank, weights=0)
     turn = Turn(team, net, Passes(net, device, precision(manifest.inner, device)), fitting)
     while not isinstance(word := team.hear(), Leave):
         match word:

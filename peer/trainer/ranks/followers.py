@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,10 +19,10 @@ import torch
 from torch.multiprocessing.spawn import spawn
 
 from peer.trainer import spool
-from peer.trainer.ranks import patience
+from peer.trainer.ranks import failure, patience
 from peer.trainer.ranks.follower import Order, follow
 from peer.trainer.ranks.patience import Patience
-from protocol.trainer import Begin
+from protocol.trainer import Begin, Failed
 
 LAST_DEADLINE = 2.0
 """Seconds for followers to end once they have been told to."""
@@ -41,7 +41,8 @@ class Followers:
         patience: is told whenever rank 0 waits for them.
     """
 
-    def __init__(self, begin: Begin, count: int) -> None:
+    def __init__(self, begin: Begin, count: int, tell: Callable[[Failed], None]) -> None:
+        self._tell = tell
         folder = Path(begin.spool)
         for left_over in folder.glob("ranks-*"):
             left_over.unlink()
@@ -55,11 +56,14 @@ class Followers:
 
     @classmethod
     @contextmanager
-    def started(cls, begin: Begin, count: int) -> Iterator[Self]:
-        """Have so many followers, each with as many threads of the CPU as there are for one rank."""
+    def started(cls, begin: Begin, count: int, tell: Callable[[Failed], None]) -> Iterator[Self]:
+        """Have so many followers, each with as many threads of the CPU as there are for one rank.
+
+        `tell` hears what a person can mend, where one ends for that; this process then ends.
+        """
         threads = torch.get_num_threads()
         torch.set_num_threads(max(threads // (count + 1), 1))
-        followers = cls(begin, count)
+        followers = cls(begin, count, tell)
         try:
             yield followers
         except RuntimeError:
@@ -116,6 +120,10 @@ class Followers:
             process.join()
             _log.error("rank %d has ended, with exit code %s, and so do all", number + 1, process.exitcode)
             self._kill()
+            # Not only of this one: others end as soon as one has.
+            if (failed := failure.take(self.meeting, len(self._context.processes))) is not None:
+                self._tell(failed)
+                os._exit(failed.code)
             if process.exitcode == -signal.SIGKILL:
                 # The daemon is to hear what it would hear had this process taken too much memory itself.
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
 """Rank 0: the trainer that speaks with the daemon, with followers for its other devices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -15,7 +15,7 @@ from peer.trainer.ranks.team import Team
 from peer.trainer.ranks.turn import Turn
 from peer.trainer.ranks.words import Leave, Rest, State, Step, Weights, describe
 from peer.trainer.replica import Replica
-from protocol.trainer import Begin
+from protocol.trainer import Begin, Failed
 
 
 class Led:
@@ -91,9 +91,11 @@ class Leader:
 
 
 @contextmanager
-def leading(begin: Begin, devices: tuple[torch.device, ...]) -> Iterator[Leader]:
-    """Have a follower for each device but the first."""
-    with Followers.started(begin, len(devices) - 1) as followers:
+def leading(
+    begin: Begin, devices: tuple[torch.device, ...], tell: Callable[[Failed], None]
+) -> Iterator[Leader]:
+    """Have a follower for each device but the first; `tell` is as for `Followers.started`."""
+    with Followers.started(begin, len(devices) - 1, tell) as followers:
         leader = Leader(devices, followers)
         yield leader
         leader.dismiss()

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from peer.trainer.feed import Batch
 from peer.trainer.model import Transformer
 from peer.trainer.parts import cut, rows, size, tensors
+from peer.trainer.ranks.patience import AT_FIRST
 from peer.trainer.ranks.words import FRAME, Step, Word, from_frame, make_room, to_frame
 
 FOREVER = timedelta(days=365)
@@ -71,6 +72,7 @@ class Team:
             store=store,
             rank=rank,
             world_size=size,
+            timeout=timedelta(seconds=AT_FIRST),
             device_id=device if on_gpu else None,
         )
         words = dist.new_group(backend="gloo", timeout=FOREVER)
@@ -85,6 +87,8 @@ class Team:
         return DistributedDataParallel(
             net,
             **_BUFFERS,
+            # All build the same net, and `State` spreads what is trained; not all types can be sent.
+            init_sync=False,
             gradient_as_bucket_view=True,
             # Ours uses all its parameters; others may not, and to look costs little beside them.
             find_unused_parameters=not isinstance(net, Transformer),

@@ -35,7 +35,8 @@ class Turn:
                 already, so that there is no second attempt.
         """
         team, part = self._team, self._team.part(examples)
-        most = self._fitting.ready(part, self._alone, team.least)
+        largest = -(-size(examples) // team.size)
+        most = self._fitting.ready(part, self._alone, team.least, largest)
         # The mean over ranks is of parts that may be of different size.
         weight = team.size * size(part) / size(examples)
         return team.mean(self._together.gradient(part, most, weight))

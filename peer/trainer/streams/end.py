@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from peer.errors import DataError
-from peer.trainer.tokenizer import parse
+from peer.trainer.tokenizer import parse, read
 
 NO_UTF8 = 0xFF
 """A byte that no UTF-8 text has."""
@@ -25,11 +25,11 @@ def token(tokenizer: Path | None, named: str | None) -> int:
         named: the token as text; None to take the tokenizer's own.
 
     Raises:
-        DataError: the tokenizer has no such token, or none that is known to end a text.
+        DataError: the tokenizer cannot be read, or has no such token, or none that is known to end a text.
     """
     if tokenizer is None:
         return _byte(named)
-    known = parse(tokenizer.read_bytes(), tokenizer)
+    known = parse(read(tokenizer), tokenizer)
     for name in [named] if named is not None else [*_own(tokenizer), *USUAL]:
         if (found := known.token_to_id(name)) is not None:
             return int(found)

@@ -230,6 +230,12 @@ def test_a_data_set_is_a_folder_or_file_beside_the_file_or_a_name_on_the_hub(rea
     assert run.data_paths == (here,)
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/rows", "n" * 300])
+def test_what_cannot_be_a_path_is_a_name_on_the_hub(read, name):
+    (source,) = read(f'[data]\nsource = "hf"\ndataset = "{name}"').sources
+    assert source.streamed.place == name
+
+
 @pytest.mark.parametrize("form", ["data = {}", "[data]\nmixture = {}"])
 def test_a_mixture_is_of_sources_with_weights(read, tmp_path, form):
     (tmp_path / "rows").mkdir()

@@ -241,6 +241,13 @@ def ignores(daemon: Daemon) -> int:
     return stays(daemon)
 
 
+def waits_for_data(daemon: Daemon) -> int:
+    """Hear nothing any more, as no data are there to begin with."""
+    daemon.hear()
+    daemon.tell(ipc.Waiting(reason="the Hub sleeps"))
+    return stays(daemon)
+
+
 def stays(daemon: Daemon) -> int:
     while True:
         signal.pause()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peer.daemon.settings import Remembered, Settings, recall, remember
+from peer.daemon.settings import Remembered, Settings, recall, recall_data, remember
 
 FULL = Remembered(port=4001, shard=3, data_paths=("/data/text",), tokenizer_path="/data/tokenizer.json")
 
@@ -29,6 +29,21 @@ def test_what_a_later_version_adds_is_passed_over(tmp_path):
     file = tmp_path / "settings.json"
     file.write_text(file.read_text().replace("{", '{"colour": "blue",', 1))
     assert recall(tmp_path) == FULL
+
+
+def test_a_home_of_one_source_still_knows_where_that_is(tmp_path):
+    (tmp_path / "settings.json").write_text('{"port": 4001, "data_path": "/data/text"}')
+    assert recall(tmp_path) == Remembered(port=4001, data_paths=("/data/text",))
+    remember(tmp_path, recall(tmp_path))
+    assert 'data_path"' not in (tmp_path / "settings.json").read_text()
+
+
+def test_data_that_a_run_does_not_read_is_forgotten(tmp_path):
+    assert recall_data(tmp_path, ("/mine",), 1) == ("/mine",)
+    remember(tmp_path, FULL)
+    assert recall_data(tmp_path, ("/mine",), 1) == ("/mine",)
+    assert recall_data(tmp_path, (), 1) == FULL.data_paths
+    assert recall_data(tmp_path, (), 0) == ()
 
 
 @pytest.mark.parametrize(

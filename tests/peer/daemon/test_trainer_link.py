@@ -500,6 +500,16 @@ async def test_one_that_does_not_finish_in_time_is_ended(daemon):
 
 
 @pytest.mark.anyio
+async def test_leaving_does_not_wait_for_data_to_begin_with(daemon):
+    one = daemon("waits_for_data")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.run)
+        await one.hear_a(ipc.Waiting)
+        await one.link.finish(600.0)
+    assert one.ended == [None]
+
+
+@pytest.mark.anyio
 async def test_leaving_does_not_wait_for_a_donor(daemon):
     one = daemon("answers")
     one.begin = trio.sleep_forever

@@ -48,10 +48,10 @@ def test_what_the_daemon_is_told(begin):
 def test_a_home_remembers_for_each_way_to_train(begin, tmp_path):
     def most(**changes):
         asked = begin(batch=8, **changes)
-        return Equipment.of(asked).fitting(asked, CPU, 0).most
+        return Equipment.of(asked).fitting(asked, 0, 0).most
 
     asked = begin(batch=8)
-    Equipment.of(asked).fitting(asked, CPU, 0).settle(4, 8, "found")
+    Equipment.of(asked).fitting(asked, 0, 0).settle(4, 8, "found")
     assert most() == 4
     assert most(micro_batch=2) is None, "found under another cap"
     assert most(manifest=manifest("solo")) is None
@@ -60,3 +60,22 @@ def test_a_home_remembers_for_each_way_to_train(begin, tmp_path):
     assert most(starved=True) == 2, "the memory of this host was too small for what it was"
     assert most(starved=True) == most() == 1
     assert (tmp_path / FILE).exists()
+
+
+def test_several_ranks_of_one_cpu_remember_apart_from_one_and_halve_once(begin):
+    def most(device, rank=0, **changes):
+        asked = begin(device, batch=8, **changes)
+        return Equipment.of(asked).fitting(asked, rank, 0)
+
+    most("cpu").settle(8, 8, "found")
+    most("cpu,cpu").settle(4, 4, "found")
+    assert [most("cpu,cpu", rank, starved=True).most for rank in (0, 1)] == [2, 2]
+    assert most("cpu").most == 8
+
+
+def test_who_was_ended_while_it_tried_what_fits_begins_with_half_of_that(begin):
+    asked = begin(batch=8)
+    Equipment.of(asked).fitting(asked, 0, 0)._notes.write(4, trying=True)
+    assert Equipment.of(asked).fitting(asked, 0, 0).most is None, "it ended for another reason"
+    asked = begin(batch=8, starved=True)
+    assert Equipment.of(asked).fitting(asked, 0, 0).most == 2

@@ -78,6 +78,19 @@ def test_room_is_left_for_what_training_is_not_alone_with(tmp_path, gpu):
     assert gpu == [5 * 7 + 30]
 
 
+@pytest.mark.parametrize(("units", "least"), [((100, 100), 17), ((8, 100), 6), ((100, 16), 9)])
+def test_ranks_whose_parts_differ_by_one_agree_on_what_the_larger_can(tmp_path, gpu, units, least):
+    """33 examples are 16 for one rank and 17 for the other, which would take two passes for 16 at once."""
+    parts, found = (EXAMPLES[:16], torch.arange(17)), []
+    for part, fit in zip(parts, units, strict=True):
+        make(tmp_path / "nowhere")[0].ready(part, Memory(fit), lambda most: found.append(most) or most)
+    for part in parts:
+        one, _ = make(tmp_path)
+        assert one.ready(part, Memory(100), lambda _: min(found), 17) == least
+        assert Notes(tmp_path, KEY).read() == least
+        Notes(tmp_path, KEY)._path.unlink()
+
+
 def test_a_cap_is_kept(tmp_path, gpu):
     one, _ = make(tmp_path, cap=4)
     memory = Memory(100)
@@ -195,6 +208,20 @@ def test_on_the_cpu_a_small_batch_passes_whole_and_nothing_is_left_of_the_trials
     for found_, expected in zip(one.net.parameters(), plain.net.parameters(), strict=True):
         assert torch.equal(found_.grad, expected.grad)
     assert told == [Fitted(micro_batch=8, batch=8, how="found")]
+
+
+def test_on_the_cpu_what_is_tried_is_noted_first_as_the_system_may_end_us(tmp_path, monkeypatch):
+    def height(device, count, work):
+        assert Notes(tmp_path, KEY).tried() == count
+        if count == 2:
+            raise SystemExit
+        return 100
+
+    monkeypatch.setattr(room, "height", height)
+    one, _ = make(tmp_path, CPU)
+    with pytest.raises(SystemExit):
+        most_of(one, Memory(100))
+    assert (Notes(tmp_path, KEY).read(), Notes(tmp_path, KEY).tried()) == (None, 2)
 
 
 def test_on_the_cpu_what_is_free_decides(tmp_path, monkeypatch):

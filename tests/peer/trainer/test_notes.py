@@ -18,7 +18,7 @@ def test_a_home_remembers(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"device": "NVIDIA T4"}, {"memory": 1}, {"run": "cd"}, {"batch": 16}, {"cap": 8}],
+    [{"device": "NVIDIA T4"}, {"memory": 1}, {"run": "cd"}, {"batch": 16}, {"cap": 8}, {"ranks": 2}],
 )
 def test_what_was_found_for_something_else_does_not_count(tmp_path, change):
     Notes(tmp_path, KEY).write(8)

@@ -1,6 +1,8 @@
 """A trainer whose data do not come: it says so, answers meanwhile, and goes on."""
 
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,12 +71,16 @@ def test_who_waits_for_data_may_be_paused_and_finished(start, hungry):
     assert trainer.daemon.hear_out()[-1] == Finished(inner_step=4, reached_stop=False)
 
 
-def test_who_waited_for_longer_than_an_outer_step_comes_back_as_a_newcomer(start, hungry):
+@pytest.mark.parametrize(("pace", "standing"), [(1.0, 64), (0.1, 0)], ids=["2.5", "25"])
+def test_who_waited_for_many_outer_steps_comes_back_as_a_newcomer(start, hungry, monkeypatch, pace, standing):
+    """A few are no more than a slow host takes; it would else take its partners' weights after each wait."""
+    earlier = SimpleNamespace(monotonic=lambda: time.monotonic() - 10.0)
+    monkeypatch.setattr(starving, "time", earlier)
     trainer = start(manifest(every=4), stop_at=8)
     trainer.daemon.hear_a(Waiting)
-    trainer.meter.pace = 0.0
+    trainer.meter.pace = pace
     hungry.set()
     while len(shares := said(trainer.daemon.heard, Share)) < 2:
         trainer.daemon.hear()
     trainer.daemon.send(*(NoMix(share=share.share) for share in shares))
-    assert [share.standing for share in shares] == [64, 0]
+    assert [share.standing for share in shares] == [64, standing]

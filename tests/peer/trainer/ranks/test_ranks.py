@@ -87,12 +87,12 @@ def test_two_ranks_learn_what_one_process_learns(tmp_path):
     ready, fit, alone = first_life(tmp_path / "alone", 12, device="cpu")
     assert (ready.device, ready.ranks, fit) == ("cpu", 1, [(5, 5, "found")])
 
-    # Rank 0 has two examples; the other three, and is held to the same two at a time.
+    # Rank 0 has two examples; the other three, and both are held to two at a time.
     two = {"device": "cpu,cpu", "micro_batch": 2}
     ready, fit, _ = first_life(tmp_path / "together", 8, **two)
-    assert (ready.device, ready.ranks, fit) == ("cpu,cpu", 2, [(2, 2, "found")])
+    assert (ready.device, ready.ranks, fit) == ("cpu,cpu", 2, [(2, 3, "found")])
     ready, fit, together = second_life(tmp_path / "together", 12, **two)
-    assert (ready.resumed, ready.ranks, fit) == (True, 2, [(2, 2, "remembered")])
+    assert (ready.resumed, ready.ranks, fit) == (True, 2, [(2, 3, "remembered")])
 
     assert together.counters == alone.counters
     for name, wanted in alone.weights.items():

@@ -48,3 +48,8 @@ def test_none_is_said_in_a_line(tmp_path):
     Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "t.json"))
     with pytest.raises(DataError, match="no token that is known to end a text"):
         token(tmp_path / "t.json", None)
+
+
+def test_a_tokenizer_that_is_not_there_is_said_in_a_line(tmp_path):
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        token(tmp_path / "nowhere.json", None)
