@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from protocol.codec import Message
+from protocol.gpu import Gpu
 from protocol.limits import MAX_GROUP, MAX_STANDING, MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
 
@@ -221,21 +222,6 @@ class Finish(Message, frozen=True, tag="finish"):
 
 
 # ---- trainer to daemon
-
-
-class Gpu(Message, frozen=True):
-    """A GPU that the trainer uses, and what others on this machine know it by."""
-
-    index: int
-    """As torch counts: `cuda:1` is 1."""
-    name: str
-    memory: int
-    """Bytes, all of them."""
-    vendor: Literal["nvidia", "amd"]
-    address: str
-    """On the PCI bus, such as 0000:01:00.0; empty where this torch does not tell."""
-    uuid: str
-    """As NVIDIA's driver writes it: GPU-..., or empty."""
 
 
 class Ready(Message, frozen=True, tag="ready"):

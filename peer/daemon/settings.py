@@ -9,7 +9,7 @@ import msgspec
 from peer.daemon.home import write_atomically
 from peer.telemetry.log import LogFormat
 from protocol.control import Pause
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 
 @dataclass(frozen=True, slots=True)

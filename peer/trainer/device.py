@@ -8,7 +8,7 @@ from torch import Tensor
 
 from peer.errors import DeviceError
 from peer.trainer.feed import Batch
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 NAMES = "auto, cpu, mps, cuda or cuda:<number>"
 

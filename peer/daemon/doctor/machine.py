@@ -14,8 +14,8 @@ from peer.plan.shape import memory
 from peer.programs import python
 from peer.telemetry.format import format_bytes
 from protocol import sizes
+from protocol.gpu import Gpu
 from protocol.manifest import Manifest
-from protocol.trainer import Gpu
 
 WITHOUT_RUN = 2 << 30
 """Bytes that a small run takes on the disk, where it is not known yet which run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from peer.governor.readings import GpuUser, GpuUsers, Measured, Readings
 from peer.governor.sensors.base import SensorGoneError
 from peer.governor.sensors.processes import is_ours, name_of
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 ROOT = Path("/")
 

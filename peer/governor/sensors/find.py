@@ -13,7 +13,7 @@ from peer.governor.sensors import amd, machine, nvidia
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.keyboard import keyboard
 from peer.governor.sensors.processes import memory_of
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 
 @dataclass(frozen=True, slots=True)

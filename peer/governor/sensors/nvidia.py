@@ -10,7 +10,7 @@ from typing import Any
 from peer.governor.readings import GpuUser, GpuUsers, Measured, Readings
 from peer.governor.sensors.base import SensorGoneError
 from peer.governor.sensors.processes import is_ours, name_of
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 
 class Nvml:

@@ -22,11 +22,12 @@ from peer.swarm.line import FOR_OTHERS, Line
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
+from protocol.gpu import Gpu
 from protocol.manifest import Manifest
 
 pytestmark = pytest.mark.anyio
 
-GPU = ipc.Gpu(index=0, name="RTX 4090", memory=24, vendor="nvidia", address="0000:01:00.0", uuid="")
+GPU = Gpu(index=0, name="RTX 4090", memory=24, vendor="nvidia", address="0000:01:00.0", uuid="")
 READY = ipc.Ready(
     device="cuda:0", parameters=1, inner_step=0, outer_step=0, tokens=0, resumed=False, gpus=(GPU,)
 )

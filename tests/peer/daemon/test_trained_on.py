@@ -10,7 +10,7 @@ from peer.daemon.supervisor import run_daemon
 from peer.daemon.trained_on import check_device, recalled, remember_device
 from peer.errors import DeviceError
 from peer.governor.sensors.find import Device
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 GPU = Gpu(index=1, name="RTX 4090", memory=24, vendor="nvidia", address="0000:01:00.0", uuid="GPU-1")
 DEVICE = Device("cuda", (GPU,))

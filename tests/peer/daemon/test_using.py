@@ -10,8 +10,9 @@ from peer.governor.limits import parse
 from peer.plan.traffic import month_bytes
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
+from protocol.gpu import Gpu
 from protocol.manifest import Manifest
-from protocol.trainer import Fitted, Gpu, Ready
+from protocol.trainer import Fitted, Ready
 from tests.peer.telemetry.test_events import USES
 
 GPU = Gpu(index=0, name="RTX 4090", memory=24 * 10**9, vendor="nvidia", address="", uuid="")

@@ -5,7 +5,7 @@ import pytest
 from peer.governor.readings import GpuUser, Measured
 from peer.governor.sensors import amd
 from peer.governor.sensors.base import SensorGoneError
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 GPU = Gpu(index=0, name="RX 7900", memory=24, vendor="amd", address="0000:03:00.0", uuid="")
 OTHER = Gpu(index=1, name="RX 7900", memory=24, vendor="amd", address="0000:0b:00.0", uuid="")

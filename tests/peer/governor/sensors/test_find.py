@@ -8,7 +8,7 @@ from peer.governor.limits import parse
 from peer.governor.readings import Readings
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.find import Device, find
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 NVIDIA = Gpu(index=1, name="", memory=1, vendor="nvidia", address="0000:01:00.0", uuid="")
 AMD = Gpu(index=0, name="", memory=1, vendor="amd", address="0000:03:00.0", uuid="")

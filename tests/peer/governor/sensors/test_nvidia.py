@@ -10,7 +10,7 @@ from peer.governor.readings import GpuUser, GpuUsers, Measured
 from peer.governor.sensors import nvidia
 from peer.governor.sensors.base import SensorGoneError
 from peer.governor.sensors.nvidia import Nvml, Power, Temperature, Users
-from protocol.trainer import Gpu
+from protocol.gpu import Gpu
 
 GPUS = (
     Gpu(index=1, name="RTX 4090", memory=24, vendor="nvidia", address="0000:a1:00.0", uuid="GPU-a"),
