@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from peer.cli.options import AsJson
+from peer.cli.options import AsJson, TrainDevice
 from protocol.manifest import CodecName
 from protocol.presets import PRESETS
 
@@ -32,6 +32,7 @@ def swarm(
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the homes go; default: swarm/ and the time.")
     ] = None,
+    device: TrainDevice = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train with a whole swarm on this machine. Its peers find each other; a report says what they learned.
@@ -48,5 +49,6 @@ def swarm(
         weights=weights,
         run_file=run,
         folder=folder,
+        device=device,
     )
     run_swarm(order, as_json=as_json)

@@ -41,6 +41,7 @@ class Order:
     run_file: Path | None
     folder: Path | None
     weights: Path | None = None
+    device: str = "auto"
 
 
 def run_swarm(order: Order, *, as_json: bool) -> None:
@@ -114,7 +115,7 @@ def _small_run(order: Order, folder: Path) -> RunFile:
 
 def _start(swarm: LocalSwarm, order: Order, run_file: Path) -> None:
     # Those that join take the run from the swarm, but where its files lie on this machine from the run file.
-    shared = ["--run", str(run_file), "--steps", str(order.steps)]
+    shared = ["--run", str(run_file), "--steps", str(order.steps), "--device", order.device]
     founder = swarm.start(0, [*shared, "--shard", "0"])
     address = swarm.address_of(founder)
     for index in range(1, order.peers):

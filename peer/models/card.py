@@ -67,8 +67,9 @@ def subject(made: Provenance) -> str:
 
 def rows(made: Provenance) -> str:
     """Return the table of the replicas."""
+    what = "examples" if made.kind == "task" else "tokens"
     head = (
-        "| replica | inner steps | outer steps | tokens | distance from the mean |\n|---|---|---|---|---|\n"
+        f"| replica | inner steps | outer steps | {what} | distance from the mean |\n|---|---|---|---|---|\n"
     )
     return head + "\n".join(
         f"| {one.name} | {one.inner_step:,} | {one.outer_step:,} | {one.tokens:,} | {one.distance:.2%} |"

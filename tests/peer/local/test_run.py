@@ -108,8 +108,8 @@ class Recorded(LocalSwarm):
 
 def test_one_founds_and_the_others_join_it_with_a_shard_each(tmp_path):
     swarm = Recorded(tmp_path)
-    _start(swarm, _order(peers=3), tmp_path / "run.toml")
-    shared = ("--run", str(tmp_path / "run.toml"), "--steps", "200")
+    _start(swarm, _order(peers=3, device="cpu"), tmp_path / "run.toml")
+    shared = ("--run", str(tmp_path / "run.toml"), "--steps", "200", "--device", "cpu")
     join = ("--bootstrap", STATUS.addresses[0])
     assert swarm.peers == [
         (0, (*shared, "--shard", "0")),
