@@ -10,8 +10,10 @@ from tests.processes.support import SMALL_RUN, family
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
-EVERY = 20
-OLD, FAR = 20, 600
+EVERY = 100
+"""Some tenths of a second: where outer steps pass faster than an exchange takes, most exchanges fail."""
+
+OLD, FAR = 100, 2400
 """Inner steps: more than 16 outer steps apart."""
 
 
