@@ -54,14 +54,17 @@ def skip_without_engine() -> None:
 def build_image(folder: Path) -> None:
     """Build `murmuration` as this machine's pip reaches packages, in a folder of a test."""
     settings = _pip_settings()
-    lines, secrets = ["[global]"], []
+    # What names files of this machine means nothing in a build.
+    kept = {name: value for name, value in settings.items() if not any(map(_is_here, value.split()))}
+    secrets = []
     if cert := settings.get("cert"):
-        lines.append("cert = /run/secrets/ca")
+        kept["cert"] = "/run/secrets/ca"
         secrets.append(f"id=ca,src={cert}")
-    lines += [f"{name} = {settings[name]}" for name in ("index-url", "trusted-host") if name in settings]
     with _torch_index(settings, folder) as index:
         if index != TORCH_INDEX:
-            lines.append(f"trusted-host = {index.split('/')[2].partition(':')[0]}")
+            trusted = index.split("/")[2].partition(":")[0]
+            kept["trusted-host"] = f"{kept.get('trusted-host', '')} {trusted}".strip()
+        lines = ["[global]", *(f"{name} = {value}" for name, value in kept.items())]
         (folder / "pip.conf").write_text("\n".join(lines) + "\n")
         secrets.append(f"id=pip,src={folder / 'pip.conf'}")
         handed = [part for secret in secrets for part in ("--secret", secret)]
@@ -88,6 +91,10 @@ def build_prometheus() -> str:
     return PROMETHEUS
 
 
+def _is_here(part: str) -> bool:
+    return Path(part.removeprefix("file://")).exists()
+
+
 def _pip_settings() -> dict[str, str]:
     command = [sys.executable, "-m", "pip", "config", "list"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -100,7 +107,8 @@ def _torch_index(settings: dict[str, str], folder: Path) -> Iterator[str]:
     wheel = next(
         (
             path
-            for where in settings.get("find-links", "").split()
+            for value in settings.values()
+            for where in value.split()
             for path in Path(where).glob("torch-*+cpu-cp311-*.whl")
         ),
         None,
