@@ -1,18 +1,13 @@
 """Which run a daemon belongs to, over memory links and a virtual clock."""
 
 import hashlib
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import trio
 from msgspec.structs import replace
 
-from peer.config.run_file import read_run_file
 from peer.daemon import founding
-from peer.daemon.founding import local_paths, settle
-from peer.daemon.home import Home
-from peer.daemon.settings import Remembered, Settings, recall, remember
+from peer.daemon.settings import Remembered, recall, remember
 from peer.errors import (
     BootstrapError,
     DataError,
@@ -20,85 +15,11 @@ from peer.errors import (
     ManifestInvalidError,
     ManifestMismatchError,
     RunFileError,
-    TaskError,
 )
-from peer.simulate.network import Network
-from peer.swarm.service import Service
 from peer.swarm.transport import Contact
-from peer.trainer.tasks.find import find
-from protocol.foreign import Task
-from protocol.identity import Identity
-from protocol.layout import Layout
-from protocol.manifest import Data, Inner, Manifest, Model, Part, SignedManifest, open_manifest, sign
-from protocol.messages import STREAM_PROTOCOL, AskManifest, ManifestIs
+from protocol.manifest import Inner, Manifest, Model, Part, SignedManifest, open_manifest, sign
 from protocol.streamed import Dataset
-from tests import plugins
-
-FOUNDER, OTHER, NEWCOMER = (Identity(bytes([number]) * 32) for number in range(3))
-MANIFEST = Manifest(founder=FOUNDER.public_key, name="theirs", model=Model(layers=4), inner=Inner(batch=8))
-SEALED = sign(MANIFEST, FOUNDER)
-THEIRS = 'name = "theirs"\n[model]\nlayers = 4\n[inner]\nbatch = 8\n'
-
-
-@pytest.fixture
-def anyio_backend():
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-
-
-@pytest.fixture
-def home(tmp_path):
-    with Home.open(tmp_path / "home") as home:
-        yield home
-
-
-class Place:
-    """A network with one peer that is about to settle, and others that hold manifests."""
-
-    def __init__(self, nursery, home):
-        self._nursery = nursery
-        self._network = Network()
-        self._home = home
-        self._transport = self._network.add(NEWCOMER.peer_id)
-
-    def holder(self, identity, sealed=SEALED):
-        """Bring up a peer that shows this manifest; return its address."""
-        transport, service = self._network.add(identity.peer_id), Service(sealed.run_id)
-
-        async def show(caller, call):
-            return ManifestIs(manifest=sealed)
-
-        service.serve(AskManifest, show)
-        transport.handle(STREAM_PROTOCOL, service.handle)
-        self._nursery.start_soon(transport.serve)
-        return transport.addresses[0]
-
-    async def settle(self, **settings):
-        return await settle(self._home, NEWCOMER, self._transport, Settings(self._home.path, **settings))
-
-
-@pytest.fixture
-def place(home):
-    @asynccontextmanager
-    async def place():
-        async with trio.open_nursery() as nursery:
-            yield Place(nursery, home)
-            nursery.cancel_scope.cancel()
-
-    return place
-
-
-@pytest.fixture
-def run_file(tmp_path):
-    def run_file(text):
-        path = tmp_path / "run.toml"
-        path.write_text(text)
-        return path
-
-    return run_file
-
-
-DOWN = f"/memory/{OTHER.peer_id}/p2p/{OTHER.peer_id}"
-
+from tests.peer.daemon.founding.place import DOWN, FOUNDER, MANIFEST, NEWCOMER, OTHER, SEALED, THEIRS
 
 # ---- founding
 
@@ -402,105 +323,3 @@ async def test_a_damaged_manifest_in_the_home_is_found_before_anybody_is_asked(p
     async with place() as here:
         with pytest.raises(ManifestInvalidError):
             await here.settle(bootstraps=(here.holder(FOUNDER),))
-
-
-# ---- the tasks of plug-ins
-
-
-@pytest.fixture
-def tasked(tmp_path, monkeypatch):
-    """A run of a task that is installed here, and whose import would be noticed."""
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    plugins.install(tmp_path / "site", f"open({str(tmp_path / 'imported')!r}, 'w')\n")
-    here = find("shapes")
-    task = Task(name="shapes", package=here.package, version="1.0", source=here.source, layout=Layout())
-    return sign(replace(MANIFEST, model=Model(), task=task), FOUNDER)
-
-
-@pytest.mark.anyio
-async def test_a_newcomer_runs_no_task_that_it_was_not_told_to(place, home, tasked, tmp_path):
-    async with place() as here:
-        address = here.holder(FOUNDER, tasked)
-        with pytest.raises(TaskError, match=r"the task shapes: code of the package murmuration-shapes 1\.0"):
-            await here.settle(bootstraps=(address,))
-        with pytest.raises(TaskError, match="not allowed"):
-            await here.settle(bootstraps=(address,), task="another")
-        assert home.read_manifest() is None
-        assert (await here.settle(bootstraps=(address,), task="shapes")).sealed == tasked
-        remember(home.path, Remembered(allowed_task="shapes"))
-        assert (await here.settle()).sealed == tasked
-    assert not (tmp_path / "imported").exists()
-
-
-@pytest.mark.anyio
-async def test_a_changed_plug_in_stops_a_peer_of_its_run(place, home, tasked, tmp_path):
-    home.write_manifest(tasked)
-    (tmp_path / "site").joinpath("other.txt").write_text("not of the plug-in")
-    async with place() as here:
-        await here.settle(task="shapes")
-        for file in (tmp_path / "site").glob("*.py"):
-            file.write_text("# changed")
-        with pytest.raises(TaskError, match=r"task\.source: "):
-            await here.settle(task="shapes")
-
-
-@pytest.mark.anyio
-async def test_a_run_file_names_a_task_and_so_allows_it(place, home, tasked, run_file):
-    home.write_manifest(tasked)
-    text = 'name = "theirs"\n[inner]\nbatch = 8\n[task]\nname = "shapes"\n'
-    async with place() as here:
-        assert (await here.settle(run_file=run_file(text))).sealed == tasked
-        for change, said in [
-            ("settings = {width = 8}\n", r"task\.settings: width = 8 here, none there"),
-            ("", "task: none here, murmuration-shapes 1.0 there"),
-        ]:
-            changed = text + change if change else text.partition("[task]")[0]
-            with pytest.raises(ManifestMismatchError, match=said):
-                await here.settle(run_file=run_file(changed))
-
-
-# ---- where this host keeps the files
-
-
-@pytest.mark.anyio
-async def test_data_that_the_run_does_not_read_is_refused_before_there_is_a_run(place, home, tmp_path):
-    (tmp_path / "mine").write_bytes(b"to be or not to be")
-    async with place() as here:
-        with pytest.raises(DataError, match="the run 'default' reads nothing of this host"):
-            await here.settle(data_paths=(tmp_path / "mine",))
-        assert home.read_manifest() is None
-        address = here.holder(OTHER)
-        with pytest.raises(DataError, match="the run 'theirs' reads nothing of this host"):
-            await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
-
-
-@pytest.mark.anyio
-async def test_data_that_is_not_there_is_refused_before_the_run_is_joined(place, home, tmp_path):
-    theirs = replace(MANIFEST, data=Data(source="text", sha256=bytes(32)))
-    async with place() as here:
-        address = here.holder(OTHER, sign(theirs, FOUNDER))
-        with pytest.raises(DataError, match="No data is at /nowhere"):
-            await here.settle(bootstraps=(address,), data_paths=(Path("/nowhere"),))
-        assert home.read_manifest() is None
-        (tmp_path / "mine").write_bytes(b"to be or not to be")
-        with pytest.raises(DataError, match="--data names b, and the run 'theirs' reads only 1 of this host"):
-            await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine", Path("b")))
-        await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
-        assert home.read_manifest() is not None
-
-
-def test_the_command_line_comes_before_the_run_file(run_file, tmp_path, monkeypatch):
-    wanted = read_run_file(run_file('[data]\nsource = "text"\npath = "text"\n'))
-    monkeypatch.chdir(tmp_path)
-    given = Settings(tmp_path, data_paths=(tmp_path / "mine",))
-    assert local_paths(given, wanted) == ((str(tmp_path / "mine"),), None)
-    assert local_paths(Settings(tmp_path), wanted) == ((str(tmp_path / "text"),), None)
-    assert local_paths(Settings(tmp_path), None) == ((), None)
-
-
-def test_paths_hold_in_any_folder_as_the_home_remembers_them(run_file, tmp_path, monkeypatch):
-    run_file('[data]\nsource = "text"\npath = "text"\n')
-    monkeypatch.chdir(tmp_path)
-    wanted = read_run_file(Path("run.toml"))
-    settings = Settings(tmp_path, tokenizer_path=Path("tokens.json"))
-    assert local_paths(settings, wanted) == ((str(tmp_path / "text"),), tmp_path / "tokens.json")
