@@ -6,7 +6,7 @@ JSON, one object each way: the question on standard input, the answer on standar
 from protocol.codec import Message
 from protocol.foreign import Lora, Pretrained, Settings, Task, TaskName
 from protocol.manifest import Manifest, Tokenizer
-from protocol.streamed import Dataset
+from protocol.streamed import Dataset, Streamed
 from protocol.trainer import Failed
 
 MAX_DESCRIPTION = 64 * 1024
@@ -43,16 +43,7 @@ class AskSame(Message, frozen=True, tag="same"):
 class AskDataset(Message, frozen=True, tag="dataset"):
     """Look at a data set of `datasets` and describe it."""
 
-    place: str
-    """A folder or a file, absolute, or a name on the Hub."""
-    revision: str | None
-    subset: str | None
-    split: str
-    held_out_split: str | None
-    column: str
-    end: str | None
-    """The token that follows each row, as text; None to find it."""
-    shuffle: int
+    streamed: Streamed
     tokenizer: str | None
     """The tokenizer file; None for bytes, or for the base model's own."""
     base: AskPretrained | None

@@ -4,9 +4,11 @@ Each peer brings the data itself, from its own disk or the Hugging Face Hub, nev
 """
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from protocol.codec import Message
 from protocol.foreign import Digest, Source
@@ -44,3 +46,35 @@ class Dataset(Message, frozen=True, kw_only=True):
     """The token that follows the text of each row."""
     shuffle: Shuffle = 1024
     """Windows that are read before their order is drawn."""
+
+
+class Streamed(Message, frozen=True):
+    """One, as a run file asks for it."""
+
+    place: str
+    """A folder or file of this host, absolute, or a name on the Hub."""
+    revision: str | None
+    subset: str | None
+    split: str
+    held_out_split: str | None
+    column: str
+    end: str | None
+    """The text of the token that follows each row; None for the tokenizer's own."""
+    shuffle: int
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this host has it, not the Hub."""
+        return Path(self.place).is_absolute()
+
+    def like(self, found: Dataset) -> Dataset:
+        """Return what a manifest would hold, with that which only a look at the data finds as in `found`."""
+        return replace(
+            found,
+            name=found.name if self.is_here else self.place,
+            subset=self.subset,
+            split=self.split,
+            held_out_split=self.held_out_split,
+            column=self.column,
+            shuffle=self.shuffle,
+        )

@@ -12,43 +12,7 @@ from msgspec import UNSET
 from peer.config.schema import KEYS, STREAM_KEYS
 from peer.paths import existing
 from protocol.manifest import Data, Part, TextSource
-from protocol.streamed import Dataset
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A data set of `datasets`, as the file asks for it.
-
-    Attributes:
-        place: a folder or file of this host, absolute, or a name on the Hub.
-        end: the text of the token that follows each row; None for the tokenizer's own.
-    """
-
-    place: str
-    revision: str | None
-    subset: str | None
-    split: str
-    held_out_split: str | None
-    column: str
-    end: str | None
-    shuffle: int
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this host has it, not the Hub."""
-        return Path(self.place).is_absolute()
-
-    def like(self, found: Dataset) -> Dataset:
-        """Return what a manifest would hold, with that which only a look at the data finds as in `found`."""
-        return msgspec.structs.replace(
-            found,
-            name=found.name if self.is_here else self.place,
-            subset=self.subset,
-            split=self.split,
-            held_out_split=self.held_out_split,
-            column=self.column,
-            shuffle=self.shuffle,
-        )
+from protocol.streamed import Dataset, Streamed
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@ import msgspec
 import trio
 
 from peer.config.run_file import RunFile
-from peer.config.sources import Streamed
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
 from peer.programs import python
 from peer.trainer.tasks.find import find_for
 from protocol.describe import Answer, AskDataset, AskPretrained, AskSame, AskTask, Described, Question
 from protocol.manifest import Manifest
-from protocol.streamed import Dataset
+from protocol.streamed import Dataset, Streamed
 from protocol.trainer import Failed
 
 COMMAND = python("peer.trainer.describe")
@@ -43,14 +42,7 @@ async def describe_data(wanted: RunFile, streamed: Streamed) -> Dataset | None:
     """
     base = _question(wanted) if wanted.own_tokenizer else None
     question = AskDataset(
-        place=streamed.place,
-        revision=streamed.revision,
-        subset=streamed.subset,
-        split=streamed.split,
-        held_out_split=streamed.held_out_split,
-        column=streamed.column,
-        end=streamed.end,
-        shuffle=streamed.shuffle,
+        streamed=streamed,
         tokenizer=str(wanted.tokenizer_path.absolute()) if wanted.tokenizer_path else None,
         base=base if isinstance(base, AskPretrained) else None,
     )

@@ -51,23 +51,18 @@ def _dataset(asked: AskDataset) -> Described:
     tokenizer = None if asked.tokenizer is None else Path(asked.tokenizer)
     if asked.base is not None:
         tokenizer = find.find(asked.base.source, asked.base.revision).tokenizer
-    found = dataset.find(asked.place, asked.revision, asked.subset)
-    splits = (asked.split, *([asked.held_out_split] if asked.held_out_split else []))
+    wanted = asked.streamed
+    found = dataset.find(wanted.place, wanted.revision, wanted.subset)
+    splits = (wanted.split, *([wanted.held_out_split] if wanted.held_out_split else []))
     for split in splits:
-        found.rows(split, asked.column)
-    return Described(
-        dataset=Dataset(
-            name=found.name,
-            revision=found.revision,
-            subset=asked.subset,
-            split=asked.split,
-            held_out_split=asked.held_out_split,
-            column=asked.column,
-            files=found.hash(splits),
-            end=end.token(tokenizer, asked.end),
-            shuffle=asked.shuffle,
-        )
+        found.rows(split, wanted.column)
+    seen = Dataset(
+        name=found.name,
+        revision=found.revision,
+        files=found.hash(splits),
+        end=end.token(tokenizer, wanted.end),
     )
+    return Described(dataset=wanted.like(seen))
 
 
 def _pretrained(asked: AskPretrained) -> Described:

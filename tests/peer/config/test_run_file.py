@@ -5,12 +5,13 @@ from msgspec.structs import replace
 
 from peer.config.describe import toml
 from peer.config.run_file import NO_FOUNDER, BaseModel, TaskChoice, read_run_file
-from peer.config.sources import Source, Streamed
+from peer.config.sources import Source
 from peer.errors import Exit, RunFileError
 from protocol.foreign import Lora
 from protocol.identity import Identity
 from protocol.manifest import Data, Inner, Manifest, Outer, Part, Tokenizer, sign
 from protocol.rules import violations
+from protocol.streamed import Streamed
 
 DEFAULT = Manifest(founder=NO_FOUNDER)
 

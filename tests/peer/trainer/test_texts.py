@@ -14,6 +14,7 @@ from peer.trainer.sources import content_hash
 from peer.trainer.work import Places, load
 from protocol.describe import AskDataset
 from protocol.manifest import Data, Part
+from protocol.streamed import Streamed
 from tests.peer.trainer import tiny
 from tests.row_files import write_jsonl
 
@@ -31,9 +32,9 @@ def folder(tmp_path):
 def look(folder, **changed):
     asked = {
         "place": folder, "revision": None, "subset": None, "split": "train", "held_out_split": None,
-        "column": "text", "end": None, "shuffle": 16, "tokenizer": None, "base": None,
+        "column": "text", "end": None, "shuffle": 16,
     }  # fmt: skip
-    return describe(AskDataset(**asked | changed)).dataset
+    return describe(AskDataset(Streamed(**asked | changed), tokenizer=None, base=None)).dataset
 
 
 def run(*parts, **data):
