@@ -76,7 +76,7 @@ class Part(Message, frozen=True):
 class Data(Message, frozen=True):
     """The training text: one source, or a mixture of several."""
 
-    source: Literal["shakespeare", "python", "text", "tokens", "hf", "mixture"] = "shakespeare"
+    source: Literal[TextSource, "mixture"] = "shakespeare"
     sha256: Digest | None = None
     """As in `Part`."""
     held_out: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05

@@ -26,8 +26,8 @@ from peer.daemon.trained_on import check_device
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
 from peer.swarm.libp2p_host import check_bootstraps, hosts_of, open_transport
-from peer.swarm.line import FOR_OTHERS, Line
-from peer.swarm.rate import RateLimit
+from peer.swarm.line import Line
+from peer.swarm.rate import FOR_OTHERS, RateLimit
 from peer.swarm.transport import Transport
 from peer.telemetry import events
 from peer.telemetry.event_file import EventFile

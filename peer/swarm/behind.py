@@ -57,14 +57,14 @@ class Behind:
 
         A group that refuses us counts once, whoever of it was to blame: for one who did not refuse us before.
         """
+        claims = self._view.outer_steps()
         if not fit:
-            known = [partner for partner in partners if partner in self._view.outer_steps()]
+            known = [partner for partner in partners if partner in claims]
             partners = tuple(sorted(known, key=lambda one: self._refusals.get(one, 0))[:1])
         for partner in partners:
-            self._met(partner, fit=fit)
+            self._met(partner, claims, fit=fit)
 
-    def _met(self, partner: str, *, fit: bool) -> None:
-        claims = self._view.outer_steps()
+    def _met(self, partner: str, claims: dict[str, int], *, fit: bool) -> None:
         if partner not in claims and self._lead(claims) > FAR:
             return  # it has been away itself, and says nothing of those who are ahead
         if fit:

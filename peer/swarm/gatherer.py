@@ -14,7 +14,6 @@ from peer.swarm.group import Group, open_group
 from peer.swarm.learner import Learner, LearnerGoneError
 from peer.swarm.matchmaker import MatchStatistics, SkipObserver, Started
 from peer.swarm.reducer import Reducer
-from peer.swarm.resting import PAUSED
 from peer.swarm.service import Reply, Service
 from peer.swarm.transport import Contact, Transport, TransportError
 from peer.swarm.view import View
@@ -90,7 +89,7 @@ class Gatherer:
         for gathering in self._gatherings:
             gathering.withdraw()
 
-    def rest(self, why: str = PAUSED) -> None:
+    def rest(self, why: str) -> None:
         """See `Pairing.rest`."""
         self.resting = why
         for gathering in self._gatherings:

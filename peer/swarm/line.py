@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 
 from peer.swarm.bulk import Bulk
-from peer.swarm.rate import RateLimit
-
-FOR_OTHERS = 1 << 20
-"""Bytes a second that a relay carries at the most."""
+from peer.swarm.rate import FOR_OTHERS, RateLimit
 
 
 @dataclass(frozen=True, slots=True)

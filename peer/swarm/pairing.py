@@ -14,7 +14,6 @@ from itertools import pairwise
 import trio
 
 from peer.swarm.engagement import Engagement, OwnShare
-from peer.swarm.resting import PAUSED
 from peer.swarm.share_sizes import ShareSizes
 from protocol.messages import Accepted, Busy, ObjectRef, Offer, Refused
 
@@ -114,7 +113,7 @@ class Pairing:
         self._shares.clear()
         self._notify()
 
-    def rest(self, why: str = PAUSED) -> None:
+    def rest(self, why: str) -> None:
         """Share nothing until `wake`: what we have grows old as we make no inner steps, or is old.
 
         An exchange that is agreed on goes on to its end. The others are sent to somebody else, and what waits

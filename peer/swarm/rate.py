@@ -9,6 +9,9 @@ import trio
 LEAST = 64_000
 """Bytes a second of the lowest cap: below it, pieces of an object come too slowly for who waits for them."""
 
+FOR_OTHERS = 1 << 20
+"""Bytes a second that a relay carries at the most."""
+
 _SLICE = 256 * 1024
 _SLICE_SECONDS = 0.125
 

@@ -275,8 +275,10 @@ class Swarm:
             nursery.start_soon(self.reach.run)
 
     def _exchange_ended(self, outcome: Outcome) -> None:
-        if outcome.result == "done" or kind_of(outcome.reason) in TOO_FAR:
-            self.behind.met(*(outcome.members or (outcome.partner,)), fit=outcome.result == "done")
+        fit = outcome.result == "done"
+        # Where it failed the reason may be the partner's own words.
+        if fit or (outcome.result == "refused" and kind_of(outcome.reason) in TOO_FAR):
+            self.behind.met(*(outcome.members or (outcome.partner,)), fit=fit)
         self._observer.exchange_ended(outcome)
 
     def _progress(self) -> tuple[int | None, bool]:

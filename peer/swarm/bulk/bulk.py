@@ -6,7 +6,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 import trio
 from trio.abc import Stream
@@ -25,8 +24,6 @@ from protocol.bulk_calls import MOST_LANES, AskLanes, LanesAre
 from protocol.errors import ProtocolError
 from protocol.limits import MAX_REASON
 from protocol.messages import Busy, Got, Pull, Refused
-
-K = TypeVar("K")
 
 MOST = 128
 """Lanes at once, of all peers together."""
@@ -105,8 +102,8 @@ class Bulk:
         self._dialling: Counter[str] = Counter()
         """Lanes that we are opening."""
         self._round_trips: OrderedDict[str, float] = OrderedDict()
-        self._beyond: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """Until when whom, at which host, is not called."""
+        self._beyond = Backoff(RECALL, RECALL)
+        """From calls of peers, each at its host, who could not be called."""
         self._broken = Backoff(BROKEN, RECALL)
         """From the lanes of peers whose lanes failed."""
         self._traffic = Traffic()
@@ -169,7 +166,10 @@ class Bulk:
         began = trio.current_time()
         asked = AskLanes(certificate=self._certificate.der, count=count)
         answered: LanesAre | Busy = await talk.ask(asked, LanesAre, Busy)
-        _remember(self._round_trips, talk.peer_id, trio.current_time() - began)
+        self._round_trips.pop(talk.peer_id, None)
+        self._round_trips[talk.peer_id] = trio.current_time() - began
+        while len(self._round_trips) > MOST_REMEMBERED:
+            self._round_trips.popitem(last=False)
         return answered if isinstance(answered, LanesAre) else None
 
     def _missing(self, peer_id: str, size: int) -> int:
@@ -177,12 +177,11 @@ class Bulk:
         return max(lanes_for(self._round_trips.get(peer_id, math.inf), size) - len(self.to(peer_id)), 0)
 
     def _may_call(self, peer_id: str, host: str) -> bool:
-        now = trio.current_time()
         return (
             self._count() < MOST
             and peer_id not in self._asking
             and not self._dialling[peer_id]
-            and self._beyond.get((peer_id, host), -math.inf) <= now
+            and not self._beyond.pauses(_at(peer_id, host))
             and not self._tickets.expects(peer_id)
             and not self._broken.pauses(peer_id)
         )
@@ -191,9 +190,9 @@ class Bulk:
         self._failed += 1
         # With lanes of its own to us, or one of several that failed, it is no hopeless case.
         if not self.to(peer_id):
-            if self._beyond.get((peer_id, host), -math.inf) <= trio.current_time():
+            if not self._beyond.pauses(_at(peer_id, host)):
                 self._on_failed(peer_id, reason)
-            _remember(self._beyond, (peer_id, host), trio.current_time() + RECALL)
+            self._beyond.failed(_at(peer_id, host))
 
     async def _open(
         self, opening: _Opening, peer_id: str, where: tuple[str, int], context: ssl.SSLContext, token: bytes
@@ -290,8 +289,5 @@ async def _not_yet(peer_id: str, call: Pull | Got) -> Reply:
     return Refused(reason="not yet")
 
 
-def _remember(known: OrderedDict[K, float], key: K, value: float) -> None:
-    known.pop(key, None)
-    known[key] = value
-    while len(known) > MOST_REMEMBERED:
-        known.popitem(last=False)
+def _at(peer_id: str, host: str) -> str:
+    return f"{peer_id} at {host}"

@@ -54,7 +54,7 @@ class Certificate:
         """Return a context to answer who holds `theirs`.
 
         Raises:
-            ValueError: that is no certificate.
+            ValueError: that is no certificate, or the temporary folder cannot be used for ours.
         """
         context = self._only(ssl.PROTOCOL_TLS_SERVER, theirs)
         context.num_tickets = 0  # a session is never taken up again
@@ -71,8 +71,11 @@ class Certificate:
         except ssl.SSLError as error:
             raise ValueError(f"no certificate: {error}") from error
         # `ssl` reads keys from files alone. Only we can read this one, and it is gone at once.
-        with NamedTemporaryFile(prefix="murmuration-lane-") as file:
-            file.write(self._pem)
-            file.flush()
-            context.load_cert_chain(file.name)
+        try:
+            with NamedTemporaryFile(prefix="murmuration-lane-") as file:
+                file.write(self._pem)
+                file.flush()
+                context.load_cert_chain(file.name)
+        except OSError as error:
+            raise ValueError(f"our own certificate cannot be read: {error.strerror}") from error
         return context

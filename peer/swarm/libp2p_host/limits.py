@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from peer.swarm.line import FOR_OTHERS
-
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -50,5 +48,3 @@ class RelayLimits:
     circuit_seconds: float = 3600.0
     circuit_bytes: int = 256 << 20
     """Of one circuit, both directions: control for hours, or some exchanges of a small codec."""
-    rate: float = FOR_OTHERS
-    """Bytes a second of all circuits together."""

@@ -19,7 +19,7 @@ from peer.swarm.libp2p_host.node import Libp2pTransport
 from peer.swarm.libp2p_host.quiet import quieten
 from peer.swarm.libp2p_host.reach import Reach
 from peer.swarm.libp2p_host.swarm import GuardedSwarm
-from peer.swarm.rate import RateLimit
+from peer.swarm.rate import FOR_OTHERS, RateLimit
 from peer.swarm.transport import Transport
 from protocol.identity import Identity
 
@@ -49,7 +49,7 @@ async def open_transport(
         limits: bounds on connections and streams.
         table_limits: bounds on the DHT.
         relay_limits: bounds on what is carried for others.
-        relay_rate: of all circuits together, where it may change; otherwise `relay_limits` says it.
+        relay_rate: of all circuits together; None for the usual one.
 
     Raises:
         ListenError: an address is malformed or cannot be bound.
@@ -73,7 +73,7 @@ async def open_transport(
             try:
                 await up.wait()
                 async with trio.open_nursery() as nursery:
-                    reach = Reach(host, nursery, relay_limits, relay_rate or RateLimit(relay_limits.rate))
+                    reach = Reach(host, nursery, relay_limits, relay_rate or RateLimit(FOR_OTHERS))
                     yield Libp2pTransport(host, nursery, limits, table_limits, announcement, reach)
                     nursery.cancel_scope.cancel()
             finally:

@@ -18,7 +18,8 @@ from peer.daemon.settings import Settings, recall
 from peer.errors import LimitsError
 from peer.governor.readings import GpuUser, GpuUsers, Readings
 from peer.governor.sensors.base import Missing, Sensor, SensorGoneError
-from peer.swarm.line import FOR_OTHERS, Line
+from peer.swarm.line import Line
+from peer.swarm.rate import FOR_OTHERS
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc

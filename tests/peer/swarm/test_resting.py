@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
+from peer.swarm.resting import PAUSED
 from protocol.manifest import Manifest, Outer
 from tests.peer.swarm.flying import assert_both_or_neither, fly
 from tests.peer.swarm.groups import Chronicle, hatch, strict
@@ -29,7 +30,7 @@ async def test_the_others_of_a_pair_run_lose_no_time_with_one_that_rests(tmp_pat
     others = [
         flock.hatch(through=(resting,), seconds=4.0, outer_steps=10, waits=not overlap) for _ in range(2)
     ]
-    resting.swarm.pairing.rest()
+    resting.swarm.pairing.rest(PAUSED)
     await fly(flock, 70)
     assert resting.record.outcomes == []
     # Its own strict trainer is let go at every boundary all the same.
@@ -47,7 +48,7 @@ async def test_who_wakes_takes_part_again(tmp_path):
     flock = Flock(tmp_path, _pairs(overlap=True))
     first = flock.hatch(seconds=4.0, outer_steps=20)
     flock.hatch(through=(first,), seconds=4.0, outer_steps=20)
-    first.swarm.pairing.rest()
+    first.swarm.pairing.rest(PAUSED)
 
     async def wake() -> None:
         await trio.sleep(41)
@@ -69,7 +70,7 @@ async def test_an_exchange_that_is_agreed_on_goes_on_to_its_end(tmp_path):
         while pairing.engagement is None:
             await pairing.wait_change()
         begun = pairing.engagement
-        pairing.rest()
+        pairing.rest(PAUSED)
         await pairing.wait_idle()
         assert begun.over
         assert [outcome.result for outcome in first.record.outcomes] == ["done"]
@@ -82,7 +83,7 @@ async def test_a_group_forms_without_one_that_rests_and_does_not_wait_for_it(tmp
     chronicle = Chronicle(monkeypatch)
     flock = Flock(tmp_path, strict)
     birds = hatch(flock, 4, waits=True, outer_steps=6, seconds=5.0)
-    birds[0].swarm.pairing.rest()
+    birds[0].swarm.pairing.rest(PAUSED)
     took = await fly_until(birds, 120)
     chronicle.check(birds)
     assert took < 60, "six outer steps of 5 s, and little more"
@@ -103,7 +104,7 @@ async def test_a_group_in_which_one_is_ends_well_though_it_is_to_rest(tmp_path, 
     async def rest_in_the_group() -> None:
         while gathering.group is None:
             await gathering.wait_change()
-        pairing.rest()
+        pairing.rest(PAUSED)
         await pairing.wait_idle()
         assert birds[1].learner.mixes == 1
 

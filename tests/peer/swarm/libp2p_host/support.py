@@ -19,6 +19,7 @@ from multiaddr import Multiaddr
 
 from peer.swarm.libp2p_host import ConnectionLimits, RelayLimits, TableLimits, open_transport
 from peer.swarm.libp2p_host.node import Libp2pTransport
+from peer.swarm.rate import FOR_OTHERS, RateLimit
 from peer.swarm.transport import Contact, Stream
 from protocol.identity import Identity
 
@@ -42,10 +43,18 @@ async def ours(
     limits: ConnectionLimits = USUAL,
     table: TableLimits = USUAL_TABLE,
     relay: RelayLimits = USUAL_RELAY,
+    relay_rate: float = FOR_OTHERS,
 ) -> AsyncIterator[Libp2pTransport]:
     """One of our hosts; it serves ECHO."""
     identity = Identity(number.to_bytes(32, "big"))
-    opening = open_transport(identity, list(listen), limits=limits, table_limits=table, relay_limits=relay)
+    opening = open_transport(
+        identity,
+        list(listen),
+        limits=limits,
+        table_limits=table,
+        relay_limits=relay,
+        relay_rate=RateLimit(relay_rate),
+    )
     async with opening as transport:
         assert isinstance(transport, Libp2pTransport)
         transport.handle(ECHO, echo)

@@ -200,7 +200,7 @@ async def test_a_peer_is_reached_through_a_relay():
 
 
 async def test_a_large_transfer_through_a_relay_arrives_whole():
-    async with ours(1, relay=RelayLimits(rate=1e9)) as relay, ours(2) as hidden, ours(3) as seeker:
+    async with ours(1, relay_rate=1e9) as relay, ours(2) as hidden, ours(3) as seeker:
         relay.offer_relay(willing=True)
         contact = await _reserved(hidden, relay)
         data = secrets.token_bytes(2 << 20)
@@ -255,8 +255,8 @@ async def test_reservations_and_circuits_are_bounded():
 
 
 async def test_a_circuit_ends_after_its_bytes_and_its_seconds():
-    for limits in (RelayLimits(circuit_bytes=100_000, rate=1e9), RelayLimits(circuit_seconds=0.5, rate=1e9)):
-        async with ours(1, relay=limits) as relay, ours(2) as hidden, ours(3) as seeker:
+    for limits in (RelayLimits(circuit_bytes=100_000), RelayLimits(circuit_seconds=0.5)):
+        async with ours(1, relay=limits, relay_rate=1e9) as relay, ours(2) as hidden, ours(3) as seeker:
             relay.offer_relay(willing=True)
             stream = await seeker.open_stream(await _reserved(hidden, relay), "/test/echo/1")
             with trio.fail_after(20), suppress(TransportError):
@@ -270,8 +270,7 @@ async def test_a_circuit_ends_after_its_bytes_and_its_seconds():
 
 
 async def test_a_relays_rate_is_shared_and_kept():
-    limits = RelayLimits(rate=200_000)
-    async with ours(1, relay=limits) as relay, ours(2) as hidden, ours(3) as seeker:
+    async with ours(1, relay_rate=200_000) as relay, ours(2) as hidden, ours(3) as seeker:
         relay.offer_relay(willing=True)
         contact = await _reserved(hidden, relay)
         began = trio.current_time()
@@ -343,11 +342,10 @@ async def test_a_relay_that_brings_another_than_it_says_brings_nobody():
 ENDLESS = MULTISTREAM + b"\x80\x80\x80\x80\x08" + bytes(100_000)
 """A protocol's name of 2 GB."""
 PATIENT = ConnectionLimits(handshake=60, dial=60)
-FAST = RelayLimits(rate=1e9)
 
 
 async def test_a_handshake_without_end_that_comes_through_a_relay_is_cut_short():
-    async with ours(1, relay=FAST) as relay, ours(2, limits=PATIENT) as hidden, ours(3) as seeker:
+    async with ours(1, relay_rate=1e9) as relay, ours(2, limits=PATIENT) as hidden, ours(3) as seeker:
         relay.offer_relay(willing=True)
         await _reserved(hidden, relay)
         await seeker.dial(relay.addresses[0])
@@ -363,7 +361,7 @@ async def test_a_handshake_without_end_that_comes_through_a_relay_is_cut_short()
 
 
 async def test_a_handshake_without_end_of_whom_we_reach_through_a_relay_is_cut_short():
-    async with ours(1, relay=FAST) as relay, ours(2) as hidden, ours(3, limits=PATIENT) as seeker:
+    async with ours(1, relay_rate=1e9) as relay, ours(2) as hidden, ours(3, limits=PATIENT) as seeker:
         relay.offer_relay(willing=True)
         contact = await _reserved(hidden, relay)
 
