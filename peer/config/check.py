@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from peer.config.describe import Words, describe, shown
+from peer.config.describe import describe, shown
 from peer.config.schema import COMPUTED, KEYS, SECTIONS, Path, names_in
 
 BUILT_IN = ("layers", "width", "heads", "hidden", "rope_base", "path")
@@ -39,9 +39,6 @@ def check_keys(table: dict[str, object]) -> tuple[Values, list[Mistake]]:
             mistakes.append(Mistake(path, _unknown(path, raw)))
             continue
         kind = KEYS[path].kind
-        if isinstance(kind, Words):
-            values[path] = raw
-            continue
         try:
             values[path] = msgspec.convert(raw, kind)
         except msgspec.ValidationError:

@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 
-from peer.config.check import Mistake, Values, must_be, never_read
+from peer.config.check import Mistake, Values, never_read
 from peer.config.describe import describe, shown
 from peer.config.schema import KEYS, STREAM_KEYS
-from protocol.manifest import MAX_PARTS, TextSource, Weight
+from protocol.manifest import TextSource, Weight
+from protocol.rules import STREAMED
 
 MIXTURE = ("data", "mixture")
 FILES = ("text", "tokens")
-STREAMED = "hf"
-DEFAULT = "shakespeare"
 
 KINDS: dict[str, object] = {
     "source": TextSource,
@@ -29,7 +28,7 @@ def check_sources(values: Values) -> Iterator[Mistake]:
     if MIXTURE in values:
         yield from _check_mixture(values)
     elif values.get(("data", "source")) == "mixture":
-        yield Mistake(MIXTURE, f'data.source = "mixture" needs data.mixture: {_mixture_words()}')
+        yield Mistake(MIXTURE, f'data.source = "mixture" needs data.mixture: {describe(KEYS[MIXTURE].kind)}')
     else:
         given = {path[1]: value for path, value in values.items() if path[0] == "data"}
         for name, message in _check(given, "data"):
@@ -41,24 +40,11 @@ def _check_mixture(values: Values) -> Iterator[Mistake]:
         path = ("data", name)
         if path in values and values[path] not in ("mixture", KEYS[path].default):
             yield never_read(path, values[path], "data.mixture is given")
-    raw: Any = values[MIXTURE]
-    if not _is_list_of_tables(raw):
-        yield must_be(MIXTURE, raw, _mixture_words())
-        return
-    for index, entry in enumerate(raw):
+    parts: Any = values[MIXTURE]
+    for index, entry in enumerate(parts):
         where = f"data.mixture[{index}]"
         wrong = list(_check_keys(entry, where)) or [message for _, message in _check(entry, where)]
         yield from (Mistake(MIXTURE, message) for message in wrong)
-
-
-def _is_list_of_tables(raw: object) -> bool:
-    return (
-        isinstance(raw, list) and 1 <= len(raw) <= MAX_PARTS and all(isinstance(each, dict) for each in raw)
-    )
-
-
-def _mixture_words() -> str:
-    return describe(KEYS[MIXTURE].kind)
 
 
 def _check_keys(entry: Mapping[str, object], where: str) -> Iterator[str]:
@@ -76,7 +62,7 @@ def _check_keys(entry: Mapping[str, object], where: str) -> Iterator[str]:
 
 def _check(entry: Mapping[str, object], where: str) -> Iterator[tuple[str, str]]:
     """Yield the key at which one source is wrong, and how."""
-    kind = entry.get("source", DEFAULT)
+    kind = entry.get("source", KEYS["data", "source"].default)
     why = f"{where}.source = {shown(kind)}"
     if kind in FILES and "path" not in entry:
         yield "path", f"{why} needs {where}.path: a file, relative to this one's folder"

@@ -15,17 +15,13 @@ _SHOWN = 60
 """Characters of a value that a message repeats."""
 
 
-class Words(str):
-    """What a key may hold that no type tells, in words."""
-
-    __slots__ = ()
-
-
 def describe(kind: object) -> str:
     """Say what a field of type `kind` may hold, such as "a whole number from 1 to 256"."""
-    if isinstance(kind, Words):
-        return kind
-    return _describe(inspect.type_info(kind))
+    match inspect.type_info(kind):
+        case inspect.Metadata(extra_json_schema={"description": str(words)}):
+            return words
+        case told:
+            return _describe(told)
 
 
 def _describe(kind: inspect.Type) -> str:

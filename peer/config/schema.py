@@ -6,10 +6,9 @@ from typing import Annotated, Literal, get_type_hints
 import msgspec
 from msgspec import NODEFAULT, Meta
 
-from peer.config.describe import Words
 from protocol.foreign import Lora, Revision, Settings, TaskName
 from protocol.manifest import MAX_PARTS, Manifest
-from protocol.streamed import Column, Shuffle, Split, Subset
+from protocol.streamed import Column, Dataset, Shuffle, Split, Subset
 
 Path = tuple[str, ...]
 """The names that lead to a key: `("inner", "batch")`, or `("name",)` for one outside every section."""
@@ -47,15 +46,24 @@ ASKED: dict[Path, object] = {
     ("data", "revision"): Revision,
     ("data", "end"): Annotated[str, Meta(min_length=1, max_length=64)],
     ("data", "shuffle"): Shuffle,
-    ("data", "mixture"): Words(f"a list of 1 to {MAX_PARTS} tables, each with the keys of one source"),
+    ("data", "mixture"): Annotated[
+        list[dict[str, object]],
+        Meta(
+            min_length=1,
+            max_length=MAX_PARTS,
+            description=f"a list of 1 to {MAX_PARTS} tables, each with the keys of one source",
+        ),
+    ],
 }
 """Keys that are no fields: a process that can load the model looks at what they name, for the manifest."""
 
 ASKED_DEFAULTS: dict[Path, object] = {
     ("model", "kind"): "builtin",
-    ("data", "split"): "train",
-    ("data", "column"): "text",
-    ("data", "shuffle"): 1024,
+    **{
+        ("data", field.name): field.default
+        for field in msgspec.structs.fields(Dataset)
+        if field.name in ("split", "column", "shuffle")
+    },
 }
 
 STREAM_KEYS = ("dataset", "subset", "split", "held_out_split", "column", "revision", "end", "shuffle")
