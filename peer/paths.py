@@ -27,3 +27,9 @@ def existing(named: str, folder: Path = Path()) -> Path | None:
         return path if path.exists() else None
     except (OSError, RuntimeError):  # too long for a path, or below the home of nobody
         return None
+
+
+def folder_or_name(named: str, folder: Path = Path()) -> str:
+    """Return the folder that a name means in another, made absolute; the name itself where there is none."""
+    path = existing(named, folder)
+    return str(path.absolute()) if path and path.is_dir() else named

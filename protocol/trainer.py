@@ -71,7 +71,7 @@ class Begin(Message, frozen=True, tag="begin"):
     """What may be taken of the GPU's memory: a share of it where it is 1 or less, otherwise bytes."""
     micro_batch: int | None = None
     """The most sequences in one pass through a device; None: as many as fit."""
-    starved: bool = False
+    out_of_memory: bool = False
     """The trainer before was ended by the system, as the memory of this host ran out."""
     memory: float | None = None
     """Bytes that the trainer may take of the machine's memory; None for all that is free."""

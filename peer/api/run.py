@@ -10,7 +10,7 @@ from typing import Self, TypedDict, Unpack
 from peer.config.describe import toml
 from peer.config.run_file import NAME, read_run_file, read_table
 from peer.config.schema import LOCAL
-from peer.paths import existing
+from peer.paths import existing, folder_or_name
 
 Section = Mapping[str, object]
 """The keys of one section of `run.toml`, such as `{"batch": 16}` for `[inner]`."""
@@ -98,15 +98,20 @@ def _plain(keys: Mapping[str, object], here: Path) -> dict[str, object]:
     """Return what TOML can hold, without what is None, and with paths that mean the same anywhere."""
     table = {name: _value(value) for name, value in keys.items() if value is not None}
     for section, _ in LOCAL:
-        parts = table.get(section)
-        for part in parts if isinstance(parts, list) else [parts]:
-            if isinstance(part, dict):
-                _locate(part, here)
+        for part in _parts(table.get(section)):
+            _locate(part, here)
     model = table.get("model")
     if isinstance(model, dict) and isinstance(source := model.get("source"), str):
-        folder = existing(source, here)
-        model["source"] = str(folder) if folder and folder.is_dir() else source
+        model["source"] = folder_or_name(source, here)
     return table
+
+
+def _parts(section: object) -> Iterator[dict[str, object]]:
+    """Yield a section, or what a list of several holds, each with the parts of its mixture."""
+    for part in section if isinstance(section, list) else [section]:
+        if isinstance(part, dict):
+            yield part
+            yield from _parts(part.get("mixture"))
 
 
 def _locate(part: dict[str, object], here: Path) -> None:

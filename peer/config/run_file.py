@@ -18,7 +18,7 @@ from peer.config.locate import Lines, line_of, locate
 from peer.config.schema import ASKED, BY_PRESET, KEYS, LOCAL
 from peer.config.sources import Source, data_of, read_sources
 from peer.errors import RunFileError
-from peer.paths import existing
+from peer.paths import folder_or_name
 from protocol.describe import Described
 from protocol.foreign import Lora, Settings
 from protocol.manifest import Manifest, Part
@@ -205,9 +205,8 @@ def _base(run_file: Path, values: Values) -> BaseModel | None:
     if _given(values, "model", "kind") != "hf":
         return None
     source, revision, lora = (values.get(("model", name)) for name in ("source", "revision", "lora"))
-    folder = existing(str(source), run_file.parent)
     return BaseModel(
-        str(folder.absolute()) if folder and folder.is_dir() else str(source),
+        folder_or_name(str(source), run_file.parent),
         None if revision is None else str(revision),
         lora if isinstance(lora, Lora) else None,
     )

@@ -20,7 +20,7 @@ from peer.errors import (
     ManifestMismatchError,
     RunFileError,
 )
-from peer.paths import existing
+from peer.paths import folder_or_name
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
 from peer.swarm.transport import Transport
@@ -209,10 +209,7 @@ def local_paths(settings: Settings, wanted: RunFile | None) -> tuple[tuple[str, 
 def base_model(settings: Settings, wanted: RunFile | None) -> str | None:
     """Return where this host has the base model, in the same order: an absolute folder, or a Hub name."""
     named = settings.model or (wanted.base.source if wanted and wanted.base else None)
-    if named is None:
-        return None
-    folder = existing(named)
-    return str(folder.absolute()) if folder and folder.is_dir() else named
+    return None if named is None else folder_or_name(named)
 
 
 def allowed_task(settings: Settings, wanted: RunFile | None) -> str | None:

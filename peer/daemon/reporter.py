@@ -250,6 +250,16 @@ class Reporter:
         return points[-1][1] if points else None
 
     @property
+    def ranks(self) -> int:
+        """Processes that share an inner step; 1 where it is not known yet."""
+        return self.ready.ranks if self.ready else 1
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Sequences that pass through a device at once; None where it is not known."""
+        return self.fitted.micro_batch if self.fitted else None
+
+    @property
     def outer_step(self) -> int:
         """The last outer step that is known."""
         return self._stands_at.outer_step if self._stands_at else 0

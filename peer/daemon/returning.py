@@ -50,7 +50,8 @@ class Returning:
 
     async def fetch(self) -> str:
         """See `Source`."""
-        if reason := self._room():
+        # It looks through the whole home.
+        if reason := await trio.to_thread.run_sync(self._room):
             return reason
         if not self._swarm.view.willing():
             return "nobody in view is to be asked for a state now"

@@ -26,12 +26,17 @@ class Room:
         """Look once."""
         return Readings(home=self._make_room())
 
-    def _make_room(self) -> HomeSize:
+    def _count(self) -> tuple[HomeSize, list[Path]]:
+        """Return what the home takes, and its checkpoints, the newest first."""
         checkpoints = sorted((self._home / "checkpoints").glob("step-*"), reverse=True)
         after = size(checkpoints[0]) if checkpoints else self._checkpoint
         # What is being written or dropped just now has been counted, or counts no more.
         hidden = sum(size(each) for each in (self._home / "checkpoints").glob(".*-step-*"))
-        taken = size(self._home) - hidden
+        return HomeSize(size(self._home) - hidden, after), checkpoints
+
+    def _make_room(self) -> HomeSize:
+        now, checkpoints = self._count()
+        taken, after = now.taken, now.next_checkpoint
         for each in self._droppable(checkpoints):
             if taken + after <= self._limit:
                 break
@@ -41,8 +46,7 @@ class Room:
 
     def left(self) -> float:
         """Return the bytes for which there would be room beside the newest checkpoint and the next one."""
-        now = self._make_room()
-        checkpoints = sorted((self._home / "checkpoints").glob("step-*"), reverse=True)
+        now, checkpoints = self._count()
         droppable = sum(size(each) for each in self._droppable(checkpoints))
         return self._limit - now.next_checkpoint - (now.taken - droppable)
 

@@ -69,8 +69,8 @@ class Snapshots:
             loss=progress.loss,
             tokens_per_second=progress.tokens_per_second,
             learning_rate=progress.learning_rate,
-            ranks=told.ready.ranks if told.ready else 1,
-            micro_batch=told.fitted.micro_batch if told.fitted else None,
+            ranks=told.ranks,
+            micro_batch=told.micro_batch,
         )
 
     def _distance(self) -> DistanceStatistics | None:

@@ -36,8 +36,7 @@ async def check_device(home: Path, asked: str) -> None:
     Raises:
         DeviceError: it is not.
     """
-    last = recall(home).trained_on
-    if re.fullmatch("auto|cpu(,cpu)*", asked) or (last is not None and last.asked == asked):
+    if re.fullmatch("auto|cpu(,cpu)*", asked) or recalled(recall(home), asked).kind:
         return
     seen = await inspect(asked)
     if seen.error:

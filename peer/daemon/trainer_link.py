@@ -11,7 +11,7 @@ import trio
 
 from peer.daemon import last_words
 from peer.daemon.answers import Answer, Answers, Key, Waiting
-from peer.daemon.starvation import kills
+from peer.daemon.oom_kills import kills
 from peer.daemon.trainer_process import END_DEADLINE, TRAINER, TrainerProcess
 from peer.errors import Exit, PeerError, TrainerError
 from peer.swarm.learner import LearnerGoneError
@@ -87,7 +87,7 @@ class TrainerLink:
         self._loading = False
         self._stepped = False
         self._restarts = 0
-        self.starved = False
+        self.out_of_memory = False
         """The trainer before was ended by the system, as its memory ran out."""
 
     async def run(self) -> ipc.Finished | None:
@@ -149,7 +149,7 @@ class TrainerLink:
             code = await trainer.end()
             killed = code == -signal.SIGKILL and not trainer.ended_by_us
             # Where the system does not say whom it has ended, or why, this is most often why.
-            self.starved = killed and (before is None or kills() != before)
+            self.out_of_memory = killed and (before is None or kills() != before)
             return code
         finally:
             trainer.kill()
@@ -322,7 +322,7 @@ class TrainerLink:
             await self._saving.wait()
         return self._unsaved
 
-    async def renew(self, patience: float = END_DEADLINE) -> bool:
+    async def renew(self, patience: float) -> bool:
         """Let the trainer write its checkpoint and end, as `finish` does; the next begins in its place.
 
         Returns:

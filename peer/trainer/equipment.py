@@ -79,7 +79,7 @@ class Equipment:
         allowed = begin.memory if on_cpu else begin.gpu_memory
         key = Key(self.name, self.memory, run, batch, begin.micro_batch, allowed, len(self.devices))
         notes = Notes(Path(begin.home), key)
-        if begin.starved and on_cpu and rank == 0 and (most := notes.tried()) is not None:
+        if begin.out_of_memory and on_cpu and rank == 0 and (most := notes.tried()) is not None:
             notes.write((most + 1) // 2)
         return Fitting(
             device, weights, notes, tell, begin.micro_batch, sharers, begin.memory if on_cpu else None

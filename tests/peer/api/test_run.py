@@ -63,11 +63,11 @@ def test_paths_mean_the_same_wherever_the_peer_reads_them(tmp_path, monkeypatch)
     (tmp_path / "base").mkdir()
     monkeypatch.chdir(tmp_path)
     parts = [{"source": "text", "path": Path("a.txt")}, {"source": "hf", "dataset": Path("base")}]
-    run = Run(data=parts, model={"kind": "hf", "source": "base"})
+    runs = [Run(data=data, model={"kind": "hf", "source": "base"}) for data in (parts, {"mixture": parts})]
     monkeypatch.chdir("/")
-    read = _read(run)
-    assert read.data_paths == (str(tmp_path / "a.txt"), str(tmp_path / "base"))
-    assert read.base.source == str(tmp_path / "base")
+    for read in map(_read, runs):
+        assert read.data_paths == (str(tmp_path / "a.txt"), str(tmp_path / "base"))
+        assert read.base.source == str(tmp_path / "base")
 
 
 def test_what_a_tasks_settings_are_called_is_its_own_affair(file):

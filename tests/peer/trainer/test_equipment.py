@@ -57,8 +57,8 @@ def test_a_home_remembers_for_each_way_to_train(begin, tmp_path):
     assert most(manifest=manifest("solo")) is None
     assert most(memory=1e9) is None, "found with another limit"
     assert most(gpu_memory=0.5) == 4, "that is not of this memory"
-    assert most(starved=True) == 2, "the memory of this host was too small for what it was"
-    assert most(starved=True) == most() == 1
+    assert most(out_of_memory=True) == 2, "the memory of this host was too small for what it was"
+    assert most(out_of_memory=True) == most() == 1
     assert (tmp_path / FILE).exists()
 
 
@@ -69,7 +69,7 @@ def test_several_ranks_of_one_cpu_remember_apart_from_one_and_halve_once(begin):
 
     most("cpu").settle(8, 8, "found")
     most("cpu,cpu").settle(4, 4, "found")
-    assert [most("cpu,cpu", rank, starved=True).most for rank in (0, 1)] == [2, 2]
+    assert [most("cpu,cpu", rank, out_of_memory=True).most for rank in (0, 1)] == [2, 2]
     assert most("cpu").most == 8
 
 
@@ -77,5 +77,5 @@ def test_who_was_ended_while_it_tried_what_fits_begins_with_half_of_that(begin):
     asked = begin(batch=8)
     Equipment.of(asked).fitting(asked, 0, 0)._notes.write(4, trying=True)
     assert Equipment.of(asked).fitting(asked, 0, 0).most is None, "it ended for another reason"
-    asked = begin(batch=8, starved=True)
+    asked = begin(batch=8, out_of_memory=True)
     assert Equipment.of(asked).fitting(asked, 0, 0).most == 2

@@ -25,7 +25,7 @@ async def test_after_a_death_a_new_one_begins_where_it_left_off(daemon, monkeypa
         with pytest.raises(LearnerGoneError):
             await one.link.mix(7, "in-7", "int8", 64, 64)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
-        assert not one.link.starved, "this system had memory left"
+        assert not one.link.out_of_memory, "this system had memory left"
         assert not (one.folder / "in-7").exists()
         assert not one.link.statistics().alive
         with pytest.raises(LearnerGoneError):
@@ -97,7 +97,7 @@ async def test_one_that_hangs_up_and_stays_is_ended_and_brought_back(daemon):
             await one.link.capture()
         await one.let_pass(END_DEADLINE)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
-        assert not one.link.starved
+        assert not one.link.out_of_memory
 
 
 @pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_one_whom_the_system_ended_for_its_memory_is_told_apart(daemon, mo
         with pytest.raises(LearnerGoneError):
             await one.link.mix(7, None, "int8", 64, 64)
         assert await one.hear_of_a_death() == (-signal.SIGKILL, 1, "")
-        assert one.link.starved
+        assert one.link.out_of_memory
 
 
 # ---- failures that restarting does not mend

@@ -226,9 +226,9 @@ async def test_a_daemon_that_cannot_say_what_to_train_ends_with_its_own_error(da
 async def test_a_trainer_that_is_renewed_ends_in_order_and_the_next_begins_at_once(daemon):
     one = daemon("has_steps_left")
     async with running(one):
-        assert not await one.link.renew(), "there is none that has begun"
+        assert not await one.link.renew(END_DEADLINE), "there is none that has begun"
         await one.hear_a(ipc.Ready)
-        assert await one.link.renew()
+        assert await one.link.renew(END_DEADLINE)
         await one.hear_a(ipc.Finished)
         assert (await one.hear_a(ipc.Ready)).inner_step == 1
     assert (one.lives, one.link.statistics().restarts) == (2, 0)
@@ -250,7 +250,7 @@ async def test_a_trainer_that_does_not_end_in_order_has_died_and_was_not_renewed
     one = daemon("saves")
     async with running(one):
         await one.hear_a(ipc.Ready)
-        await one.link.renew()
+        await one.link.renew(END_DEADLINE)
         await one.hear_of_a_death()
     assert one.link.statistics().restarts == 1
 
@@ -261,5 +261,5 @@ async def test_who_has_made_all_its_steps_is_not_renewed(daemon):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.run)
         await one.hear_a(ipc.Ready)
-        assert await one.link.renew()
+        assert await one.link.renew(END_DEADLINE)
     assert (one.ended, one.lives) == ([FINISHED], 1)

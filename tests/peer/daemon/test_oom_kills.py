@@ -1,4 +1,4 @@
-from peer.daemon.starvation import kills
+from peer.daemon.oom_kills import kills
 
 
 def test_the_kernel_counts_whom_it_ends(tmp_path):
