@@ -76,6 +76,11 @@ class Begin(Message, frozen=True, tag="begin"):
     memory: float | None = None
     """Bytes that the trainer may take of the machine's memory; None for all that is free."""
 
+    @property
+    def sequences(self) -> int:
+        """Of one inner step on this host: all ranks must agree on it."""
+        return self.batch or self.manifest.inner.batch
+
 
 class Encode(Message, frozen=True, tag="encode"):
     """Write our share `share` for one receiver. The answer is `Encoded`."""

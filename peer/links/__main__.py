@@ -18,7 +18,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ports", type=int, nargs="+")
     parser.add_argument("--link", choices=LADDER, help="of the ladder; else --rtt and --rate make one")
-    parser.add_argument("--turned", action="store_true", help="the home is the one who is called")
     parser.add_argument("--rtt", type=float, default=0.0, metavar="MS")
     parser.add_argument("--rate", type=float, default=float("inf"), metavar="MBIT/S")
     parser.add_argument("--warm", action="store_true", help="no slow start")
@@ -26,7 +25,7 @@ def main() -> None:
     link = even("custom", wanted.rtt / 1000, wanted.rate * MBIT, slow_start=not wanted.warm)
     if wanted.link:
         link = LADDER[wanted.link]
-    trio.run(_forward, Shaper(link.turned() if wanted.turned else link), wanted.ports)
+    trio.run(_forward, Shaper(link), wanted.ports)
 
 
 async def _forward(shaper: Shaper, ports: list[int]) -> None:

@@ -26,15 +26,13 @@ class Shaper:
         """Accepted so far."""
 
     @asynccontextmanager
-    async def forwarding(
-        self, port: int, *, host: str = "127.0.0.2", near_port: int | None = None
-    ) -> AsyncIterator[int]:
-        """Forward what calls `host` to 127.0.0.1:`port`; give the port to call, by default the same.
+    async def forwarding(self, port: int, *, host: str = "127.0.0.2") -> AsyncIterator[int]:
+        """Forward what calls the same port of `host` to 127.0.0.1:`port`; give the port to call.
 
         Another loopback address with the same port lets a program that tells its own port be found through
         the link.
         """
-        listeners = await trio.open_tcp_listeners(port if near_port is None else near_port, host=host)
+        listeners = await trio.open_tcp_listeners(port, host=host)
         for listener in listeners:
             shrink(listener.socket)
         async with trio.open_nursery() as nursery:

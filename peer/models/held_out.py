@@ -5,10 +5,10 @@ from typing import Literal
 import msgspec
 import torch
 
+from peer.models.loaded import put
 from peer.models.replicas import Replicas, Report, average
 from peer.models.report import AVERAGE
 from peer.trainer.checkpoint import load_weights
-from peer.trainer.flat import trainable
 from peer.trainer.work import Work, load
 
 EXAMPLES = 256
@@ -59,9 +59,7 @@ def evaluate_held_out(replicas: Replicas, device: torch.device, report: Report) 
         rows.append(_judge(work, one.name, "replica", one.counters.inner_step))
     if several:
         report(len(rows), parts)
-        weights = average(replicas).weights
-        for name, parameter in trainable(work.net).items():
-            parameter.copy_(weights[name])
+        put(average(replicas).weights, work.net)
         rows.append(_judge(work, AVERAGE, "average", None))
     report(parts, parts)
     task = replicas.manifest.task

@@ -18,6 +18,7 @@ from peer.errors import BaseModelError, ModelError, UsageError
 from peer.models import llama, tokens
 from peer.models.replicas import Replicas, shapes_of
 from peer.trainer.flat import trainable
+from peer.trainer.hf import lora
 from peer.trainer.hf.base import Base, read
 from peer.trainer.hf.find import find_for
 from peer.trainer.hf.net import Causal, build, read_config
@@ -29,7 +30,6 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
-ADAPTER = "adapter_config.json"
 PROVENANCE = "murmuration.json"
 
 LONGEST = 2048
@@ -120,7 +120,7 @@ def of_folder(folder: Path, device: torch.device) -> Loaded:
         ExtraMissingError: it is not of our own architecture, and `transformers` is not installed.
         ModelError: there is none, or it is damaged.
     """
-    if (folder / ADAPTER).exists():
+    if (folder / lora.CONFIG).exists():
         raise ModelError(
             f"{folder} holds adapters, which are no model without their base",
             "Name the homes in its place, or export with --merge",

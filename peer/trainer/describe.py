@@ -53,7 +53,7 @@ def _dataset(asked: AskDataset) -> Described:
         tokenizer = find.find(asked.base.source, asked.base.revision).tokenizer
     wanted = asked.streamed
     found = dataset.find(wanted.place, wanted.revision, wanted.subset)
-    splits = (wanted.split, *([wanted.held_out_split] if wanted.held_out_split else []))
+    splits = dataset.splits_of(wanted)
     for split in splits:
         found.rows(split, wanted.column)
     seen = Dataset(

@@ -51,7 +51,7 @@ class Equipment:
                     "Name one of them, and start another peer for each other",
                 )
             devices = devices[:1]
-        devices = devices[: begin.batch or begin.manifest.inner.batch]
+        devices = devices[: begin.sequences]
         memory = min((known for each in devices if (known := room.total(each)) is not None), default=None)
         return cls(devices, all_called(devices), memory)
 
@@ -72,7 +72,7 @@ class Equipment:
             weights: bytes of the trained weights that are shared with other peers from there.
             tell: hears what is found.
         """
-        device, batch = self.devices[rank], begin.batch or begin.manifest.inner.batch
+        device, batch = self.devices[rank], begin.sequences
         run = digest(encode(begin.manifest)).hex()
         sharers = self.devices.count(device)
         on_cpu = device.type == "cpu"

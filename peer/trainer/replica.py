@@ -297,8 +297,7 @@ class Replica:
             state["outer.residual"] = self.residual
         if self.rule.keep is not None:
             state["outer.unsettled"] = torch.tensor(sorted(self._unsettled), dtype=torch.int64)
-        if found := self._work.feed.state():
-            state["data"] = torch.frombuffer(bytearray(found), dtype=torch.uint8)
+        state |= self._work.place()
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     @torch.no_grad()
@@ -325,8 +324,7 @@ class Replica:
             self.residual.copy_(state["outer.residual"])
         self._unsettled = set(state["outer.unsettled"].tolist()) if self.rule.keep is not None else set()
         torch.set_rng_state(state["random"])
-        if "data" in state:
-            self._work.feed.resume(bytes(state["data"].numpy()))
+        self._work.resume(state)
         self.counters = contents.counters
         self._stepped_at = state["outer.stepped_at"].tolist()
         self._came_at = contents.counters.inner_step
@@ -376,8 +374,8 @@ class Replica:
             self._probe_outer(self.outer)
         self._probe("the donor's state", most_loss)
         position = Position() if ours is None else ours.counters.position
-        if ours is not None and "data" in ours.state:
-            self._work.feed.resume(bytes(ours.state["data"].numpy()))
+        if ours is not None:
+            self._work.resume(ours.state)
         self.counters = Counters(state.inner_step, state.outer_step, state.tokens, position=position)
         self._stepped_at = [state.tokens] * len(self.fragments)
         self._came_at = state.inner_step

@@ -4,12 +4,12 @@ The built-in model, one of `transformers` and the task of a plug-in are all of o
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from peer.errors import BaseModelError
 from peer.trainer import data, texts
@@ -23,6 +23,9 @@ from peer.trainer.streams.patience import Tell
 from protocol.foreign import Pretrained
 from protocol.manifest import Manifest
 from protocol.trainer import Begin
+
+PLACE = "data"
+"""Name of the place in the data, in a checkpoint's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,16 @@ class Work:
     tokens: int
     chance: float
     measure: Callable[[int], dict[str, float]] = nothing_else
+
+    def place(self) -> dict[str, Tensor]:
+        """Return what a checkpoint keeps of the place in the data, beside the position."""
+        kept = self.feed.state()
+        return {PLACE: torch.frombuffer(bytearray(kept), dtype=torch.uint8)} if kept else {}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on at the place of a checkpoint."""
+        if PLACE in state:
+            self.feed.resume(bytes(state[PLACE].numpy()))
 
     def held_out_loss(self, examples: int = WINDOWS) -> float:
         """Return the loss of `net` as it is now."""

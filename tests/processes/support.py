@@ -17,7 +17,10 @@ from peer.daemon.limits_file import write_given
 PATIENCE = 120.0
 """Seconds to wait for any one event: more than it takes on a machine that has much else to do."""
 
-SMALL_RUN = """
+
+def small_run(every: int = 50, preset: str = "gossip") -> str:
+    """Return a run file of some 18 k parameters: 50 steps take about a second beside three other peers."""
+    return f"""
 codecs = ["int8"]
 [model]
 layers = 1
@@ -30,9 +33,12 @@ batch = 4
 steps = 100000
 warmup = 20
 [outer]
-every = 50
+every = {every}
+preset = "{preset}"
 """
-"""Some 18 k parameters: an outer step takes about a second beside three other peers."""
+
+
+SMALL_RUN = small_run()
 
 
 class PeerProcess:

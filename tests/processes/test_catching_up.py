@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from peer.trainer import checkpoint
-from tests.processes.support import SMALL_RUN, family
+from tests.processes.support import family, small_run
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -28,7 +28,7 @@ def _put_far_away(folder, run_id):
 
 def test_a_peer_with_an_old_checkpoint_is_refused_catches_up_and_mixes(tmp_path):
     with family(tmp_path) as members:
-        members.run_file.write_text(SMALL_RUN.replace("every = 50", f"every = {EVERY}"))
+        members.run_file.write_text(small_run(EVERY))
         founder = members.found("founder", "--steps", str(OLD))
         run_id = bytes.fromhex(founder.wait_for("joined")["run_id"])
         assert founder.wait() == 0

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from peer.daemon.limits_file import read_given
-from tests.processes.support import family
+from tests.processes.support import family, small_run
 from tests.processes.test_pausing import command
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
@@ -17,8 +17,7 @@ def test_hours_that_exclude_now_pause_a_peer_until_they_are_taken_back(tmp_path)
     hours = f"{begin:%H:%M}-{begin + timedelta(hours=1):%H:%M}"
     reason = f"outside the hours {hours}; next at {begin:%H:%M}"
     with family(tmp_path) as members:
-        text = members.run_file.read_text()
-        members.run_file.write_text(text.replace("every = 50", 'every = 50\npreset = "solo"'))
+        members.run_file.write_text(small_run(preset="solo"))
         peer = members.found("volunteer", "--shard", "0")
         used = peer.wait_for("uses")
         assert (used["device"], used["batch"], used["month_bytes"]) == ("cpu", 4, 0)

@@ -13,9 +13,9 @@ import time
 import pytest
 
 from benchmarks.routers import FORWARDED_PORT, Internet, missing
+from tests.processes.support import PATIENCE
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
-PATIENCE = 120.0
 LISTEN = f"/ip4/0.0.0.0/tcp/{FORWARDED_PORT}"
 PUBLIC, ONE, TWO, THIRD, FOURTH, FORWARDED = range(6)
 

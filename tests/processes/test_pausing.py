@@ -9,7 +9,7 @@ import pytest
 from peer.daemon.client import ControlClient
 from peer.daemon.runtime import control_socket
 from tests.checkpoints import learned
-from tests.processes.support import PATIENCE, SMALL_RUN, family
+from tests.processes.support import PATIENCE, family, small_run
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -28,8 +28,7 @@ def command(peer, *arguments):
 
 def test_pauses_and_a_restart_in_one_change_nothing_in_the_result(tmp_path):
     with family(tmp_path) as members:
-        text = members.run_file.read_text()
-        members.run_file.write_text(text.replace("every = 50", 'every = 50\npreset = "solo"'))
+        members.run_file.write_text(small_run(preset="solo"))
         undisturbed = members.found("undisturbed", *SOLO)
         paused = members.found("paused", *SOLO)
         paused.wait_for("metrics_served")
@@ -62,7 +61,7 @@ def test_pauses_and_a_restart_in_one_change_nothing_in_the_result(tmp_path):
 def test_a_paused_peer_holds_no_partner_up_and_finishes_in_order(tmp_path):
     with family(tmp_path) as members:
         # Outer steps so long that no exchange fails because its share is overtaken.
-        members.run_file.write_text(SMALL_RUN.replace("every = 50", "every = 200"))
+        members.run_file.write_text(small_run(200))
         first = members.found("first")
         second = members.start("second", "--bootstrap", first.address)
         second.wait_for("exchange_done")

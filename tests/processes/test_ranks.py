@@ -5,7 +5,7 @@ import signal
 import psutil
 import pytest
 
-from tests.processes.support import PATIENCE, family
+from tests.processes.support import PATIENCE, family, small_run
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -21,8 +21,7 @@ def ranks(peer):
 
 def test_two_ranks_are_one_peer_that_trains_exchanges_and_comes_back(tmp_path):
     with family(tmp_path) as members:
-        text = members.run_file.read_text()
-        members.run_file.write_text(text.replace("every = 50", "every = 200"))
+        members.run_file.write_text(small_run(200))
         alone = members.found("alone")
         both = members.start("both", "--bootstrap", alone.address, *TWO)
         started = both.wait_for("trainer_started")

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.processes.support import SMALL_RUN, family
+from tests.processes.support import family, small_run
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
@@ -40,7 +40,7 @@ def test_two_runs_refuse_each_other_with_the_fields_named(tmp_path):
 def test_garbage_and_silence_on_the_port_cost_nothing(tmp_path):
     with family(tmp_path) as members:
         # Outer steps so long that no exchange fails because its share is overtaken.
-        members.run_file.write_text(SMALL_RUN.replace("every = 50", "every = 400"))
+        members.run_file.write_text(small_run(400))
         first = members.found("first")
         address = first.address
         second = members.start("second", "--bootstrap", address)

@@ -5,13 +5,13 @@ import signal
 import pytest
 
 from tests.hub import COMMIT, hub
-from tests.processes.support import SMALL_RUN, family
+from tests.processes.support import family, small_run
 from tests.row_files import write_parquet
 
 pytest.importorskip("datasets", reason="the extra `hf` is not installed")
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
-RUN = SMALL_RUN.replace("[outer]", '[outer]\npreset = "solo"') + (
+RUN = small_run(preset="solo") + (
     """
 [data]
 shards = 4
@@ -77,11 +77,10 @@ def test_a_peer_waits_for_its_data_and_after_a_kill_goes_on_at_the_right_place(t
 def _compare(undisturbed, disturbed):
     import torch
 
-    from peer.daemon.home import look_into
     from peer.trainer import checkpoint
-    from protocol.manifest import open_manifest
+    from tests.processes.losses import manifest_of
 
-    dataset = open_manifest(look_into(disturbed)).data.parts[0].dataset
+    dataset = manifest_of(disturbed).data.parts[0].dataset
     assert (dataset.name, dataset.revision) == ("org/rows", COMMIT)
     ends = [
         checkpoint.read_weights(home / "checkpoints" / f"step-{WHOLE:08d}")

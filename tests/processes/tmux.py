@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 120.0
-"""Seconds for a screen to show what it should: more than it takes on a machine that has much else to do."""
+from tests.processes.support import PATIENCE
 
 MISSING = "" if shutil.which("tmux") else "tmux is not installed (apt install tmux)"
 

@@ -20,18 +20,14 @@ scrape_configs:
 """
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path) -> None:
     """Write everything but the targets; what the programs remembered stays.
-
-    Returns:
-        The folder, absolute.
 
     Raises:
         HomeError: it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        folder = folder.resolve()
         for part in ("rules", "dashboards", "provisioning"):
             shutil.copytree(_shipped(part), folder / part, dirs_exist_ok=True)
         for kept in ("prometheus-data", "grafana-data"):
@@ -39,7 +35,6 @@ def prepare(folder: Path) -> Path:
         (folder / "prometheus.yml").write_text(_CONFIG, encoding="utf-8")
     except OSError as error:
         raise HomeError(f"Cannot write {folder} ({error.strerror})", "Name another with --folder") from error
-    return folder
 
 
 def _shipped(part: str) -> Path:

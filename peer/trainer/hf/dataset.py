@@ -22,7 +22,7 @@ from peer.trainer.hf.find import told
 from peer.trainer.hf.rows import ParquetRows, StreamedRows, TextRows
 from peer.trainer.streams.patience import UnreachableError
 from peer.trainer.streams.rows import Rows
-from protocol.streamed import HUB_NAME, Dataset
+from protocol.streamed import HUB_NAME, Dataset, Streamed
 
 WHAT = "streaming a data set"
 PARQUET, TEXT = "parquet", "text"
@@ -164,7 +164,7 @@ def find_for(wanted: Dataset, place: str | None) -> Found:
     return found
 
 
-def splits_of(dataset: Dataset) -> tuple[str, ...]:
+def splits_of(dataset: Dataset | Streamed) -> tuple[str, ...]:
     """Return the splits that are read."""
     return (dataset.split, *([dataset.held_out_split] if dataset.held_out_split else []))
 

@@ -46,7 +46,7 @@ def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: t
     voter.fitting = equipment.fitting(begin, 0, weights=0, tell=link.send)
     link.send(equipment.ready(voter.theta.numel(), voter.counters, resumed=saved is not None))
     loop = Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at)
-    with voter.fitting.heeding(begin.batch or manifest.inner.batch):
+    with voter.fitting.heeding(begin.sequences):
         loop.run()
 
 

@@ -172,8 +172,7 @@ class Voter:
             "votes.lengths": torch.tensor([len(votes) for votes in logs.values()], dtype=torch.int64),
             "votes.logs": _bytes(b"".join(logs.values())),
         }
-        if found := self._work.feed.state():
-            state["data"] = _bytes(found)
+        state |= self._work.place()
         return Contents(self.counters, pieces(self.net, self.theta), state)
 
     def restore(self, contents: Contents) -> None:
@@ -187,8 +186,7 @@ class Voter:
             self._tally.logs[voters[i * KEY_BYTES : (i + 1) * KEY_BYTES]] = logs[start : start + length]
             start += length
         self._tally.write_weights(self.theta)
-        if "data" in state:
-            self._work.feed.resume(bytes(state["data"].tolist()))
+        self._work.resume(state)
         self.counters = contents.counters
 
 

@@ -88,7 +88,7 @@ def _follow(rank: int, order: Order) -> None:
     team = Team.join(rank, len(equipment.devices), device, order.meeting)
     net = load_net(manifest, Places.of(begin), held_in(manifest.inner, device)).to(device)
     theta = flatten(net)
-    inner = InnerOptimiser(net, theta, for_batch(manifest.inner, begin.batch or manifest.inner.batch))
+    inner = InnerOptimiser(net, theta, for_batch(manifest.inner, begin.sequences))
     # What is shared with other peers is rank 0's business, and the memory for it.
     fitting = equipment.fitting(begin, rank, weights=0)
     turn = Turn(team, net, Passes(net, device, precision(manifest.inner, device)), fitting)

@@ -35,8 +35,6 @@ class Patience:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._end = threading.Event()
-        self.failures = 0
-        """So many since the start."""
 
     def __call__(self, job: Callable[[], T]) -> T:
         """Return what `job` returns, once it does.
@@ -49,7 +47,6 @@ class Patience:
             try:
                 done = job()
             except (OSError, UnreachableError) as error:
-                self.failures += 1
                 tries += 1
                 self._tell(f"{_reason(error)}; tried {tries} time{'s' * (tries > 1)}")
                 # Peers of one run would else all come back at once.

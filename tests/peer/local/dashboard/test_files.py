@@ -12,7 +12,8 @@ from peer.local.dashboard.targets import TargetsFile, local_targets
 
 
 def test_rules_boards_and_provisioning_are_there(tmp_path):
-    folder = prepare(tmp_path / "new")
+    folder = tmp_path / "new"
+    prepare(folder)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
         "prometheus.yml",
@@ -29,15 +30,16 @@ def test_prometheus_takes_the_configuration(tmp_path):
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (apt install prometheus)")
-    folder = prepare(tmp_path)
-    TargetsFile(folder / "targets.json").write(["127.0.0.1:9464"])
-    command = [promtool, "check", "config", str(folder / "prometheus.yml")]
+    prepare(tmp_path)
+    TargetsFile(tmp_path / "targets.json").write(["127.0.0.1:9464"])
+    command = [promtool, "check", "config", str(tmp_path / "prometheus.yml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_was_remembered_stays(tmp_path):
-    kept = prepare(tmp_path) / "prometheus-data" / "wal"
+    prepare(tmp_path)
+    kept = tmp_path / "prometheus-data" / "wal"
     kept.touch()
     prepare(tmp_path)
     assert kept.exists()
