@@ -6,9 +6,11 @@ import socket
 import subprocess
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil
 import trio
 
 from peer.programs import python
@@ -120,7 +122,19 @@ class TrainerProcess:
         self._stream.socket.close()
         if self._process.poll() is None:
             self.ended_by_us = True
+            # Ranks of several devices lead a group each, and one that hangs hears nothing else.
+            ranks = _started_by(self._process.pid)
             os.killpg(self._process.pid, signal.SIGKILL)
+            for each in ranks:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+
+
+def _started_by(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _environment() -> dict[str, str]:

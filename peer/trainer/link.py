@@ -10,7 +10,7 @@ from typing import cast
 
 from protocol import codec
 from protocol.errors import ProtocolError
-from protocol.frames import FrameDecoder, frame
+from protocol.frames import PREFIX_BYTES, FrameDecoder, frame
 from protocol.trainer import MAX_IPC, FromTrainer, ToTrainer
 
 GRACE = 20.0
@@ -23,6 +23,25 @@ _log = logging.getLogger(__name__)
 
 class Closed:
     """The daemon is gone: nothing more will come. Always the last that a link gives."""
+
+
+def hear_first(sock: socket.socket) -> ToTrainer | Closed:
+    """Return the first message, and take nothing of what comes behind it from the socket.
+
+    Raises:
+        ProtocolError: something else came.
+    """
+    frames = FrameDecoder(MAX_IPC)
+    with contextlib.suppress(OSError):  # the daemon is gone
+        prefix = sock.recv(PREFIX_BYTES, socket.MSG_WAITALL)
+        frames.feed(prefix)
+        for body in frames.feed(sock.recv(int.from_bytes(prefix, "big"), socket.MSG_WAITALL)):
+            return _decode(body)
+    return Closed()
+
+
+def _decode(body: bytes) -> ToTrainer:
+    return codec.decode(body, cast("type[ToTrainer]", ToTrainer), MAX_IPC)
 
 
 class Link:
@@ -79,7 +98,7 @@ class Link:
         try:
             while data := self._socket.recv(_READ):
                 for body in frames.feed(data):
-                    self._inbox.put(codec.decode(body, cast("type[ToTrainer]", ToTrainer), MAX_IPC))
+                    self._inbox.put(_decode(body))
         except (OSError, ProtocolError) as error:
             if not self._noticed.is_set():
                 _log.warning("the link to the daemon broke: %s", error)

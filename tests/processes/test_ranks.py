@@ -13,10 +13,15 @@ TWO = ("--device", "cpu,cpu", "--micro-batch", "1")
 
 
 def ranks(peer):
-    """Rank 0 and its follower."""
-    first = psutil.Process(peer.status()["trainer_pid"])
-    (second,) = (each for each in first.children() if "spawn_main" in " ".join(each.cmdline()))
-    return first, second
+    """The processes that torchrun has started, by rank."""
+    started = psutil.Process(peer.status()["trainer_pid"]).children()
+    return sorted(started, key=lambda each: int(each.environ()["RANK"]))
+
+
+def listening(processes):
+    """The addresses at which any of them listens."""
+    found = [each for process in processes for each in process.net_connections()]
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
 
 
 def test_two_ranks_are_one_peer_that_trains_exchanges_and_comes_back(tmp_path):
@@ -34,6 +39,10 @@ def test_two_ranks_are_one_peer_that_trains_exchanges_and_comes_back(tmp_path):
         alone.wait_for("exchange_done")
         told = both.status()
         assert (told["ranks"], told["micro_batch"], told["loss"] < 6) == (2, 1, True)
+
+        torchrun = psutil.Process(told["trainer_pid"])
+        assert listening([torchrun]) == set()
+        assert listening(ranks(both)) <= {"127.0.0.1", "::1"}
 
         # Without one of them no step would ever end: both go, and come back where the checkpoint is.
         first, second = ranks(both)

@@ -1,7 +1,9 @@
 """Rank 0: the trainer that speaks with the daemon, with followers for its other devices."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -9,13 +11,11 @@ from torch import Tensor
 from peer.trainer.device import give_back_cache
 from peer.trainer.feed import Batch
 from peer.trainer.fitting import Fitting
-from peer.trainer.ranks.followers import Followers
 from peer.trainer.ranks.patience import Patience
 from peer.trainer.ranks.team import Team
 from peer.trainer.ranks.turn import Turn
 from peer.trainer.ranks.words import Leave, Rest, State, Step, Weights, describe
 from peer.trainer.replica import Replica
-from protocol.trainer import Begin, Failed
 
 
 class Led:
@@ -70,32 +70,29 @@ class Led:
 class Leader:
     """Rank 0 before training begins, and after it has ended."""
 
-    def __init__(self, devices: tuple[torch.device, ...], followers: Followers) -> None:
+    def __init__(self, devices: tuple[torch.device, ...], meeting: Path) -> None:
         self._devices = devices
-        self._followers = followers
+        self._meeting = meeting
+        self._patience = Patience()
         self._team: Team | None = None
+        threading.Thread(target=self._patience.watch, name="patience", daemon=True).start()
 
     def lead(self, replica: Replica, fitting: Fitting) -> Led:
-        """Wait until all followers are here, and have them begin where the replica stands."""
-        followers = self._followers
-        with followers.patience.waiting():
-            self._team = Team.join(0, len(self._devices), self._devices[0], followers.meeting)
-            return Led(self._team, replica, fitting, followers.patience)
+        """Wait until all others are here, and have them begin where the replica stands."""
+        with self._patience.waiting():
+            self._team = Team.join(0, len(self._devices), self._devices[0], self._meeting)
+            return Led(self._team, replica, fitting, self._patience)
 
     def dismiss(self) -> None:
-        """Tell the followers that training has ended."""
-        self._followers.may_end()
+        """Tell the others that training has ended."""
         if self._team is not None:
             self._team.say(Leave())
             self._team.leave()
 
 
 @contextmanager
-def leading(
-    begin: Begin, devices: tuple[torch.device, ...], tell: Callable[[Failed], None]
-) -> Iterator[Leader]:
-    """Have a follower for each device but the first; `tell` is as for `Followers.started`."""
-    with Followers.started(begin, len(devices) - 1, tell) as followers:
-        leader = Leader(devices, followers)
-        yield leader
-        leader.dismiss()
+def leading(devices: tuple[torch.device, ...], meeting: Path) -> Iterator[Leader]:
+    """Lead those who wait in a file, a rank for each device but the first."""
+    leader = Leader(devices, meeting)
+    yield leader
+    leader.dismiss()

@@ -1,6 +1,9 @@
 """How long the ranks may take over what needs all of them: one that hangs has all the others wait."""
 
+import logging
+import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +18,9 @@ LEAST = 600.0
 
 LONGER = 10.0
 """Times as long as the longest so far, where that is more."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Patience:
@@ -54,3 +60,10 @@ class Patience:
                 return False
             self._looks += 1
             return LOOK * self._looks > self._allowed
+
+    def watch(self) -> None:
+        """End this process once it takes too long, and with it all ranks: on another thread, for ever."""
+        while not self.is_over():
+            time.sleep(LOOK)
+        _log.error("a rank hangs, as a step that needs them all does not end: all end")
+        os._exit(1)

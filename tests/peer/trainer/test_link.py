@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from peer.trainer.link import Closed, Link
+from peer.trainer.link import Closed, Link, hear_first
 from protocol.trainer import Finish, Finished, NoMix
 from tests.peer.trainer.daemon import Daemon
 
@@ -42,3 +42,24 @@ def test_the_end_and_nonsense_close_the_link(last):
     assert isinstance(link.wait(), Closed)
     link.send(Finished(inner_step=3, reached_stop=True))
     link.close()
+
+
+def test_what_comes_behind_the_first_message_is_left_to_whoever_reads_on():
+    ours, theirs = socket.socketpair()
+    daemon = Daemon(theirs)
+    daemon.send(NoMix(share=1), NoMix(share=2), Finish())
+    assert hear_first(ours) == NoMix(share=1)
+    link = Link(ours)
+    assert [link.wait(), link.wait()] == [NoMix(share=2), Finish()]
+    daemon.close()
+    assert isinstance(link.wait(), Closed)
+    link.close()
+
+
+@pytest.mark.parametrize("last", [b"", b"\0\0", b"\0\0\0\7half"])
+def test_a_daemon_that_is_gone_before_it_has_said_anything(last):
+    ours, theirs = socket.socketpair()
+    theirs.sendall(last)
+    theirs.close()
+    with ours:
+        assert isinstance(hear_first(ours), Closed)

@@ -1,6 +1,7 @@
 """The real trainer process over a socket pair; the test plays the daemon."""
 
 import hashlib
+import os
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ ROOT = Path(__file__).parents[3]
 class Process:
     """A trainer process and the daemon's end of its socket."""
 
-    def __init__(self, folder: Path, command: tuple[str, str] = ("-m", "peer.trainer")) -> None:
+    def __init__(self, folder: Path, command: tuple[str, str] = ("-m", "peer.trainer"), **env: str) -> None:
         ours, theirs = socket.socketpair()
         self.home, self.spool = folder / "home", folder / "spool"
         for made in (self.home, self.spool):
@@ -60,6 +61,7 @@ class Process:
                 [sys.executable, *command, "--socket", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
+                env=os.environ | env,
                 stderr=subprocess.PIPE,
                 text=True,
             )
@@ -336,15 +338,16 @@ def test_a_trainer_whose_state_was_refused_can_be_ended(start, end):
 LOADED_LATE = """
 import sys
 import peer.trainer.__main__ as program
+from peer.trainer import session
 
 late = []
 
-def train(link, begin, train=program.train):
+def train(*arguments, train=session.train):
     before = set(sys.modules)
-    train(link, begin)
+    train(*arguments)
     late.extend(name for name in set(sys.modules) - before if name.startswith("torch."))
 
-program.train = train
+session.train = train
 program.main()
 sys.exit(f"{len(late)} modules, such as {late[:5]}" if len(late) > 5 else 0)
 """

@@ -1,48 +1,42 @@
-"""`python -m tests.peer.trainer.ranks.ending FOLDER HOW`: rank 0 with a follower that hangs, or fails."""
+"""`python -m tests.peer.trainer.ranks.ending --socket FD`: a trainer whose rank 1 does what $HOW says."""
 
-import logging
+import os
 import signal
 import sys
-import threading
+from pathlib import Path
 
+import peer.trainer.__main__ as trainer
+import peer.trainer.ranks.__main__ as one_rank
 from peer.errors import TaskError
-from peer.trainer.ranks import follower, followers, patience
-from peer.trainer.ranks.follower import follow
-from protocol.trainer import Begin
-from tests.peer.trainer.tiny import manifest
+from peer.trainer.ranks import follower, patience, torchrun
 
 
-def hang(index, order):
-    signal.pause()
+def hang(rank, begin, folder):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with (Path(begin.home) / "pids").open("w") as pids:
+        print(os.getpid(), os.getppid(), file=pids)
+    while True:
+        signal.pause()
 
 
-def fail(index, order):
-    follower._follow = _fail
-    follow(index, order)
-
-
-def _fail(rank, order):
+def fail(rank, begin, folder):
     raise TaskError(f"loss() fails in rank {rank}", "Mend the plug-in")
 
 
-def main(folder, how):
+def starve(rank, begin, folder):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main():
+    if "RANK" not in os.environ:
+        torchrun.RANK = "tests.peer.trainer.ranks.ending"
+        return trainer.main()
+    how = os.environ["HOW"]
+    follower._follow = {"hang": hang, "wait": hang, "fail": fail, "starve": starve}[how]
     if how == "hang":
         patience.LOOK, patience.AT_FIRST = 0.01, 0.05
-    followers.follow = {"hang": hang, "fail": fail}[how]
-    logging.basicConfig()
-    begin = Begin(
-        manifest=manifest(), peer_id="peer", home=folder, spool=folder, device="cpu,cpu", shard=0,
-        stop_at=None, data_paths=(), tokenizer_path=None, weights_path=None, batch=None, state=None,
-    )  # fmt: skip
-    with followers.Followers.started(begin, 1, tell) as started:
-        print(*(process.pid for process in started._context.processes), flush=True)
-        with started.patience.waiting():
-            threading.Event().wait()
-
-
-def tell(failed):
-    print(failed.code, failed.message, failed.remedy, sep="|", flush=True)
+    return one_rank.main()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main())
