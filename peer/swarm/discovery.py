@@ -38,6 +38,10 @@ FIRST_RETRY = 1.0
 LONGEST_RETRY = 60.0
 """Seconds between attempts while alone: doubling, with jitter, for ever."""
 
+ATTEMPT_EVERY = 5.0
+"""The same, for each peer that there is to try where these are few: who knows one dials it every few seconds.
+If both were away and our address is another now, only our own next attempt brings us together."""
+
 TABLE_DEADLINE = 30.0
 
 
@@ -116,10 +120,12 @@ class Discovery:
                 retry = FIRST_RETRY
                 await self._view.wait_change()
                 continue
+            before = self._attempts
             await self.bootstrap()
             with trio.move_on_after(retry * (0.5 + self._rng.random())):
                 await self._view.wait_change()
-            retry = min(retry * 2, LONGEST_RETRY)
+            tried = max(self._attempts - before, 1)
+            retry = min(retry * 2, tried * ATTEMPT_EVERY, LONGEST_RETRY)
 
     async def _heal(self) -> None:
         while True:

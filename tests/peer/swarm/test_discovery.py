@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from peer.simulate.flock import Flock
-from peer.swarm.discovery import LONGEST_RETRY, PUBLISH_EVERY
+from peer.swarm.discovery import ATTEMPT_EVERY, LONGEST_RETRY, PUBLISH_EVERY
 from peer.swarm.transport import Contact, TransportError
 from tests.peer.swarm.flying import fly
 from tests.peer.swarm.newcomers import small
@@ -16,19 +16,31 @@ async def _nobody(count):
     return []
 
 
-async def test_a_bootstrap_that_comes_back_after_an_hour_is_found(tmp_path):
+@pytest.mark.parametrize(("known", "longest"), [(1, ATTEMPT_EVERY), (20, LONGEST_RETRY)])
+async def test_a_peer_that_comes_back_after_an_hour_is_found_soon_where_few_are_known(
+    tmp_path, known, longest
+):
+    """Only the lonely one dials: the one who comes back does not know where it is now."""
     flock = Flock(tmp_path, small)
-    founder = flock.hatch()
-    lonely = flock.hatch(through=(founder,))
-    flock.network.unplug(founder.identity.peer_id)
+    others = [flock.hatch() for _ in range(known)]
+    lonely = flock.hatch(through=tuple(others))
+    for bird in others:
+        flock.network.unplug(bird.identity.peer_id)
 
     async def come_back():
         await trio.sleep(3600)
         assert not lonely.swarm.view.live()
-        assert lonely.swarm.statistics().discovery.bootstrap_attempts < 200, "it backs off"
-        flock.network.plug_in(founder.identity.peer_id)
+        attempts = lonely.swarm.statistics().discovery.bootstrap_attempts
+        assert attempts < 1.2 * known * 3600 / longest, "it backs off"
+        flock.network.plug_in(others[0].identity.peer_id)
+        with trio.fail_after(2 * longest):
+            await lonely.swarm.view.wait_change()
 
-    await fly(flock, 3600 + 3 * LONGEST_RETRY, come_back)
+    async with trio.open_nursery() as nursery:
+        for bird in (others[0], lonely):
+            nursery.start_soon(bird.fly)
+        await come_back()
+        nursery.cancel_scope.cancel()
     assert lonely.swarm.view.live()
 
 
