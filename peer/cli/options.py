@@ -50,4 +50,5 @@ RunDevice = Annotated[
         "--device", metavar="NAME", help="Where to run the model, beside what trains: cpu, cuda or mps."
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]

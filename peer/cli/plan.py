@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from peer.cli.init import write_new
-from peer.cli.options import AsJson
+from peer.cli.options import AsJson, Force
 from peer.cli.plan_check import show_check
 from peer.cli.swarm import Preset
 from peer.config.run_file import NO_FOUNDER, read_run_file
@@ -94,6 +94,7 @@ def plan(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plan's run.toml; default: print it.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Reckon what a run takes, before it is founded.
@@ -126,7 +127,7 @@ def plan(
         print(as_text(question, chosen, made, price))
         if run:
             print(differences(question, chosen, suggested))
-    _give(question, suggested, plot, write, quiet=as_json or run is not None)
+    _give(question, suggested, plot, write, force=force, quiet=as_json or run is not None)
 
 
 def _one_of(params: float | None, run: Path | None, check: Path | None) -> None:
@@ -181,7 +182,9 @@ def _print_json(question: Question, chosen: Choice, suggested: Choice, made: Pla
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
-def _give(question: Question, chosen: Choice, plot: Path | None, write: Path | None, *, quiet: bool) -> None:
+def _give(
+    question: Question, chosen: Choice, plot: Path | None, write: Path | None, *, force: bool, quiet: bool
+) -> None:
     """Draw the plot that was asked for, and print or write the plan's run file."""
     if plot is not None:
         from peer.plan.plot import draw
@@ -190,7 +193,7 @@ def _give(question: Question, chosen: Choice, plot: Path | None, write: Path | N
         print(f"{plot} drawn", file=sys.stderr)
     text = run_file(question, chosen)
     if write is not None:
-        write_new(write, text)
+        write_new(write, text, force=force)
         print(f"{write} written. Found a run from it: peer start --run {write}", file=sys.stderr)
     elif not quiet:
         print(f"\nrun.toml of this plan (--write run.toml keeps it):\n\n{text}", end="")

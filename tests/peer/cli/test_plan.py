@@ -35,12 +35,16 @@ def test_json_for_programs():
     assert told["choice"] == told["suggested"]
 
 
-def test_the_run_file_is_written_once(tmp_path):
+def test_the_run_file_is_written_once_or_over_where_that_is_asked_for(tmp_path):
     path = tmp_path / "run.toml"
     assert _plan(*USUAL, "--write", path).exit_code == 0
     assert read_run_file(path).draft.outer.preset == "gossip"
-    again = _plan(*USUAL, "--write", path)
+    again = _plan(*USUAL, "--preset", "noloco", "--write", path)
     assert isinstance(again.exception, UsageError)
+    assert "--force" in str(again.exception)
+    assert read_run_file(path).draft.outer.preset == "gossip"
+    assert _plan(*USUAL, "--preset", "noloco", "--write", path, "--force").exit_code == 0
+    assert read_run_file(path).draft.outer.preset == "noloco"
 
 
 def test_a_run_file_is_planned_and_compared_with_the_laws(tmp_path):
