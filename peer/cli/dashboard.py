@@ -16,10 +16,12 @@ def dashboard(
         ),
     ] = Path("~/.murmuration-dashboard"),
     prometheus_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="On loopback; default 9090, or a free one.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=65535, help="On loopback; default 9090, or a free one."),
     ] = None,
     grafana_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="On loopback; default 3000, or a free one.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=65535, help="On loopback; default 3000, or a free one."),
     ] = None,
 ) -> None:
     """Show this machine's peers in Prometheus and Grafana. As installed, or in containers; until Ctrl-C.

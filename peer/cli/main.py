@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, TypeVar
 
@@ -24,7 +25,7 @@ from peer.cli import (
     swarm,
     top,
 )
-from peer.cli.words import Commands
+from peer.cli.words import Command, Commands
 from peer.errors import Exit, PeerError
 
 E = TypeVar("E", bound=BaseException)
@@ -37,25 +38,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(swarm.swarm)
-app.command()(start.start)
-app.command()(init.init)
-app.command("id")(inspect.show_id)
-app.command()(inspect.status)
-app.command()(top.top)
-app.command()(events.events)
-app.command()(pause.pause)
-app.command()(pause.resume)
-app.command()(pause.finish)
-app.command()(limits.limits)
-app.command()(inspect.stop)
-app.command()(doctor.doctor)
-app.command()(plan.plan)
-app.command()(explain.explain)
-app.command()(export.export)
-app.command()(evaluate.evaluate)
-app.command()(sample.sample)
-app.command()(dashboard.dashboard)
+command = partial(app.command, cls=Command)
+command()(swarm.swarm)
+command()(start.start)
+command()(init.init)
+command("id")(inspect.show_id)
+command()(inspect.status)
+command()(top.top)
+command()(events.events)
+command()(pause.pause)
+command()(pause.resume)
+command()(pause.finish)
+command()(limits.limits)
+command()(inspect.stop)
+command()(doctor.doctor)
+command()(plan.plan)
+command()(explain.explain)
+command()(export.export)
+command()(evaluate.evaluate)
+command()(sample.sample)
+command()(dashboard.dashboard)
 
 
 def _print_version(wanted: bool) -> None:

@@ -48,7 +48,8 @@ def plan(
         typer.Option(metavar="HOME", help="Set the plan of a home's run beside what it measured."),
     ] = None,
     peers: Annotated[
-        int | None, typer.Option(min=1, max=10000, help="How many train; default 8, or as many as it met.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=10000, help="How many train; default 8, or as many as it met."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help='What each trains on, such as "rtx 4090".')
@@ -59,9 +60,13 @@ def plan(
     ] = None,
     mfu: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1.0, help=f"What part of its peak it reaches; default {MFU}."),
+        typer.Option(
+            metavar="X", min=0.01, max=1.0, help=f"What part of its peak it reaches; default {MFU}."
+        ),
     ] = None,
-    watts: Annotated[float | None, typer.Option(min=0.1, help="What each draws while it trains.")] = None,
+    watts: Annotated[
+        float | None, typer.Option(metavar="WATTS", min=0.1, help="What each draws while it trains.")
+    ] = None,
     up: Annotated[
         float | None, typer.Option(metavar="RATE", parser=rate, help="A peer's line out; default 20Mbit.")
     ] = None,
@@ -79,15 +84,21 @@ def plan(
         ),
     ] = None,
     preset: Annotated[Preset | None, typer.Option(help="The outer rule; default gossip.")] = None,
-    context: Annotated[int, typer.Option(min=8, max=131072, help="Tokens of a sequence.")] = 2048,
+    context: Annotated[
+        int, typer.Option(metavar="N", min=8, max=131072, help="Tokens of a sequence.")
+    ] = 2048,
     vocabulary: Annotated[
         int | None,
-        typer.Option(min=2, help="Tokens of the tokenizer; default 32,768, or 256 for small models."),
+        typer.Option(
+            metavar="N", min=2, help="Tokens of the tokenizer; default 32,768, or 256 for small models."
+        ),
     ] = None,
     monthly: Annotated[
         float | None, typer.Option(metavar="SIZE", parser=size, help="The most that a peer may send a month.")
     ] = None,
-    price: Annotated[float | None, typer.Option(min=0.0, help="Of a kWh, in your money.")] = None,
+    price: Annotated[
+        float | None, typer.Option(metavar="PRICE", min=0.0, help="Of a kWh, in your money.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw loss and traffic into this PNG.")
     ] = None,

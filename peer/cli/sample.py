@@ -31,7 +31,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample(
-    prompt: Annotated[str, typer.Argument(help="The beginning of a text, which the model goes on with.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="The beginning of a text, which the model goes on with.")
+    ],
     home: Homes = None,
     model: ModelFolder = None,
     tokens: Annotated[

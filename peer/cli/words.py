@@ -1,10 +1,10 @@
-"""What is wrong with a value on the command line, in words of ours."""
+"""How the command line is told, and what is wrong with a value on it, in words of ours."""
 
 import re
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 _WORDS = {
     r"Value error, ": "",
@@ -21,6 +21,14 @@ def plain(message: str) -> str:
     for theirs, ours in _WORDS.items():
         message = re.sub(theirs, ours, message)
     return message
+
+
+class Command(TyperCommand):
+    """One command of `peer`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - as in `Commands`
+        """Name what must be given as other programs do: DIR, where typer writes {DIR}."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
 class Commands(TyperGroup):

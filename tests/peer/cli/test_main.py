@@ -47,6 +47,11 @@ def test_every_command_explains_itself_and_its_options(invoke, words):
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_help_says_what_kind_of_value_in_the_words_of_a_person(invoke, words):
+    assert not re.findall(r" range>|--[a-z-]+ <[^|>]*>|{.*}", invoke(*words, "--help").output)
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_the_example_of_every_command_names_options_that_it_has(words):
     (example,) = re.findall(r"Example: (peer .*)$", ALL[words].help, re.MULTILINE)
     options = {name for option in ALL[words].params for name in (*option.opts, *option.secondary_opts)}

@@ -30,8 +30,3 @@ def test_what_is_allowed_is_kept():
     assert plain("Input should be greater than or equal to 1") == "it must be 1 or more"
     assert plain("Value error, 'x' is not one of 'a', 'b'.") == "'x' is not one of 'a', 'b'."
     assert plain("nobody knows this") == "nobody knows this"
-
-
-@pytest.mark.parametrize("command", ["start", "swarm", "sample"])
-def test_help_says_what_kind_of_value_in_the_words_of_a_person(command):
-    assert " range>" not in CliRunner().invoke(app, [command, "--help"]).output
