@@ -126,8 +126,15 @@ def _watch(swarm: LocalSwarm, order: Order, console: Console, began: float) -> N
     """Show the peers until the last has ended."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
-            for seconds in _ticks(swarm, began, REFRESH):
-                live.update(table(swarm.peers, seconds, order.steps), refresh=True)
+            try:
+                for seconds in _ticks(swarm, began, REFRESH):
+                    live.update(table(swarm.peers, seconds, order.steps), refresh=True)
+            except KeyboardInterrupt:
+                # What is drawn last stays on the screen.
+                swarm.stop()
+                swarm.refresh()
+                live.update(table(swarm.peers, time.monotonic() - began, order.steps), refresh=True)
+                raise
         return
     next_line = 0.0
     for seconds in _ticks(swarm, began, REFRESH):

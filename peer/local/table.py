@@ -47,7 +47,9 @@ def _cells(peer: LocalPeer, names: dict[str, str]) -> list[str]:
 def _state(peer: LocalPeer) -> str:
     if peer.running:
         return peer.status.state if peer.status else "starting"
-    return "done" if peer.process.returncode == 0 else "failed"
+    if peer.process.returncode:
+        return "failed"
+    return "done" if peer.status and peer.status.state != "stopping" else "stopped"
 
 
 def line(peers: Sequence[LocalPeer], seconds: float) -> str:

@@ -1,19 +1,30 @@
 """`peer swarm` without its peers: what it makes before they start, and how it ends where they do not run."""
 
+import io
 import os
 import signal
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from peer.errors import HomeError, SwarmError, UsageError
 from peer.local.processes import LocalSwarm
-from peer.local.run import Order, _folder, _given_run, _signals_interrupt, _small_run, _start, run_swarm
+from peer.local.run import (
+    Order,
+    _folder,
+    _given_run,
+    _signals_interrupt,
+    _small_run,
+    _start,
+    _watch,
+    run_swarm,
+)
 from protocol.manifest import Inner, Manifest
 from protocol.rules import draft_violations
 from tests.peer.daemon.controls import STATUS
-from tests.peer.local.fake_peer import ENDS, FAILS, WAITS, install
+from tests.peer.local.fake_peer import ENDS, FAILS, WAITS, install, wait_until_ready
 
 
 def _order(**changes):
@@ -146,6 +157,28 @@ def test_a_swarm_that_is_ended_while_it_starts_ends_its_peers_and_says_where_thi
     assert not started[0].running
     told = capsys.readouterr().err
     assert told == f"stopped; what was learned is in {tmp_path}/swarm, for --home\n"
+
+
+def test_the_table_that_stays_on_the_screen_is_drawn_once_every_peer_has_ended(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, WAITS)
+    swarm = LocalSwarm(tmp_path / "swarm")
+    swarm.start(0, [])
+    wait_until_ready(tmp_path, "peer-0")
+    refresh, looks = LocalSwarm.refresh, iter([None, KeyboardInterrupt, None])
+
+    def interrupted(swarm):
+        if (interruption := next(looks)) is not None:
+            raise interruption
+        refresh(swarm)
+
+    monkeypatch.setattr(LocalSwarm, "refresh", interrupted)
+    screen = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        _watch(swarm, _order(), Console(file=screen, force_terminal=True, width=80), began=0.0)
+    assert not swarm.peers[0].running
+    _, drawn, *_, last = screen.getvalue().split("peer-0")
+    assert "starting" in drawn
+    assert "stopped" in last
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -67,6 +67,11 @@ def test_a_peer_that_has_not_answered_yet_is_starting(peers):
     assert any("starting" in row for row in _rows(peers))
 
 
+def test_a_peer_that_was_told_to_end_is_not_done(peers):
+    peers[1].status = status(state="stopping")
+    assert any("stopped" in row for row in _rows(peers))
+
+
 def test_a_partner_from_elsewhere_has_no_name_here(peers):
     peers[0].status = status(partner="12D3KooWelsewhere")
     assert not any("12D3" in row for row in _rows(peers))
