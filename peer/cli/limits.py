@@ -16,7 +16,7 @@ from peer.governor.limits import KEYS, Given, Limits, Value, read_value
 NONE = "none"
 """Takes a limit back."""
 
-WATCHED = {"pause_at_keyboard", "max_temperature", "max_power"}
+WATCHED = {"pause_for_others", "pause_at_keyboard", "max_temperature", "max_power"}
 """Limits that need a sensor which is not everywhere."""
 
 
@@ -76,7 +76,7 @@ def limits(
         Console().print(_table(given, now))
         where = limits_file(home)
         print(f"written to {where}; a running peer takes it up in 5 s" if changes else f"in {where}")
-        if changes.keys() & WATCHED:
+        if any(key in WATCHED and value not in (NONE, False) for key, value in changes.items()):
             print("whether this machine can watch that: peer doctor")
 
 

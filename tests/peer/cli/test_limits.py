@@ -71,10 +71,17 @@ def test_help_shows_how_each_is_written():
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "sensor"), [("--max-temperature", "80", True), ("--disk", "20GB", False)]
+    ("options", "sensor"),
+    [
+        ("--max-temperature 80", True),
+        ("--pause-for-others", True),
+        ("--disk 20GB", False),
+        ("--max-temperature none", False),
+        ("--no-pause-for-others", False),
+    ],
 )
-def test_who_sets_a_limit_that_needs_a_sensor_learns_who_knows_of_one(invoke, option, value, sensor):
-    assert ("peer doctor" in invoke(option, value).output) == sensor
+def test_who_sets_a_limit_that_needs_a_sensor_learns_who_knows_of_one(invoke, options, sensor):
+    assert ("peer doctor" in invoke(*options.split()).output) == sensor
     assert "peer doctor" not in invoke().output
 
 
