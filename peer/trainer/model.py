@@ -13,8 +13,9 @@ NORM_EPSILON = 1e-5
 
 def rotary_table(context: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
     """Return cos and sin of RoPE (arXiv 2104.09864), each fp32 (context, head_width), halves repeated."""
-    exponents = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
-    angles = torch.outer(torch.arange(context, dtype=torch.float32), base**-exponents)
+    # On the CPU also where the model is to have no memory: see `Transformer`.
+    exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device="cpu") / head_width
+    angles = torch.outer(torch.arange(context, dtype=torch.float32, device="cpu"), base**-exponents)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
@@ -99,7 +100,11 @@ class Transformer(nn.Module):
 
     def __init__(self, model: Model, vocabulary: int) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(vocabulary, model.width)
+        # Its own first weights would be thrown away. To draw them without memory, on `meta`, loads torch's
+        # compiler, as `arange` does: more than a second, and an empty folder of caches among temporary files.
+        self.embed_tokens = nn.Embedding(
+            vocabulary, model.width, _weight=torch.empty(vocabulary, model.width)
+        )
         self.layers = nn.ModuleList(Block(model) for _ in range(model.layers))
         self.norm = nn.RMSNorm(model.width, NORM_EPSILON)
         cos, sin = rotary_table(model.context, model.width // model.heads, model.rope_base)

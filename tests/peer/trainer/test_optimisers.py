@@ -12,14 +12,16 @@ from tests.peer.trainer.tiny import INNER
 
 TRAINS = """
 import sys
+from peer.models.replicas import empty
 from tests.peer.trainer.tiny import manifest, replica, train
 
 train(replica(manifest("solo")), 2)
+empty(manifest("solo"))
 print("torch._dynamo" in sys.modules)
 """
 
 
-def test_training_loads_no_compiler():
+def test_neither_training_nor_averaging_loads_a_compiler():
     done = subprocess.run(
         [sys.executable, "-c", TRAINS],
         capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[3],
