@@ -77,7 +77,7 @@ def evaluate(
 
 
 def _held_out(replicas: "Replicas", device: "torch.device", *, as_json: bool) -> None:
-    from peer.models.held_out import EXAMPLES, evaluate_held_out
+    from peer.models.held_out import evaluate_held_out
 
     warn_of_stragglers(replicas)
     with progress("held-out examples") as report:
@@ -85,8 +85,7 @@ def _held_out(replicas: "Replicas", device: "torch.device", *, as_json: bool) ->
     if as_json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     else:
-        what = "examples" if done.task else "windows of text"
-        print(f"what the run holds out: at most {EXAMPLES} {what}, evenly spaced")
+        print("what the run holds out")
         Console().print(held_out_table(done))
 
 

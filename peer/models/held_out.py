@@ -9,10 +9,8 @@ from peer.models.loaded import put
 from peer.models.replicas import Replicas, Report, average
 from peer.models.report import AVERAGE
 from peer.trainer.checkpoint import load_weights
+from peer.trainer.evaluate import WINDOWS
 from peer.trainer.work import Work, load
-
-EXAMPLES = 256
-"""Held-out examples, or windows of text, at the most: evenly spaced, the same for all."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,5 +65,5 @@ def evaluate_held_out(replicas: Replicas, device: torch.device, report: Report) 
 
 
 def _judge(work: Work, name: str, kind: Literal["replica", "average"], inner_step: int | None) -> Judged:
-    loss, measures = work.held_out_loss(EXAMPLES), work.measure(EXAMPLES)
+    loss, measures = work.held_out_loss(), work.measure(WINDOWS)
     return Judged(name=name, kind=kind, inner_step=inner_step, loss=loss, measures=measures)

@@ -13,8 +13,9 @@ from peer.trainer.flat import flatten
 from peer.trainer.model import build
 from protocol.manifest import Manifest
 
-WINDOWS = 64
-"""Held-out windows of one evaluation: the same ones each time, so that differences are paired."""
+WINDOWS = 256
+"""Held-out windows or examples of one evaluation, at the most: the same ones each time and for all, so that
+differences are paired."""
 
 BATCH = 16
 

@@ -6,7 +6,6 @@ from typing import TypeVar
 from torch import Tensor
 
 from peer.errors import DataError
-from peer.trainer.evaluate import WINDOWS
 from peer.trainer.streams.feed import Stream
 from peer.trainer.streams.held_out import gather
 from peer.trainer.streams.patience import Patience, Tell, at_once
@@ -17,6 +16,9 @@ from protocol.manifest import Manifest
 from protocol.streamed import Dataset
 
 T = TypeVar("T")
+
+HELD_OUT = 64
+"""Windows that are tested on, at the most: who starts has to read the rows between those held out, too."""
 
 
 def open_stream(
@@ -53,7 +55,7 @@ def open_stream(
         tested, which = rows, hold_out if share else None
         if dataset.held_out_split:
             tested = found.rows(dataset.held_out_split, dataset.column)
-        least, most = manifest.model.context + 1, WINDOWS * manifest.model.context + 1
+        least, most = manifest.model.context + 1, HELD_OUT * manifest.model.context + 1
         return _whole(lambda: gather(tested, which, encode, dataset.end, least=least, most=most), found.name)
 
     tokens = patience(held_out)
