@@ -6,12 +6,16 @@ from peer.telemetry.format import counted, format_bytes, format_loss, format_sec
 from peer.telemetry.log import text_line
 from peer.watch.health import Level, health
 from peer.watch.seen import Seen
-from protocol.control import Link
+from protocol.control import Exchanged, Link, Transfer
 
 PROGRESS = 15.0
 """Seconds between two lines that say how training goes, where nothing else tells."""
 
 FIRST_EVENTS = 5
+FIRST_EXCHANGES = 3
+
+POINTS = 5
+"""Of the loss over the whole run: somebody listens to them."""
 
 
 class Plain:
@@ -51,6 +55,7 @@ class Plain:
         if detail.time - self._progress_at >= PROGRESS and detail.status.inner_step != self._step:
             self._note_progress(seen)
             yield _progress(seen)
+            yield from map(_transfer, detail.transfers)
 
     def _note_progress(self, seen: Seen) -> None:
         self._progress_at, self._step = seen.detail.time, seen.detail.status.inner_step
@@ -65,8 +70,11 @@ def summary(seen: Seen) -> list[str]:
         _progress(seen),
         f"{status.exchanges} exchanges, {detail.failed} failed, {status.skips} skipped",
     ]
+    lines += _course(seen)
     lines += [f"{_LEVELS[finding.level]}: {finding.words}" for finding in health(seen)]
     lines += [_link(link) for link in detail.links]
+    lines += [_exchange(each, detail.time) for each in reversed(detail.recent[-FIRST_EXCHANGES:])]
+    lines += [_transfer(each) for each in detail.transfers]
     lines += [text_line(event) for event in seen.events[-FIRST_EVENTS:]]
     return [printable(line) for line in lines]
 
@@ -83,6 +91,35 @@ def _progress(seen: Seen) -> str:
     if detail.next_boundary is not None:
         parts.append(f"next outer step in {format_seconds(detail.next_boundary)}")
     return ", ".join(parts)
+
+
+def _course(seen: Seen) -> list[str]:
+    """Say how the loss has come down, where a curve would show it: at a few steps, as far apart as may be."""
+    points = seen.detail.losses
+    if len(points) < 2:
+        return []
+    few = min(POINTS, len(points))
+    (step, loss), *rest = (points[at * (len(points) - 1) // (few - 1)] for at in range(few))
+    later = (f"{loss:.3f} at {step:,}" for step, loss in rest)
+    return [", ".join([f"loss {loss:.3f} at step {step:,}", *later])]
+
+
+def _exchange(told: Exchanged, now: float) -> str:
+    ago = format_seconds(max(now - told.time, 0.0))
+    said = f"exchange with {short_peer(told.partner)} {ago} ago"
+    if told.result != "done":
+        return f"{said}: {told.result}, {told.reason}"
+    parts = [f"took {format_seconds(told.seconds)}", format_bytes(told.bytes_in + told.bytes_out)]
+    if told.relative_distance is not None:
+        parts.append(f"{told.relative_distance:.2%} apart")
+    return f"{said}: {', '.join(parts)}"
+
+
+def _transfer(told: Transfer) -> str:
+    way = "sending to" if told.outward else "receiving from"
+    share = told.moved / told.size if told.size else 0.0
+    rate = f", {format_bytes(told.moved / told.seconds)}/s" if told.seconds > 0 else ""
+    return f"{way} {short_peer(told.peer)}: {share:.0%} of {format_bytes(told.size)}{rate}"
 
 
 def _link(link: Link) -> str:

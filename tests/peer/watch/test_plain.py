@@ -2,9 +2,13 @@
 
 import io
 
+import msgspec
+import pytest
+
 from peer.telemetry.events import PeerSeen
 from peer.watch.plain import PROGRESS, Plain, summary
 from peer.watch.seen import Seen
+from protocol.control import Transfer
 from tests.peer.daemon.controls import DETAIL, PARTNER, detail
 from tests.peer.watch.test_lines import HOSTILE
 
@@ -27,6 +31,37 @@ def test_it_begins_with_how_everything_stands():
         "peer 12D3..aB3f is here",
     ):
         assert words in said
+
+
+def test_what_pictures_show_is_said_in_words():
+    said = summary(Seen(DETAIL))
+    for line in (
+        "loss 5.500 at step 1, 2.600 at 30, 2.550 at 60, 2.533 at 90, 2.525 at 120",
+        "exchange with 12D3..Myg8 3.0 s ago: failed, not done after 30.0 s",
+        "exchange with 12D3..aB3f 10.0 s ago: took 0.8 s, 1.2 MB, 1.23% apart",
+        "receiving from 12D3..aB3f: 25% of 4.0 MB, 500.0 kB/s",
+    ):
+        assert line in said
+    assert said.index("exchange with 12D3..Myg8 3.0 s ago: failed, not done after 30.0 s") < said.index(
+        "exchange with 12D3..aB3f 10.0 s ago: took 0.8 s, 1.2 MB, 1.23% apart"
+    ), "the newest first"
+
+
+def test_a_transfer_that_has_just_begun_has_no_rate_yet():
+    begun = Transfer(peer=PARTNER, outward=True, size=0, moved=0, seconds=0.0)
+    assert "sending to 12D3..aB3f: 0% of 0 B" in summary(Seen(detail(transfers=(begun,))))
+
+
+@pytest.mark.parametrize(("points", "words"), [(0, ""), (1, ""), (2, "loss 5.500 at step 1, 4.000 at 2")])
+def test_a_young_run_has_a_short_course(points, words):
+    said = summary(Seen(detail(losses=DETAIL.losses[:points])))
+    assert [line for line in said if line.startswith("loss ")] == [words] * bool(words)
+
+
+def test_a_peer_that_has_exchanged_nothing_says_nothing_of_it():
+    said = "\n".join(summary(Seen(detail(recent=(), transfers=(), losses=()))))
+    for word in ("exchange with", "receiving", "sending", "\nloss"):
+        assert word not in said
 
 
 def test_a_tasks_loss_has_no_unit_and_its_examples_are_counted():
@@ -52,8 +87,9 @@ def test_events_are_told_as_they_come_and_once():
 def test_progress_is_told_now_and_then():
     plain = Plain()
     plain.lines(Seen(DETAIL))
-    (line,) = plain.lines(Seen(_later(PROGRESS)))
+    line, transfer = plain.lines(Seen(_later(PROGRESS)))
     assert line.startswith("step 180, loss 2.500")
+    assert transfer.startswith("receiving from 12D3..aB3f: 25% of 4.0 MB")
     assert plain.lines(Seen(_later(PROGRESS + 1))) == []
     assert plain.lines(Seen(_later(3 * PROGRESS)))
 
@@ -72,7 +108,10 @@ def test_a_change_of_state_and_of_health_is_told_and_its_end():
 
 
 def test_what_strangers_send_stays_on_its_line():
-    for line in summary(Seen(detail(run_name=HOSTILE), (NEWS,))):
+    recent = tuple(msgspec.structs.replace(each, partner=HOSTILE, reason=HOSTILE) for each in DETAIL.recent)
+    transfers = (msgspec.structs.replace(DETAIL.transfers[0], peer=HOSTILE),)
+    hostile = Seen(detail(run_name=HOSTILE, recent=recent, transfers=transfers), (NEWS,))
+    for line in summary(hostile):
         assert line.isprintable()
 
 
