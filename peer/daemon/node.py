@@ -22,7 +22,7 @@ from peer.daemon.settings import Settings, recall, recall_data, remember
 from peer.daemon.suspension import Suspension
 from peer.daemon.trainer_link import TrainerLink
 from peer.daemon.trainer_process import END_DEADLINE
-from peer.daemon.using import say_once, uses
+from peer.daemon.using import say_once, uses, will_use
 from peer.daemon.voting import Voting
 from peer.swarm.catching_up import CatchingUp
 from peer.swarm.engagement import OwnShare
@@ -142,6 +142,7 @@ class Node:
 
     async def run(self) -> None:
         """Train and line up until the trainer has made its steps or `stop` is called."""
+        self._say_what_will_be_used()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.swarm.run)
             nursery.start_soon(self._housekeeping)
@@ -276,17 +277,30 @@ class Node:
         if not message.resumed:
             self.joining.taken()
 
+    def _say_what_will_be_used(self) -> None:
+        """Say what is known before the trainer begins, and before a newcomer fetches anything."""
+        home, device = self._home, self._settings.device
+        joins = self._voting is None and not home.has_checkpoint() and self._somebody_may_have_a_state()
+        said = will_use(home.path, self.run_.manifest, device, self.governor.limits, joins=joins)
+        say_once(home.path, said, self._log)
+
     def _say_what_is_used(self) -> None:
         """Say it at the first progress, which tells the pace."""
         ready, pace = self.reporter.ready, self.reporter.pace
         if ready is not None and pace is not None and not self._said_what_is_used:
             self._said_what_is_used = True
             peers = self.swarm.membership.horizon.statistics().size
-            manifest, home = self.run_.manifest, self._home.path
-            batch = self._settings.batch or manifest.inner.batch
-            limits, fitted = self.governor.limits, self.reporter.fitted
-            told = uses(home, manifest, ready, limits, batch=batch, fitted=fitted, peers=peers, pace=pace)
-            say_once(home, told, self._log)
+            manifest = self.run_.manifest
+            said = uses(
+                manifest,
+                ready,
+                batch=self._settings.batch or manifest.inner.batch,
+                fitted=self.reporter.fitted,
+                peers=peers,
+                pace=pace,
+                trainer=self.link.statistics().pid,
+            )
+            say_once(self._home.path, said, self._log)
 
     def _share(self, message: ipc.Share) -> None:
         stop_at = self._settings.stop_at

@@ -89,6 +89,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     trained_on: TrainedOn | None = None
     told: str = ""
     """What was said last of what this peer uses, as a hash: it is said again once it has changed."""
+    told_before: str = ""
+    """The same, of what it said before it began."""
 
 
 class _Earlier(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a peer uses of its machine: said when it first trains, and when that has changed."""
+"""What a peer uses of its machine: said before it begins, when it first trains, and at changes."""
 
 import hashlib
 from contextlib import suppress
@@ -11,65 +11,109 @@ from peer.daemon.settings import recall, remember
 from peer.errors import HomeError
 from peer.governor.limits import Limits, caps_in_words, pauses_in_words
 from peer.governor.sensors.find import Device
+from peer.governor.sensors.processes import memory_of
+from peer.plan.reckon import MONTH
+from peer.plan.shape import memory
 from peer.plan.traffic import month_bytes
 from peer.telemetry import limit_events as events
 from peer.telemetry.log import Log
+from protocol import sizes
 from protocol import trainer as ipc
 from protocol.manifest import Manifest
 
 LEAST_PEERS = 2
 """What is moved is reckoned for a swarm, though this peer may be the first of it."""
 
+_PASSING = {
+    "time": 0.0,
+    "disk_free": None,
+    "fetched": None,
+    "month_bytes": None,
+    "mean_rate": None,
+    "taken": None,
+}
+"""What is no news when it has changed."""
+
+
+def will_use(home: Path, manifest: Manifest, device: str, limits: Limits, *, joins: bool) -> events.WillUse:
+    """Return what will be used, as far as is known before the trainer begins.
+
+    Args:
+        home: where checkpoints will lie.
+        manifest: of the run.
+        device: as it was asked for.
+        limits: what may be used.
+        joins: what the others have learned is fetched first.
+    """
+    room = disk.look(home, manifest)
+    return events.WillUse(
+        device=device,
+        memory=_reckoned(manifest),
+        fetched=sizes.state_bytes(manifest) if joins else None,
+        disk_free=room.free if room is not None else None,
+        disk_needed=disk.most(manifest),
+        pauses=pauses_in_words(limits, gpu=Device.of(device).kind != "cpu"),
+        caps=caps_in_words(limits),
+    )
+
 
 def uses(
-    home: Path,
     manifest: Manifest,
     ready: ipc.Ready,
-    limits: Limits,
     *,
     batch: int,
     fitted: ipc.Fitted | None,
     peers: int,
     pace: float,
+    trainer: int | None,
 ) -> events.Uses:
-    """Return what is used.
+    """Return what training uses.
 
     Args:
-        home: where checkpoints lie.
         manifest: of the run.
         ready: what the trainer said when it began.
-        limits: what may be used.
         batch: sequences of an inner step.
         fitted: how many of them the trainer passes at once; None where it has not said.
         peers: of the swarm, as far as is known.
         pace: seconds of an inner step.
+        trainer: its process id.
     """
-    gpu = ready.gpus[0] if ready.gpus else None
-    room = disk.look(home, manifest)
     month = month_bytes(manifest, max(peers, LEAST_PEERS), manifest.outer.every * pace)
+    on_processor = Device.of(ready.device).kind == "cpu"
     return events.Uses(
         device=ready.device,
-        name=ready.name if gpu else "",
-        memory=gpu.memory if gpu else None,
+        name=ready.name,
+        memory=ready.memory,
         ranks=ready.ranks,
         batch=batch,
         micro_batch=fitted.micro_batch if fitted else None,
         context=0 if manifest.task else manifest.model.context,
-        disk_free=room.free if room is not None else None,
-        disk_needed=disk.most(manifest),
         month_bytes=month,
-        pauses=pauses_in_words(limits, gpu=Device.of(ready.device).kind != "cpu"),
-        caps=caps_in_words(limits),
+        mean_rate=None if month is None else month / MONTH,
+        taken=_held(trainer) if on_processor else _reckoned(manifest),
     )
 
 
-def say_once(home: Path, told: events.Uses, log: Log) -> None:
+def _held(trainer: int | None) -> int | None:
+    return (memory_of(trainer) or None) if trainer is not None else None
+
+
+def _reckoned(manifest: Manifest) -> int:
+    base = manifest.model.pretrained
+    # Beside adapters lies the whole model that they adapt.
+    frozen = base.size if base and base.lora is not None else 0
+    return int(memory(sizes.parameters(manifest))) + frozen
+
+
+def say_once(home: Path, told: events.WillUse | events.Uses, log: Log) -> None:
     """Say it, unless the same was said last in this home. A pace and a disk that change are no news."""
-    lasting = msgspec.structs.replace(told, time=0.0, disk_free=None, month_bytes=None)
+    passing = {name: value for name, value in _PASSING.items() if name in told.__struct_fields__}
+    lasting = msgspec.structs.replace(told, **passing)
     told_as = hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()
+    kept_as = "told" if isinstance(told, events.Uses) else "told_before"
     known = recall(home)
-    if known.told != told_as:
+    if getattr(known, kept_as) != told_as:
         log(told)
         # A disk that refuses costs the memory of it: it is said again.
         with suppress(HomeError):
-            remember(home, msgspec.structs.replace(known, told=told_as))
+            remember(home, msgspec.structs.replace(known, **{kept_as: told_as}))

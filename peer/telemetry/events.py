@@ -5,7 +5,7 @@ from typing import Literal
 from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, format_seconds, short_peer
-from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses, WillUse
 
 
 class Started(Event, frozen=True, kw_only=True):
@@ -436,6 +436,7 @@ AnyEvent = (
     | LimitsRefused
     | Unwatched
     | DiskShort
+    | WillUse
     | Uses
     | Checkpointed
     | CheckpointFailed

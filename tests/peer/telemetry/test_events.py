@@ -40,7 +40,7 @@ from peer.telemetry.events import (
     TrainerStarted,
     VotesEqual,
 )
-from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses
+from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses, WillUse
 
 USES = Uses(
     device="cuda:0",
@@ -48,9 +48,17 @@ USES = Uses(
     memory=25_400_000_000,
     batch=8,
     context=256,
+    month_bytes=31_200_000_000.0,
+    mean_rate=12_037.0,
+    taken=4_500_000_000,
+)
+
+WILL_USE = WillUse(
+    device="auto",
+    memory=4_500_000_000,
+    fetched=1_300_000_000,
     disk_free=123_000_000_000,
     disk_needed=3_400_000_000,
-    month_bytes=31_200_000_000.0,
     pauses=("outside mon-fri 19:00-07:00, sat-sun", "on battery", "while others use the GPU"),
     caps=(),
 )
@@ -102,6 +110,7 @@ LINES = [
         Unwatched(limit="max_power", reason="nothing here tells the power draw of the processor"),
         "NOTHING WATCHES max_power: nothing here tells the power draw of the processor",
     ),
+    (WILL_USE, "will train on a GPU if there is one, else on the processor"),
     (USES, "uses cuda:0, NVIDIA GeForce RTX 4090 with 25.4 GB of memory"),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
@@ -242,15 +251,23 @@ def test_each_event_is_one_line_for_a_person(event, line):
     assert event.describe() == line
 
 
-def test_what_is_used_stands_in_a_block_of_80_columns():
-    assert USES.block() == (
-        "batch:     8 sequences of 256 tokens an inner step",
+def test_what_will_be_used_stands_in_a_block_of_80_columns():
+    assert WILL_USE.block() == (
+        "memory:    about 4.5 GB for the model, beside program and batch",
         "disk:      123.0 GB free; its checkpoints take up to 3.4 GB",
-        "network:   about 31.2 GB a month each way at this pace",
+        "network:   1.3 GB to fetch first: what the others have learned",
         "at most:   what it needs: no limit is set",
         "pauses:    outside mon-fri 19:00-07:00, sat-sun; on battery; while",
         "           others use the GPU",
         "change it: peer limits --help",
+    )
+
+
+def test_what_is_used_stands_below_it():
+    assert USES.block() == (
+        "memory:    about 4.5 GB for the model, beside program and batch",
+        "batch:     8 sequences of 256 tokens an inner step",
+        "network:   0.10 Mbit/s each way on average: 31.2 GB a month",
     )
 
 
@@ -266,25 +283,60 @@ def test_what_is_used_stands_in_a_block_of_80_columns():
 def test_how_a_batch_passes_is_said_with_it(ranks, micro_batch, how):
     used = msgspec.structs.replace(USES, ranks=ranks, micro_batch=micro_batch)
     said = " ".join(" ".join(used.block()).split())
-    assert said.startswith(f"batch: 8 sequences of 256 tokens an inner step{how} disk:")
+    assert f"batch: 8 sequences of 256 tokens an inner step{how} network:" in said
+    assert ("program and batch on each device batch:" in said) is (ranks > 1)
     assert used.describe().endswith(" each") is (ranks > 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "changes", "line"),
+    [
+        (USES, {"month_bytes": 0.0}, "network:   nothing to exchange: the run is for one alone"),
+        (USES, {"month_bytes": None}, "network:   votes of a few bytes"),
+        (USES, {"mean_rate": 400.0}, "network:   under 0.01 Mbit/s each way on average: 31.2 GB a month"),
+        (USES, {"mean_rate": 4e6}, "network:   32.0 Mbit/s each way on average: 31.2 GB a month"),
+        (USES, {"context": 0}, "batch:     8 examples an inner step"),
+        (USES, {"device": "cpu,cpu", "ranks": 2}, "memory:    4.5 GB now"),
+        (WILL_USE, {"disk_free": None}, "disk:      its checkpoints take up to 3.4 GB"),
+        (WILL_USE, {"caps": ("10 Mbit/s up", "20.0 GB of disk")}, "at most:   10 Mbit/s up; 20.0 GB of disk"),
+        (WILL_USE, {"pauses": ()}, "pauses:    only when it is told to"),
+        (WILL_USE, {"pauses": ("outside \x1b[31m",)}, "pauses:    outside ?[31m"),
+    ],
+)
+def test_a_line_of_the_block_says_what_is_known(told, changes, line):
+    block = msgspec.structs.replace(told, **changes).block()
+    assert line in block
+    assert all(len(each) <= 71 for each in block)
+
+
+@pytest.mark.parametrize(
+    ("told", "unknown", "row"), [(USES, "taken", "memory"), (WILL_USE, "fetched", "network")]
+)
+def test_what_is_not_known_has_no_line(told, unknown, row):
+    assert row not in " ".join(msgspec.structs.replace(told, **{unknown: None}).block())
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"month_bytes": 0.0}, "network:   nothing to exchange: the run is for one alone"),
-        ({"month_bytes": None}, "network:   votes of a few bytes"),
-        ({"disk_free": None}, "disk:      its checkpoints take up to 3.4 GB"),
-        ({"caps": ("10 Mbit/s up", "20.0 GB of disk")}, "at most:   10 Mbit/s up; 20.0 GB of disk"),
-        ({"context": 0}, "batch:     8 examples an inner step"),
-        ({"pauses": ()}, "pauses:    only when it is told to"),
-        ({"pauses": ("outside \x1b[31m",)}, "pauses:    outside ?[31m"),
+        ({"device": "mps", "name": "Apple M2 GPU", "memory": None}, "uses mps, Apple M2 GPU"),
+        ({"device": "cpu", "name": ""}, "uses cpu with 25.4 GB of memory"),
+        (
+            {"device": "cpu,cpu", "name": "Xeon", "ranks": 2},
+            "uses cpu,cpu, Xeon with 25.4 GB of memory",
+        ),
+        (
+            {"device": "cuda:0,cuda:1", "name": "2 x A40", "ranks": 2},
+            "uses cuda:0,cuda:1, 2 x A40 with 25.4 GB of memory each",
+        ),
     ],
 )
-def test_the_block_leaves_out_what_is_not_known(changes, line):
-    assert line in msgspec.structs.replace(USES, **changes).block()
-    assert all(len(each) <= 71 for each in USES.block())
+def test_a_device_is_told_as_far_as_it_is_known(changes, line):
+    assert msgspec.structs.replace(USES, **changes).describe() == line
+
+
+def test_a_device_that_was_asked_for_is_named_before_it_is_used():
+    assert msgspec.structs.replace(WILL_USE, device="cuda:1").describe() == "will train on cuda:1"
 
 
 def test_every_kind_of_event_is_described_here_and_read_from_the_log():
