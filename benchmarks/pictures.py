@@ -1,5 +1,6 @@
 """Draws the pictures of `peer top` for the docs, from a real swarm: `python -m benchmarks.pictures`."""
 
+import os
 import re
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def main() -> None:
                 swarm.start(index, ["--run", str(run), "--bootstrap", address])
             _wait(founder)
             with Feed(founder.home) as feed:
-                _draw(_busy(feed))
+                draw(_busy(feed), PICTURES)
         finally:
             swarm.stop()
 
@@ -60,15 +61,16 @@ def _busy(feed: Feed) -> Seen:
     return seen
 
 
-def _draw(seen: Seen) -> None:
+def draw(seen: Seen, folder: Path) -> None:
+    """Write what a person sees in terminals of two sizes, and of one without colours."""
     shown = Seen(seen.detail, seen.events, keys=KEYS)
-    _export(shown, 80, 24, "top", MONOKAI)
-    _export(shown, 120, 40, "top-large", MONOKAI)
-    _export(shown, 80, 24, "top-monochrome", PAPER)
+    _export(shown, 80, 24, folder / "top.svg", MONOKAI)
+    _export(shown, 120, 40, folder / "top-large.svg", MONOKAI)
+    _export(shown, 80, 24, folder / "top-monochrome.svg", PAPER)
 
 
-def _export(seen: Seen, width: int, height: int, name: str, theme: TerminalTheme) -> None:
-    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
+def _export(seen: Seen, width: int, height: int, path: Path, theme: TerminalTheme) -> None:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(
             record=True,
             width=width,
@@ -83,7 +85,6 @@ def _export(seen: Seen, width: int, height: int, name: str, theme: TerminalTheme
         drawn = console.export_svg(title="peer top", theme=theme)
     # A page of the docs asks no other server for a font.
     drawn = re.sub(r"@font-face \{.*?\}\n", "", drawn, flags=re.DOTALL).replace("Fira Code, ", "")
-    path = PICTURES / f"{name}.svg"
     path.write_text(re.sub(r"[ \t]+$", "", drawn, flags=re.MULTILINE), encoding="utf-8")
     print(path, file=sys.stderr)
 

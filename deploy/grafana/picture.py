@@ -4,6 +4,7 @@ python -m deploy.grafana.picture swarm board.png --prometheus http://127.0.0.1:9
 """
 
 import argparse
+import hashlib
 import json
 import time
 import urllib.parse
@@ -48,15 +49,26 @@ class Source:
             return json.load(answer)["data"]["result"]  # type: ignore[no-any-return]
 
 
+def digest(board: Board) -> str:
+    """Return what names the panels of a board: with others it is another picture."""
+    panels = [[(panel.title, panel.kind, panel.unit, panel.queries) for panel in row] for row in _rows(board)]
+    return hashlib.sha256(repr(panels).encode()).hexdigest()[:16]
+
+
+def _rows(board: Board) -> list[list[Panel]]:
+    """Return the rows of a picture: tables are left out."""
+    rows = [[panel for panel in row if panel.kind != "table"] for row in board.rows]
+    return [row for row in rows if row]
+
+
 def draw(board: Board, source: Source, file: Path) -> None:
-    """Write the board's numbers and lines as one picture; tables are left out."""
+    """Write the board's numbers and lines as one PNG, which keeps of which panels it is."""
     import matplotlib as mpl
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    rows = [[panel for panel in row if panel.kind != "table"] for row in board.rows]
-    rows = [row for row in rows if row]
+    rows = _rows(board)
     heights = [2.2 if row[0].kind == "stat" else 6.0 for row in rows]
     figure = plt.figure(figsize=(24 * INCH, sum(heights) * INCH), layout="constrained", facecolor="white")
     figure.suptitle(board.title, x=0.01, ha="left", fontsize=18)
@@ -68,7 +80,7 @@ def draw(board: Board, source: Source, file: Path) -> None:
                 _number(axes, panel, source)
             else:
                 _lines(axes, panel, source)
-    figure.savefig(file, dpi=60)
+    figure.savefig(file, format="png", dpi=60, metadata={"Description": f"panels {digest(board)}"})
     plt.close(figure)
 
 
