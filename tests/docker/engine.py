@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from peer.local.dashboard.programs import PROMETHEUS_IMAGE
 from tests.docker.compose_file import ROOT
 
 BASE = "python:3.11-slim"
@@ -38,17 +39,24 @@ def need(*arguments: str, timeout: float = 60, **environment: str) -> str:
     return done.stdout
 
 
-def skip_without_engine() -> None:
-    """Skip the test, and say what is missing, where no swarm of containers can be had."""
+def missing() -> str | None:
+    """Return why no swarm of containers can be had here; None where one can."""
     if shutil.which("docker") is None:
-        pytest.skip("docker is not installed")
+        return "docker is not installed"
     if docker("info").returncode:
-        pytest.skip("no Docker engine runs here")
+        return "no Docker engine runs here"
     for plugin in ("compose", "buildx"):
         if docker(plugin, "version").returncode:
-            pytest.skip(f"docker has no plug-in {plugin}")
+            return f"docker has no plug-in {plugin}"
     if docker("image", "inspect", BASE).returncode and docker("pull", BASE, timeout=600).returncode:
-        pytest.skip(f"{BASE} is not here and cannot be fetched")
+        return f"{BASE} is not here and cannot be fetched"
+    return None
+
+
+def skip_without_engine() -> None:
+    """Skip the test, and say what is missing, where no swarm of containers can be had."""
+    if reason := missing():
+        pytest.skip(reason)
 
 
 def build_image(folder: Path) -> None:
@@ -81,14 +89,26 @@ def build_image(folder: Path) -> None:
 
 def build_prometheus() -> str:
     """Return the image of a Prometheus: its makers' where it is or can be fetched, else Debian's package."""
-    from peer.local.dashboard.programs import PROMETHEUS_IMAGE
-
     if not docker("image", "inspect", PROMETHEUS_IMAGE).returncode:
         return PROMETHEUS_IMAGE
     if not docker("pull", PROMETHEUS_IMAGE, timeout=600).returncode:
         return PROMETHEUS_IMAGE
     need("build", "--tag", PROMETHEUS, "tests/docker/prometheus", timeout=600)
     return PROMETHEUS
+
+
+@contextmanager
+def prometheus_by_its_name() -> Iterator[None]:
+    """Let whoever starts the image of Prometheus's makers find one under its name."""
+    image = build_prometheus()
+    if image == PROMETHEUS_IMAGE:
+        yield
+        return
+    need("tag", image, PROMETHEUS_IMAGE)
+    try:
+        yield
+    finally:
+        need("image", "rm", PROMETHEUS_IMAGE)
 
 
 def _is_here(part: str) -> bool:

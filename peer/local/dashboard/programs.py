@@ -1,6 +1,7 @@
 """How to start Prometheus and Grafana here: as they are installed, or in a container."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Program:
         url: where a person opens it.
         ready: what it answers with 200 once it works.
         environment: beside ours.
+        removal: ends its container and forgets it; empty where it runs in none.
     """
 
     name: str
@@ -32,35 +34,43 @@ class Program:
     url: str
     ready: str
     environment: dict[str, str] = field(default_factory=dict)
+    removal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    command: tuple[str, ...]
+    removal: tuple[str, ...] = ()
 
 
 def prometheus(folder: Path, port: int, which: Which = shutil.which) -> Program | None:
     """Return how to start Prometheus; None where there is no way."""
-    command = _installed(which, "prometheus") or _contained(which, folder, PROMETHEUS_IMAGE, {})
-    if command is None:
+    start = _installed(which, "prometheus") or _contained(which, folder, PROMETHEUS_IMAGE, {})
+    if start is None:
         return None
     url = f"http://127.0.0.1:{port}"
     return Program(
         "Prometheus",
         (
-            *command,
+            *start.command,
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'prometheus-data'}",
             f"--web.listen-address=127.0.0.1:{port}",
         ),
         url,
         f"{url}/-/ready",
+        removal=start.removal,
     )
 
 
 def grafana(folder: Path, port: int, source: str, which: Which = shutil.which) -> Program | None:
     """Return how to start Grafana on the Prometheus at `source`; None where there is no way."""
     environment = _grafana_settings(folder, port, source)
-    command = _installed_grafana(which) or _contained(which, folder, GRAFANA_IMAGE, environment)
-    if command is None:
+    start = _installed_grafana(which) or _contained(which, folder, GRAFANA_IMAGE, environment)
+    if start is None:
         return None
     url = f"http://127.0.0.1:{port}"
-    return Program("Grafana", command, url, f"{url}/api/health", environment)
+    return Program("Grafana", start.command, url, f"{url}/api/health", environment, start.removal)
 
 
 def _grafana_settings(folder: Path, port: int, source: str) -> dict[str, str]:
@@ -81,29 +91,37 @@ def _grafana_settings(folder: Path, port: int, source: str) -> dict[str, str]:
     }
 
 
-def _installed(which: Which, name: str) -> tuple[str, ...] | None:
+def _installed(which: Which, name: str) -> _Start | None:
     found = which(name)
-    return None if found is None else (found,)
+    return None if found is None else _Start((found,))
 
 
-def _installed_grafana(which: Which) -> tuple[str, ...] | None:
+def _installed_grafana(which: Which) -> _Start | None:
     """Return Grafana's command; older packages have a program for each of its parts."""
     home = next((str(each) for each in GRAFANA_HOMES if each.is_dir()), None)
     if home is None:
         return None
     if found := which("grafana"):
-        return found, "server", "--homepath", home
+        return _Start((found, "server", "--homepath", home))
     found = which("grafana-server")
-    return None if found is None else (found, "--homepath", home)
+    return None if found is None else _Start((found, "--homepath", home))
 
 
-def _contained(which: Which, folder: Path, image: str, environment: dict[str, str]) -> tuple[str, ...] | None:
-    """Return a container's start, on the host's network: that is where peers serve their metrics."""
+def _contained(which: Which, folder: Path, image: str, environment: dict[str, str]) -> _Start | None:
+    """Return a container's start, on the host's network: that is where peers serve their metrics.
+
+    It has a name of its own, for it outlives the command that started it where that has to be killed.
+    """
     engine = which("docker") or which("podman")
     if engine is None:
         return None
     settings = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-    return (
-        *(engine, "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"),
-        *("--volume", f"{folder}:{folder}", *settings, image),
+    name = f"murmuration-dashboard-{secrets.token_hex(4)}"
+    return _Start(
+        (
+            *(engine, "run", "--rm", "--name", name),
+            *("--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"),
+            *("--volume", f"{folder}:{folder}", *settings, image),
+        ),
+        (engine, "rm", "--force", name),
     )

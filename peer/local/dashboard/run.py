@@ -28,6 +28,9 @@ FETCHING = 900.0
 STOPPING = 8.0
 """Seconds from the asking until a program is killed: Prometheus writes down what it has in memory."""
 
+REMOVING = 20.0
+"""Seconds that a container engine has to end and forget a container."""
+
 _POLL = 0.2
 
 
@@ -137,16 +140,37 @@ def _started(program: Program, folder: Path) -> Iterator[subprocess.Popen[bytes]
     try:
         yield process
     finally:
-        process.terminate()
         try:
+            _end(process)
+        finally:
+            _remove(program, folder)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOPPING)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    finally:
+        # Nothing, where it has ended. Whoever presses Ctrl-C again does not want to wait.
+        process.kill()
+        process.wait()
+
+
+def _remove(program: Program, folder: Path) -> None:
+    """End the program's container, if it has one: a `docker run` that was killed leaves it running."""
+    if not program.removal:
+        return
+    try:
+        with _log(program, folder).open("ab") as log:
+            # That it has gone already, as it should have, is said in the log and is no fault.
+            subprocess.run(program.removal, stdout=log, stderr=log, timeout=REMOVING, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        print(f"peer: {program.name} may run on. End it with: {' '.join(program.removal)}", file=sys.stderr)
 
 
 def _wait_until_ready(program: Program, process: subprocess.Popen[bytes], folder: Path) -> None:
-    contained = "run" in program.command
+    contained = bool(program.removal)
     if contained:
         print(f"starting {program.name} in a container; the first time its image is fetched", file=sys.stderr)
     patience = FETCHING if contained else PATIENCE

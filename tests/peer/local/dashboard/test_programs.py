@@ -37,10 +37,24 @@ def test_an_installed_prometheus_comes_before_a_container():
 def test_a_container_sees_what_the_host_sees(engine):
     found = prometheus(FOLDER, 9090, having(engine))
     assert found is not None
-    start, image = found.command[:5], found.command.index(programs.PROMETHEUS_IMAGE)
-    assert start == (f"/bin/{engine}", "run", "--rm", "--network", "host")
-    assert f"{FOLDER}:{FOLDER}" in found.command[:image]
+    image = found.command.index(programs.PROMETHEUS_IMAGE)
+    settings = found.command[:image]
+    assert settings[:3] == (f"/bin/{engine}", "run", "--rm")
+    assert settings[settings.index("--network") + 1] == "host"
+    assert f"{FOLDER}:{FOLDER}" in settings
     assert found.command[image + 1] == "--config.file=/home/me/dashboard/prometheus.yml"
+
+
+def test_each_container_is_removed_by_a_name_of_its_own():
+    found = [prometheus(FOLDER, 9090, having("docker")) for _ in range(2)]
+    found.append(grafana(FOLDER, 3000, SOURCE, having("docker")))
+    names = [each.command[each.command.index("--name") + 1] for each in found]
+    assert len(set(names)) == 3
+    assert [each.removal for each in found] == [("/bin/docker", "rm", "--force", name) for name in names]
+
+
+def test_what_is_installed_leaves_no_container():
+    assert prometheus(FOLDER, 9090, having("prometheus", "docker")).removal == ()
 
 
 def test_nothing_is_started_where_nothing_is():
