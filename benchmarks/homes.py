@@ -70,9 +70,9 @@ class Home:
             return client.status()
         return None
 
-    def until(self, what: str) -> Status:
+    def until(self, what: str, patience: float = PATIENCE) -> Status:
         """Wait until it trains, or joins."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + patience
         while time.monotonic() < until:
             status = self.status()
             if status is not None and status.state == what and (what != "training" or status.tokens):
@@ -80,7 +80,7 @@ class Home:
                     self._yield_to_others()
                 return status
             time.sleep(0.05)
-        raise SystemExit(f"{self.folder.name} was not {what} in {PATIENCE:g} s")
+        raise SystemExit(f"{self.folder.name} was not {what} in {patience:g} s")
 
     def spread(self, training: int, others: int) -> None:
         """Give its training loop one core; another to its daemon, and to what is done beside training."""
