@@ -1,4 +1,7 @@
-"""A LoRA fine-tune of a small real model over three real peers, and what it learned, loaded by `peft`."""
+"""A LoRA fine-tune over three real peers, and what it learned, loaded by `peft`.
+
+The base model is one that the test has taught a little; `benchmarks/lora.py` does this with one of others.
+"""
 
 import json
 import shutil
@@ -7,6 +10,8 @@ import sys
 
 import pytest
 
+from benchmarks.lora import loss_in_peft
+from peer.trainer.work import Places
 from tests.processes.losses import losses, manifest_of
 from tests.processes.support import family
 
@@ -78,7 +83,8 @@ def test_three_peers_tune_adapters_that_peft_loads(base, tmp_path):
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
     assert (told["model"]["kind"], told["model"]["base"]) == ("adapters", "base")
     assert 0.0 < told["model"]["spread"]["overall"] < 1.0
-    found, exported = _evaluate(homes, base, tmp_path / "adapter")
+    found = losses(homes, Places(model=str(base)))
+    exported = loss_in_peft(base, tmp_path / "adapter", manifest_of(homes[0]))
     assert found.average < found.start - 0.2
     assert max(found.replicas) < found.start - 0.1
     assert exported == pytest.approx(found.average, abs=1e-4)
@@ -96,29 +102,3 @@ def _strangers(members, address, base, other):
     assert f"{other} is not this run's: its weights have the hash" in wrong.said[0]
     assert "Get a copy of it, and name your folder with --model" in without.said[0]
     return {"wrong": wrong.said, "without": without.said}
-
-
-def _evaluate(homes, base, adapter):
-    """The losses of all replicas, and that of the exported adapters as peft loads them."""
-    import warnings
-
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from peer.trainer import data
-    from peer.trainer.evaluate import held_out_loss
-    from peer.trainer.hf.net import Causal
-    from peer.trainer.work import Places
-
-    manifest = manifest_of(homes[0])
-    found = losses(homes, Places(model=str(base)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft and transformers disagree on a name
-        from peft import PeftModel
-
-        tuned = PeftModel.from_pretrained(
-            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter
-        )
-    held_out = data.load(manifest, None, base / "tokenizer.json").held_out
-    with torch.no_grad():
-        return found, held_out_loss(Causal(tuned), held_out, manifest.model.context)
