@@ -7,7 +7,7 @@ import torch
 
 from peer.models.loaded import put
 from peer.models.replicas import Replicas, Report, average
-from peer.models.report import AVERAGE
+from peer.models.report import AVERAGE, BASE
 from peer.trainer.checkpoint import load_weights
 from peer.trainer.evaluate import WINDOWS
 from peer.trainer.work import Work, load
@@ -17,14 +17,14 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """One model's row.
 
     Attributes:
-        kind: `average` is the swarm's model: the mean of the replicas' weights.
+        kind: as in `peer.models.report.Scored`.
         inner_step: of a replica.
         loss: nats a token; of a task, in the task's own unit.
         measures: what a task tells beside it, by name.
     """
 
     name: str
-    kind: Literal["replica", "average"]
+    kind: Literal["replica", "average", "base"]
     inner_step: int | None
     loss: float
     measures: dict[str, float]
@@ -41,29 +41,33 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
 
 @torch.no_grad()
 def evaluate_held_out(replicas: Replicas, device: torch.device, report: Report) -> HeldOut:
-    """Judge each replica and, where there are several, their average.
+    """Judge each replica, their average where there are several, and the run's base model if it has one.
 
     Raises:
         PeerError: as `peer.trainer.work.load`, or a checkpoint is damaged.
     """
     work = load(replicas.manifest, replicas.places, shard=0)
     work.net.to(device)
-    several = len(replicas.members) > 1
-    parts = len(replicas.members) + several
+    several, based = len(replicas.members) > 1, bool(replicas.manifest.model.pretrained)
+    parts = based + len(replicas.members) + several
+    report(0, parts)
+    before = [_judge(work, BASE, "base", None)] if based else []
     rows: list[Judged] = []
     for one in replicas.members:
-        report(len(rows), parts)
+        report(based + len(rows), parts)
         load_weights(one.path, work.net)
         rows.append(_judge(work, one.name, "replica", one.counters.inner_step))
     if several:
-        report(len(rows), parts)
+        report(based + len(rows), parts)
         put(average(replicas).weights, work.net)
         rows.append(_judge(work, AVERAGE, "average", None))
     report(parts, parts)
     task = replicas.manifest.task
-    return HeldOut(run_id=replicas.run_id, task=task.name if task else None, models=rows)
+    return HeldOut(run_id=replicas.run_id, task=task.name if task else None, models=[*rows, *before])
 
 
-def _judge(work: Work, name: str, kind: Literal["replica", "average"], inner_step: int | None) -> Judged:
+def _judge(
+    work: Work, name: str, kind: Literal["replica", "average", "base"], inner_step: int | None
+) -> Judged:
     loss, measures = work.held_out_loss(), work.measure(WINDOWS)
     return Judged(name=name, kind=kind, inner_step=inner_step, loss=loss, measures=measures)

@@ -11,19 +11,21 @@ from peer.models.loaded import Loaded
 from peer.models.replicas import Replicas, Report, average, load
 
 AVERAGE = "their average"
+BASE = "the base model"
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """One model's row.
 
     Attributes:
-        kind: `average` is the swarm's model: the mean of the replicas' weights.
+        kind: `average` is the swarm's model: the mean of the replicas' weights. `base` is a run's base model
+            as it was before training.
         inner_step: of a replica.
         loss: nats a token.
     """
 
     name: str
-    kind: Literal["replica", "average", "exported"]
+    kind: Literal["replica", "average", "base", "exported"]
     inner_step: int | None
     loss: float
     perplexity: float
@@ -41,7 +43,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate_replicas(replicas: Replicas, path: Path, device: torch.device, report: Report) -> Evaluation:
-    """Score each replica and, where there are several, their average.
+    """Score each replica, their average where there are several, and the run's base model if it has one.
 
     Raises:
         DataError: the text or the tokenizer is of no use.
@@ -49,18 +51,23 @@ def evaluate_replicas(replicas: Replicas, path: Path, device: torch.device, repo
     """
     model = loaded.of_run(replicas, device)
     text = evaluate.read(path, model)
-    several = len(replicas.members) > 1
+    several, based = len(replicas.members) > 1, bool(replicas.manifest.model.pretrained)
+    parts = based + len(replicas.members) + several
+    before: list[Scored] = []
+    if based:
+        # No weights have been put in yet, and fresh adapters change nothing.
+        score = evaluate.score(model, text, _part(report, 0, parts))
+        before.append(_row(BASE, "base", None, score))
     rows: list[Scored] = []
-    parts = len(replicas.members) + several
     for one in replicas.members:
         loaded.put(load(one, replicas.manifest), model.net)
-        score = evaluate.score(model, text, _part(report, len(rows), parts))
+        score = evaluate.score(model, text, _part(report, based + len(rows), parts))
         rows.append(_row(one.name, "replica", one.counters.inner_step, score))
     if several:
         loaded.put(average(replicas).weights, model.net)
-        score = evaluate.score(model, text, _part(report, len(rows), parts))
+        score = evaluate.score(model, text, _part(report, based + len(rows), parts))
         rows.append(_row(AVERAGE, "average", None, score))
-    return _evaluation(path, text, replicas.run_id, rows)
+    return _evaluation(path, text, replicas.run_id, [*rows, *before])
 
 
 def evaluate_folder(folder: Path, path: Path, device: torch.device, report: Report) -> Evaluation:
@@ -81,7 +88,10 @@ def _part(report: Report, done_before: int, parts: int) -> Report:
 
 
 def _row(
-    name: str, kind: Literal["replica", "average", "exported"], inner_step: int | None, score: evaluate.Score
+    name: str,
+    kind: Literal["replica", "average", "base", "exported"],
+    inner_step: int | None,
+    score: evaluate.Score,
 ) -> Scored:
     return Scored(
         name=name,

@@ -14,6 +14,7 @@ from peer.models import evaluate
 from peer.models import generate as module
 from peer.models.export import Order, export
 from peer.models.generate import Drawing, generate
+from peer.models.held_out import evaluate_held_out
 from peer.models.loaded import of_folder, of_run, put
 from peer.models.replicas import average, unheard
 from peer.models.report import evaluate_folder, evaluate_replicas
@@ -151,8 +152,17 @@ def test_replicas_are_evaluated_and_so_is_what_was_exported(make, kind, lora, tm
     run = make(kind, lora=lora)
     text = tiny.write_file(tmp_path, "text", TEXT)
     rows = evaluate_replicas(run, text, CPU, unheard).models
-    assert [row.name for row in rows] == ["peer-0", "peer-1", "their average"]
+    assert [row.name for row in rows] == ["peer-0", "peer-1", "their average", "the base model"]
     assert rows[2].loss < rows[0].loss + 0.05
+    # In windows as long as the run's: by itself the base model looks back further.
+    base = replace(of_folder(Path(run.places.model), CPU), context=32)
+    assert rows[3].loss == pytest.approx(
+        evaluate.score(base, evaluate.read(text, base), unheard).loss, abs=1e-4
+    )
+    assert rows[3].loss != rows[0].loss
+    held_out = evaluate_held_out(run, CPU, unheard).models
+    assert [row.kind for row in held_out] == [row.kind for row in rows]
+    assert held_out[3].loss > held_out[2].loss
     export(run, order(tmp_path / "model", merge=lora), unheard)
     (row,) = evaluate_folder(tmp_path / "model", text, CPU, unheard).models
     assert row.loss == pytest.approx(rows[2].loss, abs=1e-4)
