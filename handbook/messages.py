@@ -27,7 +27,7 @@ def swarm() -> str:
 
 def local() -> str:
     """Return the messages inside one machine."""
-    return "\n\n".join(_module(f"protocol.{name}") for name in ("control", "describe", "trainer"))
+    return "\n\n".join(_module(f"protocol.{name}") for name in ("control", "describe", "trainer", "fetching"))
 
 
 def _module(name: str) -> str:

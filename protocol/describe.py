@@ -58,6 +58,8 @@ class Described(Message, frozen=True, tag="described"):
     """The base model's own; without its hash where it comes with none."""
     task: Task | None = None
     dataset: Dataset | None = None
+    fetched: int = 0
+    """Bytes that came over the network for it."""
 
 
 Question = AskPretrained | AskTask | AskSame | AskDataset

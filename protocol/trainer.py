@@ -4,11 +4,13 @@ Tensors never pass through it: the side that has one writes its encoded bytes to
 spool folder and names the file. The one who is told of a file owns it from then on and deletes it.
 """
 
+import math
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from protocol.codec import Message
+from protocol.fetching import Download, Fetched
 from protocol.gpu import Gpu
 from protocol.limits import MAX_GROUP, MAX_STANDING, MAX_VOTERS, MAX_VOTES
 from protocol.manifest import Manifest
@@ -75,6 +77,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """The trainer before was ended by the system, as the memory of this host ran out."""
     memory: float | None = None
     """Bytes that the trainer may take of the machine's memory; None for all that is free."""
+    download: float = math.inf
+    """Bytes a second that the trainer itself may fetch, until `Download` says otherwise."""
 
     @property
     def sequences(self) -> int:
@@ -462,6 +466,7 @@ ToTrainer = (
     | Capture
     | Votes
     | Settled
+    | Download
     | Pause
     | Resume
     | Slept
@@ -471,6 +476,7 @@ ToTrainer = (
 FromTrainer = (
     Ready
     | Fitted
+    | Fetched
     | StateRefused
     | Progress
     | Share

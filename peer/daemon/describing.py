@@ -1,9 +1,15 @@
 """A look at a model that is not the built-in one, or at a data set, through a process that may load torch."""
 
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
 import msgspec
 import trio
 
 from peer.config.run_file import RunFile
+from peer.daemon.traffic import add
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
 from peer.programs import python
@@ -16,7 +22,20 @@ from protocol.trainer import Failed
 COMMAND = python("peer.trainer.describe")
 
 
-async def describe(wanted: RunFile) -> Described | None:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """On whose account something is fetched.
+
+    Attributes:
+        home: whose month's traffic it counts in.
+        download: bytes that may come in a second.
+    """
+
+    home: Path
+    download: float = math.inf
+
+
+async def describe(wanted: RunFile, account: Account) -> Described | None:
     """Return what the run file's model is; None for the built-in one.
 
     Raises:
@@ -25,7 +44,7 @@ async def describe(wanted: RunFile) -> Described | None:
     question = _question(wanted)
     if question is None:
         return None
-    found = await _ask(question)
+    found = await _ask(question, account)
     if wanted.own_tokenizer and found.tokenizer is not None and found.tokenizer.sha256 is None:
         raise BaseModelError(
             f"the base model {wanted.base and wanted.base.source} has no tokenizer.json",
@@ -34,7 +53,7 @@ async def describe(wanted: RunFile) -> Described | None:
     return found
 
 
-async def describe_data(wanted: RunFile, streamed: Streamed) -> Dataset | None:
+async def describe_data(wanted: RunFile, streamed: Streamed, account: Account) -> Dataset | None:
     """Return what one of the run file's data sets is.
 
     Raises:
@@ -46,17 +65,18 @@ async def describe_data(wanted: RunFile, streamed: Streamed) -> Dataset | None:
         tokenizer=str(wanted.tokenizer_path.absolute()) if wanted.tokenizer_path else None,
         base=base if isinstance(base, AskPretrained) else None,
     )
-    return (await _ask(question)).dataset
+    return (await _ask(question, account)).dataset
 
 
-async def check_base(manifest: Manifest, place: str | None) -> None:
+async def check_base(manifest: Manifest, place: str | None, account: Account) -> None:
     """See that this host has the manifest's base model, if there is one, before anything else is fetched.
 
     Raises:
         PeerError: it has not, or has another one.
     """
     if manifest.model.pretrained:
-        await _ask(AskSame(pretrained=manifest.model.pretrained, place=place), show=True)
+        question = AskSame(pretrained=manifest.model.pretrained, place=place)
+        await _ask(question, account, show=True)
 
 
 async def check_task(manifest: Manifest, allowed: str | None) -> None:
@@ -80,10 +100,11 @@ def _question(wanted: RunFile) -> Question | None:
     )
 
 
-async def _ask(question: Question, *, show: bool = False) -> Described:
+async def _ask(question: Question, account: Account, *, show: bool = False) -> Described:
     """Ask in a process of its own, whose words on standard error are shown where they tell of a download."""
+    limited = () if math.isinf(account.download) else ("--download", str(account.download))
     done = await trio.run_process(
-        COMMAND,
+        [*COMMAND, *limited],
         stdin=msgspec.json.encode(question),
         capture_stdout=True,
         capture_stderr=not show,
@@ -100,4 +121,6 @@ async def _ask(question: Question, *, show: bool = False) -> Described:
         ) from error
     if isinstance(answer, Failed):
         raise ForeignFailureError(answer)
+    if answer.fetched:
+        add(account.home, answer.fetched, datetime.now().astimezone().date())
     return answer

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from peer.config.run_file import RunFile, read_run_file
 from peer.config.sources import Source
 from peer.daemon import disk
-from peer.daemon.describing import check_base, check_task, describe, describe_data
+from peer.daemon.describing import Account, check_base, check_task, describe, describe_data
 from peer.daemon.home import Home
+from peer.daemon.limits_file import read_limits
 from peer.daemon.settings import Settings, recall, remember
 from peer.errors import (
     BootstrapError,
@@ -52,14 +53,16 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
         _remember(home, bootstraps)
     answered = await _from_swarm(transport, bootstraps, held, asked_for=bool(settings.bootstraps))
     known = answered or held
-    sealed = known or await _found(wanted, identity)
+    account = _account(home, settings)
+    sealed = known or await _found(wanted, identity, account)
     manifest = _admit(sealed)
     if wanted is not None:
         _compare(wanted, manifest)
     _check_places(settings.data_paths, manifest)
     disk.check(home.path, manifest)
     if known is not None:
-        await check_base(manifest, base_model(settings, wanted) or recall(home.path).model_path)
+        place = base_model(settings, wanted) or recall(home.path).model_path
+        await check_base(manifest, place, account)
         await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)
     home.write_manifest(sealed)
     if answered is not None:
@@ -93,25 +96,29 @@ async def _from_swarm(
     return None
 
 
-async def _found(wanted: RunFile | None, identity: Identity) -> SignedManifest:
+def _account(home: Home, settings: Settings) -> Account:
+    return Account(home.path, min(read_limits(home.path).download, settings.download_limit))
+
+
+async def _found(wanted: RunFile | None, identity: Identity, account: Account) -> SignedManifest:
     if wanted is None:
         return sign(Manifest(founder=identity.public_key), identity)
-    parts = [await _look_at(wanted, source) for source in wanted.sources]
+    parts = [await _look_at(wanted, source, account) for source in wanted.sources]
     manifest = wanted.manifest(
         identity.public_key,
         parts=tuple(parts),
         tokenizer_sha256=_file_hash(wanted.tokenizer_path, "tokenizer.path"),
         weights_sha256=_file_hash(wanted.weights_path, "model.path"),
-        described=await describe(wanted),
+        described=await describe(wanted, account),
     )
     if broken := violations(manifest):
         raise RunFileError(f"{wanted.path}: {'; '.join(map(str, broken))}", "Correct the file and try again")
     return sign(manifest, identity)
 
 
-async def _look_at(wanted: RunFile, source: Source) -> Part:
+async def _look_at(wanted: RunFile, source: Source, account: Account) -> Part:
     if source.streamed is not None:
-        return source.part(dataset=await describe_data(wanted, source.streamed))
+        return source.part(dataset=await describe_data(wanted, source.streamed, account))
     found = await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
         content_hash,
         source.kind,

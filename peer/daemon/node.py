@@ -38,6 +38,7 @@ from peer.telemetry.log import Log
 from peer.telemetry.statistics import DiskStatistics
 from protocol import trainer as ipc
 from protocol.control import Status
+from protocol.fetching import Download, Fetched
 from protocol.identity import Identity
 from protocol.messages import ObjectRef
 
@@ -70,6 +71,8 @@ class Node:
     ) -> None:
         self._settings = settings
         self._home = home
+        self._line = line
+        self._told_rate = line.streamed
         self._runtime = runtime
         self._transport = transport
         self.run_ = run
@@ -107,7 +110,7 @@ class Node:
             self.pausing,
             line,
             lambda: self.link.statistics().pid,
-            lambda: sum(self._traffic()),
+            lambda: sum(self._traffic()) + self.reporter.fetched,
             log,
         )
         self.joining = Joining(run, transport, self.swarm, home, runtime, log)
@@ -224,7 +227,9 @@ class Node:
             state=state,
             gpu_memory=self.governor.limits.gpu_memory,
             memory=self.governor.limits.memory,
+            download=self._line.streamed,
         )
+        self._told_rate = begin.download
         return await self._voting.complete(begin) if self._voting is not None else begin
 
     def _somebody_may_have_a_state(self) -> bool:
@@ -262,6 +267,8 @@ class Node:
                 self.joining.refused(message.reason)
         elif isinstance(message, ipc.Ready):
             self._ready(message)
+        elif isinstance(message, Fetched):
+            self._line.download.came(message.size)
         elif isinstance(message, ipc.Checkpointed):
             write_history(self._home.path, self.reporter.losses)
         elif isinstance(message, ipc.Progress):
@@ -349,6 +356,15 @@ class Node:
             if self.run_.manifest.outer.preset != "solo":
                 self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
             self._cache_peers()
+            await self._tell_rate()
+
+    async def _tell_rate(self) -> None:
+        """Let the trainer know where it may fetch faster than it was told, or must slower."""
+        rate = self._line.streamed
+        if rate != self._told_rate:
+            with suppress(LearnerGoneError):
+                await self.link.tell(Download(rate=rate))
+                self._told_rate = rate
 
     async def _wake_up(self) -> None:
         """Say that the machine has slept: a pause of which nobody had told us."""

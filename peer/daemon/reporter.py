@@ -17,6 +17,7 @@ from peer.telemetry.log import Log
 from peer.telemetry.statistics import CheckpointStatistics
 from protocol import trainer as ipc
 from protocol.control import LONGEST_REASON, MOST_EXCHANGES, Exchanged
+from protocol.fetching import Fetched
 
 
 class Reporter:
@@ -52,6 +53,8 @@ class Reporter:
         self.refusals: Counter[Refusal] = Counter()
         """Partners' shares that were not fit to mix."""
         self._written = self._unwritten = 0
+        self.fetched = 0
+        """Bytes that the trainers have fetched by themselves since the daemon started."""
 
     # ---- from the swarm side
 
@@ -164,6 +167,8 @@ class Reporter:
                 self._log(
                     events.BatchFitted(micro_batch=message.micro_batch, batch=message.batch, how=message.how)
                 )
+            case Fetched():
+                self.fetched += message.size
             case ipc.Progress():
                 self._note(message)
                 self.progress = self._stands_at = message

@@ -80,5 +80,12 @@ class Traffic:
             return {}
 
 
+def add(home: Path, size: int, today: date) -> None:
+    """Count bytes that have moved while no daemon counts in this home."""
+    traffic = Traffic(home, today)
+    traffic.note(size, today)
+    traffic.save(0.0)
+
+
 def _key(today: date) -> str:
     return f"{today:%Y-%m}"

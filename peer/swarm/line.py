@@ -22,6 +22,11 @@ class Line:
     download: RateLimit = field(default_factory=RateLimit)
     relay: RateLimit = field(default_factory=lambda: RateLimit(FOR_OTHERS))
 
+    @property
+    def streamed(self) -> float:
+        """Bytes a second that the trainer itself may fetch: half, lest exchanges wait for what it reads."""
+        return self.download.rate / 2
+
     def allow(self, upload: float, download: float) -> None:
         """Let so many bytes pass in a second from now on; of what goes up, half at the most is for others."""
         self.upload.change(upload)

@@ -4,15 +4,19 @@ A process of its own, as the daemon never loads torch: a question on standard in
 output. Torch is loaded only where the answer needs it.
 """
 
+import argparse
+import math
 import os
 import sys
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from peer.errors import BaseModelError, PeerError
 from peer.trainer import sources
 from peer.trainer.hf import find
+from peer.trainer.hf.intake import Intake, metered
 from protocol.describe import (
     MAX_DESCRIPTION,
     AskDataset,
@@ -119,6 +123,21 @@ def _check_context(context: int, longest: int | None, name: str) -> None:
         raise BaseModelError(f"{name} reads at most {longest} tokens at once", "Lower model.context")
 
 
+def _metered(question: Question, rate: float) -> Described:
+    """Describe it, and add up what is fetched for that, at so many bytes a second at the most."""
+    came: list[int] = []
+    with metered(Intake(came.append, rate)):
+        described = describe(question)
+    return replace(described, fetched=sum(came))
+
+
+def _rate() -> float:
+    parser = argparse.ArgumentParser(prog="peer.trainer.describe")
+    parser.add_argument("--download", type=float, default=math.inf, help="bytes a second that may be fetched")
+    rate: float = parser.parse_args().download
+    return rate
+
+
 def main() -> int:
     """Answer one question; what goes wrong is an answer too."""
     with os.fdopen(os.dup(1), "wb") as output:
@@ -126,7 +145,7 @@ def main() -> int:
         os.dup2(2, 1)
         try:
             asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
-            answer: Described | Failed = describe(asked)
+            answer: Described | Failed = _metered(asked, _rate())
         except PeerError as error:
             answer = Failed(code=int(error.code), message=error.message, remedy=error.remedy)
         output.write(msgspec.json.encode(answer))

@@ -6,10 +6,12 @@ import os
 import queue
 import socket
 import threading
+from collections.abc import Callable
 from typing import cast
 
 from protocol import codec
 from protocol.errors import ProtocolError
+from protocol.fetching import Download
 from protocol.frames import PREFIX_BYTES, FrameDecoder, frame
 from protocol.trainer import MAX_IPC, FromTrainer, ToTrainer
 
@@ -45,9 +47,14 @@ def _decode(body: bytes) -> ToTrainer:
 
 
 class Link:
-    """Messages to and from the daemon. Any thread may send; `poll` and `wait` are for the training loop."""
+    """Messages to and from the daemon. Any thread may send; `poll` and `wait` are for the training loop.
+
+    Attributes:
+        on_rate: hears at once, in a thread of its own, how many bytes a second may be fetched.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
+        self.on_rate: Callable[[float], None] = lambda _: None
         self._socket = sock
         self._inbox: queue.SimpleQueue[ToTrainer | Closed] = queue.SimpleQueue()
         self._noticed = threading.Event()
@@ -98,7 +105,11 @@ class Link:
         try:
             while data := self._socket.recv(_READ):
                 for body in frames.feed(data):
-                    self._inbox.put(_decode(body))
+                    message = _decode(body)
+                    if isinstance(message, Download):
+                        self.on_rate(message.rate)
+                    else:
+                        self._inbox.put(message)
         except (OSError, ProtocolError) as error:
             if not self._noticed.is_set():
                 _log.warning("the link to the daemon broke: %s", error)

@@ -13,6 +13,7 @@ from peer.errors import HomeError, PeerError
 from peer.trainer import checkpoint
 from peer.trainer.checkpoints import Checkpoints
 from peer.trainer.equipment import Equipment
+from peer.trainer.fetching import fetching
 from peer.trainer.gradients import Alone
 from peer.trainer.inner import held_in
 from peer.trainer.link import Closed, Link
@@ -55,7 +56,8 @@ def _obey(link: Link, begin: Begin, meeting: Path | None) -> None:
     while not isinstance(message, Finish | Closed):
         if isinstance(message, Begin):
             try:
-                train(link, message, meeting)
+                with fetching(link, message):
+                    train(link, message, meeting)
                 break
             except RefusedStateError as error:
                 link.send(StateRefused(reason=str(error), ours=error.ours))

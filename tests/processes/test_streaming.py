@@ -1,5 +1,6 @@
 """A peer trains on a mixture with a data set of a Hub, is cut off, is killed, and goes on where it was."""
 
+import json
 import signal
 
 import pytest
@@ -49,6 +50,9 @@ def test_a_peer_waits_for_its_data_and_after_a_kill_goes_on_at_the_right_place(t
         for peer in (undisturbed, first):
             peer.wait_for("stopped")
             assert peer.wait() == 0
+        counted = sum(_month(tmp_path / name) for name in ("undisturbed", "disturbed"))
+        # What was on its way when a trainer ended is not told: a block of each peer's at the most.
+        assert served.served < 2 * counted, "what is streamed counts in the month"
 
         served.status = BUSY
         second = go("disturbed", WHOLE)
@@ -72,6 +76,10 @@ def test_a_peer_waits_for_its_data_and_after_a_kill_goes_on_at_the_right_place(t
         assert third.wait_for("stopped")["inner_step"] == WHOLE
         assert third.wait() == 0
     _compare(tmp_path / "undisturbed", tmp_path / "disturbed")
+
+
+def _month(home):
+    return sum(json.loads((home / "traffic.json").read_bytes()).values())
 
 
 def _compare(undisturbed, disturbed):

@@ -1,10 +1,14 @@
 """A founder's look at a model from elsewhere, through the real process that looks."""
 
+import json
+import sys
+from dataclasses import replace
+
 import pytest
 
 from peer.config.run_file import read_run_file
 from peer.daemon import describing
-from peer.daemon.describing import check_base, describe
+from peer.daemon.describing import Account, check_base, describe
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, Exit
 from protocol.describe import Described
@@ -26,28 +30,53 @@ def wanted(tmp_path):
     return read_run_file(tmp_path / "run.toml")
 
 
-async def test_a_built_in_model_is_not_looked_at(tmp_path):
+@pytest.fixture
+def account(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    return Account(home)
+
+
+async def test_a_built_in_model_is_not_looked_at(tmp_path, account):
     (tmp_path / "run.toml").write_text("")
-    assert await describe(read_run_file(tmp_path / "run.toml")) is None
+    assert await describe(read_run_file(tmp_path / "run.toml"), account) is None
 
 
-async def test_a_base_model_is_described_and_known_again(wanted, tmp_path):
-    found = await describe(wanted)
+async def test_a_base_model_is_described_and_known_again(wanted, account):
+    found = await describe(wanted, account)
     manifest = wanted.manifest(bytes(32), described=found)
     assert violations(manifest) == []
     assert (manifest.tokenizer.kind, manifest.tokenizer.vocabulary) == ("file", 512)
     assert manifest.model.pretrained.source == "base"
     assert manifest.model.pretrained.layout.parameters == 2 * 2 * (64 + 64)
-    await check_base(manifest, wanted.base.source)
+    await check_base(manifest, wanted.base.source, account)
     with pytest.raises(ForeignFailureError, match="there is no folder /nowhere") as caught:
-        await check_base(manifest, "/nowhere")
+        await check_base(manifest, "/nowhere", account)
     assert caught.value.code == Exit.BASE_INVALID
 
 
-async def test_a_base_model_without_a_tokenizer_asks_for_one(wanted, monkeypatch):
-    async def ask(question):
+async def test_a_base_model_without_a_tokenizer_asks_for_one(wanted, account, monkeypatch):
+    async def ask(question, account):
         return Described(tokenizer=Tokenizer(kind="file", vocabulary=512))
 
     monkeypatch.setattr(describing, "_ask", ask)
     with pytest.raises(BaseModelError, match=r"has no tokenizer\.json"):
-        await describe(wanted)
+        await describe(wanted, account)
+
+
+FETCHING = """
+import sys
+fetched = 5_000_000 if sys.argv[1:] == ["--download", "1250000.0"] else 7
+print('{"type": "described", "fetched": %d}' % fetched)
+"""
+
+
+async def test_what_comes_for_it_counts_in_the_month_and_keeps_to_the_limit(wanted, account, monkeypatch):
+    monkeypatch.setattr(describing, "COMMAND", (sys.executable, "-c", FETCHING))
+
+    async def counted(account):
+        await describe(wanted, account)
+        return sum(json.loads((account.home / "traffic.json").read_bytes()).values())
+
+    assert await counted(account) == 7
+    assert await counted(replace(account, download=1.25e6)) == 5_000_007

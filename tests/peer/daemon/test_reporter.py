@@ -13,6 +13,7 @@ from peer.swarm.exchange import Outcome
 from peer.telemetry.event_file import EventFile, read_events
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
+from protocol.fetching import Fetched
 from tests.peer.daemon.fake_trainer import FINISHED, PROGRESS
 
 READY = ipc.Ready(device="cpu", parameters=1000, inner_step=7, outer_step=1, tokens=70, resumed=True)
@@ -211,3 +212,10 @@ def test_the_loss_of_a_trainer_that_has_just_begun_is_that_of_before(reporter):
     assert reporter.loss == PROGRESS.loss
     reporter.trainer_died(1, 0, "", Path("trainer.log"))
     assert reporter.loss == PROGRESS.loss
+
+
+def test_what_the_trainer_fetches_adds_up_over_its_lives(reporter):
+    reporter.heard(Fetched(size=1000))
+    reporter.trainer_died(1, 0, "", Path("trainer.log"))
+    reporter.heard(Fetched(size=24))
+    assert reporter.fetched == 1024

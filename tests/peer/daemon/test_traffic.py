@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from peer.daemon.traffic import DAY, KEPT, SAVED_EVERY, Traffic
+from peer.daemon.traffic import DAY, KEPT, SAVED_EVERY, Traffic, add
 from peer.governor.readings import MonthUse
 
 NOVEMBER, DECEMBER, JANUARY = date(2026, 11, 30), date(2026, 12, 1), date(2027, 1, 31)
@@ -72,3 +72,9 @@ def test_a_disk_that_refuses_costs_the_memory_alone(tmp_path):
     traffic.save(0.0)
     assert (traffic.use(NOVEMBER).used, traffic.failures) == (100, 1)
     assert traffic.due(SAVED_EVERY), "it is tried again"
+
+
+def test_what_moves_while_no_daemon_counts_is_added(tmp_path):
+    add(tmp_path, 100, NOVEMBER)
+    add(tmp_path, 50, NOVEMBER)
+    assert Traffic(tmp_path, NOVEMBER).use(NOVEMBER).used == 150

@@ -71,3 +71,13 @@ async def test_who_asks_many_times_at_once_takes_turns_with_who_asks_once():
     began = trio.current_time()
     await limit.take(1000, "another")
     assert trio.current_time() - began <= 1.0, "who was cancelled holds no turn"
+
+
+async def test_what_comes_another_way_is_waited_for():
+    limit = RateLimit(1000)
+    limit.came(500)
+    limit.came(250)
+    began = trio.current_time()
+    await limit.take(100)
+    assert trio.current_time() - began == pytest.approx(0.75)
+    RateLimit().came(1 << 30)

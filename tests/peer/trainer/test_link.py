@@ -3,6 +3,7 @@ import socket
 import pytest
 
 from peer.trainer.link import Closed, Link, hear_first
+from protocol.fetching import Download
 from protocol.trainer import Finish, Finished, NoMix
 from tests.peer.trainer.daemon import Daemon
 
@@ -63,3 +64,13 @@ def test_a_daemon_that_is_gone_before_it_has_said_anything(last):
     theirs.close()
     with ours:
         assert isinstance(hear_first(ours), Closed)
+
+
+def test_a_rate_is_heard_at_once_and_is_no_message(ends):
+    link, daemon = ends
+    heard = []
+    link.on_rate = heard.append
+    daemon.send(Download(rate=1000.0))
+    daemon.send(Finish())
+    assert link.wait() == Finish()
+    assert heard == [1000.0]

@@ -72,7 +72,7 @@ FOUND = Dataset(name="org/name", revision="a" * 40, files=bytes(32), end=255)
 async def test_each_part_of_a_mixture_is_looked_at_and_compared(place, run_file, tmp_path, monkeypatch):
     asked = []
 
-    async def look(wanted, streamed):
+    async def look(wanted, streamed, account):
         asked.append(streamed.place)
         return FOUND
 
