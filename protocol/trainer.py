@@ -249,6 +249,8 @@ class Ready(Message, frozen=True, tag="ready"):
     """Bytes of memory of one device; None where nobody says."""
     ranks: int = 1
     """Processes, each with a device of its own, that share every inner step."""
+    unused: str = ""
+    """A GPU that is here, and that nobody asked for: `mps`."""
 
 
 How = Literal["found", "remembered", "lowered"]

@@ -160,6 +160,7 @@ class Reporter:
                         name=message.name,
                         memory=message.memory,
                         ranks=message.ranks,
+                        unused=message.unused,
                     )
                 )
             case ipc.Fitted():

@@ -4,7 +4,7 @@ from typing import Literal
 
 from peer.telemetry.behind_events import CaughtUp, FellBehind, StayedBehind
 from peer.telemetry.event import Event
-from peer.telemetry.format import format_bytes, format_seconds, short_peer
+from peer.telemetry.format import format_bytes, format_seconds, short_peer, unused_in_words
 from peer.telemetry.limit_events import DiskShort, LimitsChanged, LimitsRefused, Unwatched, Uses, WillUse
 
 
@@ -138,6 +138,8 @@ class TrainerStarted(Event, frozen=True, kw_only=True):
     """Bytes of one device; None where nobody says."""
     ranks: int = 1
     """Processes that share every inner step, each with a device of its own."""
+    unused: str = ""
+    """A GPU that is here, and that nobody asked for."""
 
     def _words(self) -> str:
         how = "resumed" if self.resumed else "started"
@@ -146,7 +148,8 @@ class TrainerStarted(Event, frozen=True, kw_only=True):
         each = " each" if self.ranks > 1 and not self.device.startswith("cpu") else ""
         called = f" ({self.name}{held}{each})" if self.name else ""
         where = f"{self.device}{called}"
-        return f"trainer {how} at step {self.inner_step} on {where}, {self.parameters:,} parameters"
+        hint = f"; {unused_in_words(self.unused)}" if self.unused else ""
+        return f"trainer {how} at step {self.inner_step} on {where}, {self.parameters:,} parameters{hint}"
 
 
 class BatchFitted(Event, frozen=True, kw_only=True):

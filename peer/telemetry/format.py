@@ -62,3 +62,8 @@ def short_peer(peer_id: str) -> str:
 def printable(text: str) -> str:
     """Replace what could move a terminal's cursor or start a second line: a stranger may have sent it."""
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def unused_in_words(device: str) -> str:
+    """Say that a GPU is here, and which `--device` takes it."""
+    return f"this Mac has a GPU: --device {device}"

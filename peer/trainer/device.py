@@ -52,6 +52,12 @@ def choose_all(names: str) -> tuple[torch.device, ...]:
     return devices
 
 
+def unused(names: str, devices: Sequence[torch.device]) -> str:
+    """Return a GPU that is here and that `auto` does not take: `mps`, or nothing."""
+    on_cpu = all(device.type == "cpu" for device in devices)
+    return "mps" if names == "auto" and on_cpu and torch.backends.mps.is_available() else ""
+
+
 def _alike() -> tuple[torch.device, ...]:
     kinds = [_kind(number) for number in range(torch.cuda.device_count())]
     alike = [torch.device("cuda", number) for number, kind in enumerate(kinds) if kind == kinds[0]]

@@ -10,7 +10,7 @@ import torch
 from peer.errors import DeviceError
 from peer.trainer import room
 from peer.trainer.checkpoint import Counters
-from peer.trainer.device import choose_all, gpus_of, limit_memory
+from peer.trainer.device import choose_all, gpus_of, limit_memory, unused
 from peer.trainer.fitting import Fitting
 from peer.trainer.hardware import all_called
 from peer.trainer.notes import Key, Notes
@@ -30,11 +30,13 @@ class Equipment:
         devices: one for each rank.
         name: what they call themselves.
         memory: bytes of the smallest; None where nobody says.
+        unused: a GPU that is here, and that nobody asked for.
     """
 
     devices: tuple[torch.device, ...]
     name: str
     memory: int | None
+    unused: str = ""
 
     @classmethod
     def of(cls, begin: Begin) -> Self:
@@ -53,7 +55,7 @@ class Equipment:
             devices = devices[:1]
         devices = devices[: begin.sequences]
         memory = min((known for each in devices if (known := room.total(each)) is not None), default=None)
-        return cls(devices, all_called(devices), memory)
+        return cls(devices, all_called(devices), memory, unused(begin.device, devices))
 
     def take(self, begin: Begin, rank: int = 0) -> torch.device:
         """Return the device of a rank, of which this process then takes no more memory than it may."""
@@ -98,4 +100,5 @@ class Equipment:
             memory=self.memory,
             ranks=len(self.devices),
             gpus=gpus_of(self.devices),
+            unused=self.unused,
         )

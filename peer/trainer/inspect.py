@@ -10,12 +10,12 @@ import msgspec
 
 from peer.errors import PeerError
 from peer.trainer import room
-from peer.trainer.device import choose_all, gpus_of
+from peer.trainer.device import choose_all, gpus_of, unused
 from peer.trainer.hardware import all_called
 
 
 def inspect(names: str) -> dict[str, object]:
-    """Return the devices that are meant, and the bytes of memory that are free in each, the fewest.
+    """Return the devices that are meant, the fewest bytes that are free in one, and what stays unused.
 
     Raises:
         DeviceError: there is no such device here.
@@ -27,6 +27,7 @@ def inspect(names: str) -> dict[str, object]:
         "name": all_called(devices),
         "free": min(free, default=None),
         "gpus": msgspec.to_builtins(gpus_of(devices)),
+        "unused": unused(names, devices),
     }
 
 

@@ -12,7 +12,7 @@ from peer.daemon import disk
 from peer.daemon.doctor.findings import Finding, Number, found, well
 from peer.plan.shape import memory
 from peer.programs import python
-from peer.telemetry.format import format_bytes
+from peer.telemetry.format import format_bytes, unused_in_words
 from protocol import sizes
 from protocol.gpu import Gpu
 from protocol.manifest import Manifest
@@ -31,6 +31,7 @@ class Seen(msgspec.Struct):
     name: str = ""
     free: int | None = None
     gpus: tuple[Gpu, ...] = ()
+    unused: str = ""
     error: str = ""
     remedy: str = ""
 
@@ -57,6 +58,8 @@ def look_at_device(seen: Seen, manifest: Manifest | None) -> list[Finding]:
     if seen.error:
         return [found("device", Number.DEVICE, "failure", seen.error, mend=seen.remedy)]
     called = f"{seen.device} {seen.name}".strip()
+    if seen.unused:
+        called += f" ({unused_in_words(seen.unused)})"
     if seen.free is None:
         return [well("device", called)]
     said = f"{called}, {format_bytes(seen.free)} of memory free"

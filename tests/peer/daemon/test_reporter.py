@@ -171,6 +171,7 @@ def test_what_the_trainer_says_is_told_and_kept(reporter, events):
             "name": "",
             "memory": None,
             "ranks": 1,
+            "unused": "",
         },
         {"event": "batch_fitted", "micro_batch": 4, "batch": 8, "how": "found"},
         {

@@ -241,6 +241,12 @@ LINES = [
         SinkFailed(sink="TensorBoard", reason="OSError: [Errno 28] No space left on device"),
         "nothing more goes to TensorBoard: OSError: [Errno 28] No space left on device",
     ),
+    (
+        TrainerStarted(
+            device="cpu", parameters=1000, inner_step=0, resumed=False, name="Apple M2", unused="mps"
+        ),
+        "trainer started at step 0 on cpu (Apple M2), 1,000 parameters; this Mac has a GPU: --device mps",
+    ),
     (Stopped(reason="asked to", inner_step=500), "stopped at step 500: asked to"),
     (Stopped(reason="SIGINT", inner_step=500), "stopped at step 500: Ctrl-C"),
 ]

@@ -4,12 +4,23 @@ import pytest
 import torch
 
 from peer.errors import DeviceError
-from peer.trainer.device import choose, choose_all, gpus_of, limit_memory, upload
+from peer.trainer.device import choose, choose_all, gpus_of, limit_memory, unused, upload
 
 
 def test_auto_is_a_gpu_where_there_is_one():
     assert choose("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_a_gpu_of_a_mac_is_left_alone_by_auto_and_told_of(monkeypatch, has_one):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: has_one)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    devices = choose_all("auto")
+    assert devices == (torch.device("cpu"),)
+    assert unused("auto", devices) == ("mps" if has_one else "")
+    assert unused("cpu", devices) == "", "who asks for the CPU knows"
+    assert unused("auto", (torch.device("cuda:0"),)) == ""
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "meta", "cpu:3", "toaster", ""])

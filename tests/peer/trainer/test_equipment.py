@@ -79,3 +79,11 @@ def test_who_was_ended_while_it_tried_what_fits_begins_with_half_of_that(begin):
     assert Equipment.of(asked).fitting(asked, 0, 0).most is None, "it ended for another reason"
     asked = begin(batch=8, out_of_memory=True)
     assert Equipment.of(asked).fitting(asked, 0, 0).most == 2
+
+
+def test_the_daemon_is_told_of_a_gpu_that_auto_does_not_take(begin, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    counters = Counters(inner_step=0, tokens=0)
+    assert Equipment.of(begin("auto")).ready(1, counters, resumed=False).unused == "mps"
+    assert Equipment.of(begin("cpu")).ready(1, counters, resumed=False).unused == ""

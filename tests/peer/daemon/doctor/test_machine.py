@@ -41,6 +41,14 @@ def test_a_device_with_room():
     assert "cuda:0 NVIDIA H100" in finding.said
 
 
+def test_a_gpu_that_auto_does_not_take():
+    (finding,) = look_at_device(Seen(device="cpu", name="Apple M2", free=80 << 30, unused="mps"), None)
+    assert (finding.level, finding.said.partition(",")[0]) == (
+        "ok",
+        "cpu Apple M2 (this Mac has a GPU: --device mps)",
+    )
+
+
 def test_a_device_without_room():
     (finding,) = look_at_device(Seen(device="cuda:0", free=1), MANIFEST)
     assert (finding.level, finding.number) == ("warning", Number.MEMORY)
