@@ -69,8 +69,8 @@ class Begin(Message, frozen=True, tag="begin"):
     """The base model on this host: a folder, or a name on the Hub."""
     allowed_task: str | None = None
     """The task whose code this host's owner lets run."""
-    gpu_memory: float | None = None
-    """What may be taken of the GPU's memory: a share of it where it is 1 or less, otherwise bytes."""
+    gpu_memory: float | dict[int, float] | None = None
+    """What may be taken of each GPU's memory, or of these by number: a share up to 1, otherwise bytes."""
     micro_batch: int | None = None
     """The most sequences in one pass through a device; None: as many as fit."""
     out_of_memory: bool = False

@@ -23,7 +23,8 @@ WATCHED = {"pause_for_others", "pause_at_keyboard", "max_temperature", "max_powe
 def _option(key: str, metavar: str) -> object:
     about = KEYS[key]
     meaning, example = about.meaning[0].upper() + about.meaning[1:], about.example.strip('"')
-    return typer.Option(metavar=metavar, help=f"{meaning}, such as {example}; {NONE}: no limit.")
+    such = f"{example}, or {about.by_gpu} by GPU" if about.by_gpu else example
+    return typer.Option(metavar=metavar, help=f"{meaning}, such as {such}; {NONE}: no limit.")
 
 
 def limits(

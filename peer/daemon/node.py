@@ -207,6 +207,7 @@ class Node:
             self._state = "joining"
             state = await self.joining.join()
         remembered = recall(self._home.path)
+        gpu_memory = self.governor.limits.gpu_memory
         self._state = "training"
         begin = ipc.Begin(
             manifest=self.run_.manifest,
@@ -225,7 +226,7 @@ class Node:
             micro_batch=self._settings.micro_batch,
             out_of_memory=self.link.out_of_memory,
             state=state,
-            gpu_memory=self.governor.limits.gpu_memory,
+            gpu_memory=gpu_memory.plain if gpu_memory is not None else None,
             memory=self.governor.limits.memory,
             download=self._line.streamed,
         )

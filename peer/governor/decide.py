@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from peer.governor.limits import Limits, span_in_words
+from peer.governor.per_gpu import PerGpu
 from peer.governor.readings import GpuUsers, Measured, MonthUse, Readings
 from peer.telemetry.format import format_bytes
 from protocol.control import PauseKind
@@ -51,9 +52,13 @@ def _reasons(
     if limits.pause_at_keyboard is not None and _below(readings.idle, limits.pause_at_keyboard):
         span = span_in_words(limits.pause_at_keyboard)
         yield "keyboard", f"a person is at the keyboard; goes on {span} after the last key"
-    yield from _hot(readings.temperature, limits.max_temperature, still="temperature" in held)
-    if (drawn := _above(readings.power, limits.max_power)) is not None:
-        yield "power", f"{drawn.what} draws {drawn.value:.0f} W, over the limit of {limits.max_power} W"
+    spare = COOLER if "temperature" in held else 0.0
+    if (over := _above(readings.temperature, limits.max_temperature, spare)) is not None:
+        hot, most = over
+        yield "temperature", f"{hot.what} is at {hot.value:.0f} °C, over the limit of {most} °C"
+    if (over := _above(readings.power, limits.max_power)) is not None:
+        drawn, most = over
+        yield "power", f"{drawn.what} draws {drawn.value:.0f} W, over the limit of {most} W"
     yield from _caps(readings, limits)
     yield from _used_up(readings.month, limits.traffic, still="data" in held)
 
@@ -66,14 +71,6 @@ def _user(users: GpuUsers | None, *, still: bool) -> str | None:
         return None
     first = min(busy, key=lambda user: user.pid)
     return f"{users.gpu} is used by {first.name} (pid {first.pid})"
-
-
-def _hot(told: Measured | None, limit: float | None, *, still: bool) -> Iterator[tuple[PauseKind, str]]:
-    if limit is None:
-        return
-    hot = _above(told, limit - COOLER if still else limit)
-    if hot is not None:
-        yield "temperature", f"{hot.what} is at {hot.value:.0f} °C, over the limit of {limit} °C"
 
 
 def _caps(readings: Readings, limits: Limits) -> Iterator[tuple[PauseKind, str]]:
@@ -99,8 +96,13 @@ def _used_up(month: MonthUse | None, limit: float | None, *, still: bool) -> Ite
         yield "data", f"{words} to stay in touch; again on {month.until}"
 
 
-def _above(told: Measured | None, limit: float | None) -> Measured | None:
-    return told if told is not None and limit is not None and told.value > limit else None
+def _above(
+    told: tuple[Measured, ...] | None, limit: PerGpu | None, spare: float = 0.0
+) -> tuple[Measured, float] | None:
+    """Return the device that is the farthest above its limit, or less than `spare` below, and that limit."""
+    known = [(each, limit.of(each.gpu)) for each in told or ()] if limit is not None else []
+    over = [(each, most) for each, most in known if most is not None and each.value > most - spare]
+    return max(over, key=lambda found: found[0].value - found[1], default=None)
 
 
 def _below(value: float | None, other: float | None) -> bool:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from peer.errors import UsageError
 from peer.governor.hours import Hours, parse_hours
+from peer.governor.per_gpu import PerGpu, per_gpu
 from peer.telemetry.format import format_bytes, format_seconds
 from peer.units import duration, rate, size
+
+NOTHING = PerGpu(None)
 
 Value = str | int | float | bool
 Given = Mapping[str, Value]
@@ -24,9 +27,9 @@ class Limits:
     pause_on_battery: bool = True
     pause_at_keyboard: float | None = None
     """Seconds for which nobody may have touched keyboard or mouse."""
-    max_temperature: float | None = None
+    max_temperature: PerGpu | None = None
     """Degrees Celsius of the device."""
-    max_power: float | None = None
+    max_power: PerGpu | None = None
     """Watts of the GPU."""
     upload: float = math.inf
     download: float = math.inf
@@ -37,7 +40,7 @@ class Limits:
     """Bytes of the home."""
     memory: float | None = None
     """Bytes of the trainer in the machine's memory."""
-    gpu_memory: float | None = None
+    gpu_memory: PerGpu | None = None
     """Of the GPU's memory: a share where it is 1 or less, otherwise bytes."""
 
 
@@ -49,11 +52,13 @@ class Key:
         meaning: in a few words.
         example: how it stands in the file.
         read: returns what a value means, or raises `UsageError`.
+        by_gpu: how it is written where GPUs have limits of their own.
     """
 
     meaning: str
     example: str
     read: Callable[[Value], object]
+    by_gpu: str = ""
 
 
 def parse(given: Given) -> Limits:
@@ -89,26 +94,28 @@ def in_words(limits: Limits) -> tuple[str, ...]:
 def pauses_in_words(limits: Limits, *, gpu: bool = True) -> tuple[str, ...]:
     """Say when it pauses; of other users only where it trains on a GPU."""
     idle = limits.pause_at_keyboard
+    hot, thirsty = limits.max_temperature or NOTHING, limits.max_power or NOTHING
     phrases = {
         f"outside {limits.hours.text}" if limits.hours else "": limits.hours is not None,
         "on battery": limits.pause_on_battery,
         "while others use the GPU": limits.pause_for_others and gpu,
         f"for {span_in_words(idle or 0)} after a person was at the keyboard": idle is not None,
-        f"above {limits.max_temperature} °C": limits.max_temperature is not None,
-        f"above {limits.max_power} W": limits.max_power is not None,
+        f"above {hot.in_words(lambda value: f'{value} °C')}": limits.max_temperature is not None,
+        f"above {thirsty.in_words(lambda value: f'{value} W')}": limits.max_power is not None,
     }
     return tuple(words for words, holds in phrases.items() if holds)
 
 
 def caps_in_words(limits: Limits) -> tuple[str, ...]:
     """Say what it may use."""
+    held = (limits.gpu_memory or NOTHING).in_words(share_in_words)
     phrases = {
         f"{_a_second(limits.upload)} up": limits.upload < math.inf,
         f"{_a_second(limits.download)} down": limits.download < math.inf,
         f"{format_bytes(limits.traffic or 0)} of traffic a month": limits.traffic is not None,
         f"{format_bytes(limits.disk or 0)} of disk": limits.disk is not None,
         f"{format_bytes(limits.memory or 0)} of memory": limits.memory is not None,
-        f"{share_in_words(limits.gpu_memory or 0)} of the GPU's memory": limits.gpu_memory is not None,
+        f"{held} of the GPU's memory": limits.gpu_memory is not None,
     }
     return tuple(words for words, holds in phrases.items() if holds)
 
@@ -182,12 +189,16 @@ KEYS: dict[str, Key] = {
     "pause_for_others": Key("pause while others use the GPU", "true", _flag),
     "pause_on_battery": Key("pause on battery", "true", _flag),
     "pause_at_keyboard": Key("pause so long after a person's last key", '"5min"', _text(duration)),
-    "max_temperature": Key("pause above it, in °C of the device", "80", _number("°?C", 20, 120)),
-    "max_power": Key("pause above it, in watts of the GPU", "250", _number("W", 10, 10_000)),
+    "max_temperature": Key(
+        "pause above it, in °C of the device", "80", per_gpu(_number("°?C", 20, 120)), "0=80,1=70"
+    ),
+    "max_power": Key(
+        "pause above it, in watts of the GPU", "250", per_gpu(_number("W", 10, 10_000)), "0=250,1=200"
+    ),
     "upload": Key("most to give others a second", '"10Mbit"', _text(rate)),
     "download": Key("most to fetch from others a second", '"50Mbit"', _text(rate)),
     "traffic": Key("most in a month, both ways; then pause", '"50GB"', _text(size)),
     "disk": Key("most for the home", '"20GB"', _text(size)),
     "memory": Key("most for the trainer in RAM; else pause", '"16GB"', _text(size)),
-    "gpu_memory": Key("most for the trainer on the GPU", '"80%"', _share),
+    "gpu_memory": Key("most for the trainer on the GPU", '"80%"', per_gpu(_share), "0=80%,1=12GB"),
 }

@@ -29,6 +29,8 @@ class Measured:
     what: str
     """GPU 0, or the CPU."""
     value: float
+    gpu: int | None = None
+    """The GPU's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,10 @@ class Readings:
     """None stands for what nothing has told."""
 
     gpu_users: GpuUsers | None = None
-    temperature: Measured | None = None
-    """Degrees Celsius."""
-    power: Measured | None = None
-    """Watts."""
+    temperature: tuple[Measured, ...] | None = None
+    """Degrees Celsius of each device."""
+    power: tuple[Measured, ...] | None = None
+    """Watts of each."""
     idle: float | None = None
     """Seconds since a person last touched keyboard or mouse."""
     on_battery: bool | None = None

@@ -18,6 +18,12 @@ from protocol.codec import digest, encode
 from protocol.trainer import Begin, Fitted, Ready
 
 
+def _allowed(begin: Begin, device: torch.device) -> float | None:
+    """Return what may be taken of a GPU's memory."""
+    most = begin.gpu_memory
+    return most.get(device.index or 0) if isinstance(most, dict) else most
+
+
 def _unheard(fitted: Fitted) -> None:
     del fitted
 
@@ -60,7 +66,7 @@ class Equipment:
     def take(self, begin: Begin, rank: int = 0) -> torch.device:
         """Return the device of a rank, of which this process then takes no more memory than it may."""
         device = self.devices[rank]
-        limit_memory(device, begin.gpu_memory)
+        limit_memory(device, _allowed(begin, device))
         return device
 
     def fitting(

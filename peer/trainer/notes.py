@@ -29,7 +29,7 @@ class Key(msgspec.Struct, frozen=True):
     run: str
     batch: int
     cap: int | None = None
-    allowed: float | None = None
+    allowed: float | dict[int, float] | None = None
     ranks: int = 1
 
 

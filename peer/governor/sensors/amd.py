@@ -18,26 +18,25 @@ _ENGINE = re.compile(r"^drm-engine-(?!capacity-)[\w-]+:\s*(\d+) ns$", re.MULTILI
 
 
 def temperature(gpus: tuple[Gpu, ...], root: Path = ROOT) -> Readings:
-    """Read how hot the hottest is, at its edge.
+    """Read how hot each is, at its edge.
 
     Raises:
         SensorGoneError: one does not tell.
     """
-    return Readings(temperature=_highest(gpus, root, ("temp1_input",), 1000))
+    return Readings(temperature=_each(gpus, root, ("temp1_input",), 1000))
 
 
 def power(gpus: tuple[Gpu, ...], root: Path = ROOT) -> Readings:
-    """Read what the thirstiest draws.
+    """Read what each draws.
 
     Raises:
         SensorGoneError: one does not tell.
     """
-    return Readings(power=_highest(gpus, root, ("power1_average", "power1_input"), 1_000_000))
+    return Readings(power=_each(gpus, root, ("power1_average", "power1_input"), 1_000_000))
 
 
-def _highest(gpus: tuple[Gpu, ...], root: Path, names: tuple[str, ...], unit: int) -> Measured:
-    value, gpu = max(((_hwmon(gpu, root, names), gpu) for gpu in gpus), key=lambda found: found[0])
-    return Measured(f"GPU {gpu.index}", value / unit)
+def _each(gpus: tuple[Gpu, ...], root: Path, names: tuple[str, ...], unit: int) -> tuple[Measured, ...]:
+    return tuple(Measured(f"GPU {gpu.index}", _hwmon(gpu, root, names) / unit, gpu.index) for gpu in gpus)
 
 
 def _hwmon(gpu: Gpu, root: Path, names: tuple[str, ...]) -> int:

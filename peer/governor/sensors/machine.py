@@ -56,4 +56,4 @@ def processor_temperature() -> Readings:
     chip = next((known[name] for name in CHIPS if known.get(name)), None)
     if chip is None:
         raise SensorGoneError("no sensor of it is known here")
-    return Readings(temperature=Measured("the processor", max(each.current for each in chip)))
+    return Readings(temperature=(Measured("the processor", max(each.current for each in chip)),))

@@ -65,7 +65,7 @@ def _handle(library: Any, gpu: Gpu) -> Any:  # noqa: ANN401
 
 
 class Temperature:
-    """Reads how hot the hottest of some GPUs is."""
+    """Reads how hot each of some GPUs is."""
 
     def __init__(self, nvml: Nvml, gpus: tuple[Gpu, ...]) -> None:
         self._nvml = nvml
@@ -73,7 +73,7 @@ class Temperature:
 
     def __call__(self) -> Readings:
         """Look once."""
-        return Readings(temperature=_highest(self._gpus, self._read))
+        return Readings(temperature=_each(self._gpus, self._read))
 
     def _read(self, gpu: Gpu) -> float:
         with self._nvml.ask(gpu) as (library, handle):
@@ -86,7 +86,7 @@ class Temperature:
 
 
 class Power:
-    """Reads what the thirstiest of some GPUs draws."""
+    """Reads what each of some GPUs draws."""
 
     def __init__(self, nvml: Nvml, gpus: tuple[Gpu, ...]) -> None:
         self._nvml = nvml
@@ -94,16 +94,15 @@ class Power:
 
     def __call__(self) -> Readings:
         """Look once."""
-        return Readings(power=_highest(self._gpus, self._read))
+        return Readings(power=_each(self._gpus, self._read))
 
     def _read(self, gpu: Gpu) -> float:
         with self._nvml.ask(gpu) as (library, handle):
             return float(library.nvmlDeviceGetPowerUsage(handle)) / 1000
 
 
-def _highest(gpus: tuple[Gpu, ...], read: Callable[[Gpu], float]) -> Measured:
-    value, gpu = max(((read(gpu), gpu) for gpu in gpus), key=lambda found: found[0])
-    return Measured(f"GPU {gpu.index}", value)
+def _each(gpus: tuple[Gpu, ...], read: Callable[[Gpu], float]) -> tuple[Measured, ...]:
+    return tuple(Measured(f"GPU {gpu.index}", read(gpu), gpu.index) for gpu in gpus)
 
 
 class Users:

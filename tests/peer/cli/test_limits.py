@@ -47,6 +47,7 @@ def test_the_table_fits_a_terminal_of_80_columns(invoke):
         ),
         ("--pause-at-keyboard 5min", {"pause_at_keyboard": "5min"}),
         ("--max-temperature 80 --max-power 250W", {"max_temperature": "80", "max_power": "250W"}),
+        ("--max-temperature 0=80,1=70", {"max_temperature": "0=80,1=70"}),
         ("--upload 10Mbit --download 1MB/s", {"upload": "10Mbit", "download": "1MB/s"}),
         ("--traffic 50GB --disk 20GB", {"traffic": "50GB", "disk": "20GB"}),
         ("--memory 16GB --gpu-memory 80%", {"memory": "16GB", "gpu_memory": "80%"}),
@@ -66,8 +67,8 @@ def test_what_is_not_named_stays_and_none_takes_back(invoke, tmp_path):
 
 def test_help_shows_how_each_is_written():
     told = " ".join(CliRunner().invoke(app, ["limits", "--help"]).output.split())
-    assert "Pause above it, in °C of the device, such as 80; none: no limit." in told
-    assert "Most for the trainer on the GPU, such as 80%; none: no limit." in told
+    assert "Pause above it, in °C of the device, such as 80, or 0=80,1=70 by GPU; none: no limit." in told
+    assert "Most for the trainer on the GPU, such as 80%, or 0=80%,1=12GB by GPU; none: no limit." in told
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,7 @@ def test_json_has_every_key(invoke):
     [
         ("--hours", "night", "--hours: 'night' names no hours"),
         ("--max-power", "9", "--max-power: '9' is not between 10 and 10000"),
+        ("--max-power", "0=200,1", "--max-power: '1' of '0=200,1' names no GPU"),
         ("--upload", "1kbit", "--upload: A limit of 1kbit is too low"),
     ],
 )

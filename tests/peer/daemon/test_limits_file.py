@@ -7,6 +7,7 @@ import pytest
 from peer.daemon.limits_file import LARGEST, WatchedLimits, limits_file, read_given, read_limits, write_given
 from peer.errors import HomeError, LimitsError
 from peer.governor.limits import KEYS, Limits
+from peer.governor.per_gpu import PerGpu
 
 GIVEN = {"hours": "22:00-07:00", "pause_on_battery": False, "max_power": 250, "traffic": "50GB"}
 
@@ -20,7 +21,7 @@ def test_what_is_written_is_read(tmp_path):
     write_given(tmp_path / "new" / "home", GIVEN)
     assert read_given(tmp_path / "new" / "home") == GIVEN
     limits = read_limits(tmp_path / "new" / "home")
-    assert (limits.max_power, limits.traffic, limits.pause_on_battery) == (250, 5e10, False)
+    assert (limits.max_power, limits.traffic, limits.pause_on_battery) == (PerGpu(250), 5e10, False)
 
 
 def test_the_file_explains_every_key_in_lines_that_fit(tmp_path):
@@ -80,7 +81,7 @@ def test_a_daemon_sees_that_the_file_changes(tmp_path):
     write_given(tmp_path, GIVEN)
     assert watched.changed()
     assert not watched.changed()
-    assert (watched.now.max_power, dict(watched.given)) == (250, GIVEN)
+    assert (watched.now.max_power, dict(watched.given)) == (PerGpu(250), GIVEN)
     limits_file(tmp_path).unlink()
     assert watched.changed()
     assert watched.now == Limits()
@@ -93,7 +94,7 @@ def test_a_file_that_becomes_wrong_changes_nothing_and_is_told_once(tmp_path):
     with pytest.raises(LimitsError):
         watched.changed()
     assert not watched.changed()
-    assert watched.now.max_power == 250
+    assert watched.now.max_power == PerGpu(250)
     limits_file(tmp_path).write_text("disk = '20GB'")
     os.utime(limits_file(tmp_path), ns=(1, 1))
     assert watched.changed()

@@ -18,11 +18,15 @@ def users(*shares: float, gpu="GPU 0", name="blender") -> GpuUsers:
 
 
 def hot(value: float) -> Readings:
-    return Readings(temperature=Measured("GPU 0", value))
+    return Readings(temperature=(Measured("GPU 0", value, 0),))
+
+
+def both(first: float, second: float) -> Readings:
+    return Readings(temperature=(Measured("GPU 0", first, 0), Measured("GPU 1", second, 1)))
 
 
 def draws(value: float) -> Readings:
-    return Readings(power=Measured("GPU 1", value))
+    return Readings(power=(Measured("GPU 1", value, 1),))
 
 
 BLENDER = {"gpu": "GPU 0 is used by blender (pid 4242)"}
@@ -78,6 +82,20 @@ TABLE = [
      {"temperature": "GPU 0 is at 76 °C, over the limit of 80 °C"}),
     (hot(75), {"max_temperature": 80}, ("temperature",), {}),
     (hot(76), {"max_temperature": 80}, ("gpu",), {}),
+    # each GPU has its own
+    (both(78, 74), {"max_temperature": "0=80,1=70"}, (),
+     {"temperature": "GPU 1 is at 74 °C, over the limit of 70 °C"}),
+    (both(84, 72), {"max_temperature": "0=80,1=70"}, (),
+     {"temperature": "GPU 0 is at 84 °C, over the limit of 80 °C"}),
+    (both(80, 70), {"max_temperature": "0=80,1=70"}, (), {}),
+    (both(75, 66), {"max_temperature": "0=80,1=70"}, ("temperature",),
+     {"temperature": "GPU 1 is at 66 °C, over the limit of 70 °C"}),
+    (both(99, 60), {"max_temperature": "1=70"}, (), {}),
+    (both(81, 84), {"max_temperature": 80}, (),
+     {"temperature": "GPU 1 is at 84 °C, over the limit of 80 °C"}),
+    (Readings(temperature=(Measured("the processor", 99),)), {"max_temperature": "0=80"}, (), {}),
+    (draws(287), {"max_power": "0=200,1=300"}, (), {}),
+    (draws(287), {"max_power": "0=300,1=200"}, (), {"power": "GPU 1 draws 287 W, over the limit of 200 W"}),
     # power
     (draws(287), {"max_power": 250}, (), {"power": "GPU 1 draws 287 W, over the limit of 250 W"}),
     (draws(250), {"max_power": 250}, (), {}),
@@ -113,7 +131,11 @@ def test_everything_at_once_is_told_in_a_fixed_order():
     readings = merge(
         Readings(gpu_users=users(0.9), idle=0.0, on_battery=True, memory=2_000_000),
         month(50e9),
-        Readings(temperature=Measured("the CPU", 99), power=Measured("GPU 0", 999), home=HomeSize(2, 2**40)),
+        Readings(
+            temperature=(Measured("the CPU", 99),),
+            power=(Measured("GPU 0", 999, 0),),
+            home=HomeSize(2, 2**40),
+        ),
     )
     limits = {
         "hours": "22:00-07:00", "pause_at_keyboard": "1min", "max_temperature": 80, "max_power": 200,

@@ -7,6 +7,7 @@ import pytest
 
 from peer.errors import UsageError
 from peer.governor.limits import KEYS, Limits, caps_in_words, in_words, parse, pauses_in_words
+from peer.governor.per_gpu import PerGpu
 
 
 def test_every_limit_is_a_key_and_every_key_a_limit():
@@ -27,18 +28,31 @@ def test_nothing_given_makes_room_for_others_and_spares_the_battery():
         ("pause_for_others", False, False, "on battery"),
         ("pause_on_battery", False, False, "while others use the GPU"),
         ("pause_at_keyboard", "5min", 300.0, "for 5 min after a person was at the keyboard"),
-        ("max_temperature", 80, 80, "above 80 °C"),
-        ("max_temperature", "79.5 °C", 79.5, "above 79.5 °C"),
-        ("max_temperature", "80C", 80, "above 80 °C"),
-        ("max_power", "250W", 250, "above 250 W"),
-        ("max_power", 250.0, 250, "above 250 W"),
+        ("max_temperature", 80, PerGpu(80), "above 80 °C"),
+        ("max_temperature", "79.5 °C", PerGpu(79.5), "above 79.5 °C"),
+        ("max_temperature", "80C", PerGpu(80), "above 80 °C"),
+        ("max_power", "250W", PerGpu(250), "above 250 W"),
+        ("max_power", 250.0, PerGpu(250), "above 250 W"),
+        (
+            "max_temperature",
+            "1=70, 0=80 °C",
+            PerGpu(None, ((0, 80), (1, 70))),
+            "above 80 °C (GPU 0), 70 °C (GPU 1)",
+        ),
+        ("max_power", "3=250W", PerGpu(None, ((3, 250),)), "above 250 W (GPU 3)"),
+        (
+            "gpu_memory",
+            "0=80%,1=12GB",
+            PerGpu(None, ((0, 0.8), (1, 1.2e10))),
+            "80% (GPU 0), 12.0 GB (GPU 1) of the GPU's memory",
+        ),
         ("upload", "10Mbit", 1.25e6, "10 Mbit/s up"),
         ("download", "2.5MB/s", 2.5e6, "20 Mbit/s down"),
         ("traffic", "50GB", 5e10, "50.0 GB of traffic a month"),
         ("disk", "20GB", 2e10, "20.0 GB of disk"),
         ("memory", "16GB", 1.6e10, "16.0 GB of memory"),
-        ("gpu_memory", "80%", 0.8, "80% of the GPU's memory"),
-        ("gpu_memory", "12GB", 1.2e10, "12.0 GB of the GPU's memory"),
+        ("gpu_memory", "80%", PerGpu(0.8), "80% of the GPU's memory"),
+        ("gpu_memory", "12GB", PerGpu(1.2e10), "12.0 GB of the GPU's memory"),
     ],
 )
 def test_values_mean_what_they_say(key, value, meant, said):
@@ -75,6 +89,14 @@ def test_every_example_can_be_read(example):
         ("max_temperature", 500, "max_temperature: 500 is not between"),
         ("max_power", "nan", "max_power: 'nan' is not between"),
         ("max_power", math.inf, "max_power: inf is not between"),
+        ("max_temperature", "0=80,70", "max_temperature: '70' of '0=80,70' names no GPU"),
+        ("max_temperature", "0=80,,1=70", "max_temperature: '' of '0=80,,1=70' names no GPU"),
+        ("max_temperature", "-1=80", "max_temperature: '-1=80' of '-1=80' names no GPU"),
+        ("max_temperature", "0=80,1=hot", "max_temperature: 'hot' is not between 20 and 120"),
+        ("max_temperature", "0=80,0=70", "max_temperature: '0=80,0=70' names GPU 0 twice"),
+        ("max_power", "0=", "max_power: '' is not between"),
+        ("max_power", ",".join(f"{gpu}=200" for gpu in range(65)), "max_power: more than 64 GPUs"),
+        ("memory", "0=1GB", "memory: '0=1GB' is no size"),
         ("upload", "1kbit", "upload: A limit of 1kbit is too low"),
         ("traffic", 50, "traffic: '50' is no size"),
         ("disk", "0GB", "disk: '0GB' is no size"),

@@ -3,6 +3,7 @@ import torch
 from msgspec.structs import replace
 
 from peer.errors import DeviceError
+from peer.trainer import equipment
 from peer.trainer.checkpoint import Counters
 from peer.trainer.equipment import Equipment
 from peer.trainer.notes import FILE
@@ -87,3 +88,14 @@ def test_the_daemon_is_told_of_a_gpu_that_auto_does_not_take(begin, monkeypatch)
     counters = Counters(inner_step=0, tokens=0)
     assert Equipment.of(begin("auto")).ready(1, counters, resumed=False).unused == "mps"
     assert Equipment.of(begin("cpu")).ready(1, counters, resumed=False).unused == ""
+
+
+def test_each_gpu_may_have_its_own_share_of_its_memory(begin, monkeypatch):
+    told = []
+    monkeypatch.setattr(equipment, "limit_memory", lambda device, most: told.append(most))
+    devices = tuple(torch.device("cuda", number) for number in range(3))
+    three = Equipment(devices, "3 x L4", 24 << 30)
+    for most in ({0: 0.8, 2: 12e9}, 0.5, None):
+        for rank in range(3):
+            three.take(begin(gpu_memory=most), rank)
+    assert told == [0.8, None, 12e9, 0.5, 0.5, 0.5, None, None, None]

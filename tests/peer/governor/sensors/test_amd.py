@@ -69,8 +69,10 @@ def tree(tmp_path, monkeypatch):
 def test_heat_and_power_are_in_thousandths_and_millionths(tree):
     tree.card(GPU, temp1_input="61000\n", power1_average="287000000\n")
     tree.card(OTHER, temp1_input="84000\n", power1_input="120000000\n")
-    assert amd.temperature((GPU, OTHER), tree.root).temperature == Measured("GPU 1", 84.0)
-    assert amd.power((GPU, OTHER), tree.root).power == Measured("GPU 0", 287.0)
+    told = amd.temperature((GPU, OTHER), tree.root).temperature
+    assert told == (Measured("GPU 0", 61, 0), Measured("GPU 1", 84, 1))
+    told = amd.power((GPU, OTHER), tree.root).power
+    assert told == (Measured("GPU 0", 287, 0), Measured("GPU 1", 120, 1))
 
 
 @pytest.mark.parametrize("files", [{}, {"temp1_input": "", "power1_average": "n/a"}])

@@ -56,7 +56,7 @@ def test_a_processor_is_as_hot_as_its_hottest_core(monkeypatch):
     cores = [SimpleNamespace(current=61.0), SimpleNamespace(current=84.5)]
     told = {"nvme": [SimpleNamespace(current=99.0)], "coretemp": cores}
     monkeypatch.setattr(psutil, "sensors_temperatures", lambda: told, raising=False)
-    assert machine.processor_temperature().temperature == Measured("the processor", 84.5)
+    assert machine.processor_temperature().temperature == (Measured("the processor", 84.5),)
 
 
 @pytest.mark.parametrize("told", [{}, {"nvme": [SimpleNamespace(current=99.0)]}, {"coretemp": []}])

@@ -92,20 +92,20 @@ def users(library, gpus=GPUS[:1]):
     return Users(Nvml(lambda: library), gpus)
 
 
-def test_the_hottest_and_the_thirstiest_of_several_count():
+def test_heat_and_power_of_each_of_several_are_told():
     library = FakeNvml(
         temperature={"at 0000:a1:00.0": 61, "called GPU-b": 84},
         power={"at 0000:a1:00.0": 287_400, "called GPU-b": 120_000},
     )
     nvml = Nvml(lambda: library)
-    assert Temperature(nvml, GPUS)().temperature == Measured("GPU 2", 84.0)
-    assert Power(nvml, GPUS)().power == Measured("GPU 1", 287.4)
+    assert Temperature(nvml, GPUS)().temperature == (Measured("GPU 1", 61, 1), Measured("GPU 2", 84, 2))
+    assert Power(nvml, GPUS)().power == (Measured("GPU 1", 287.4, 1), Measured("GPU 2", 120, 2))
     assert library.inits == 1
 
 
 def test_a_driver_without_the_old_question_for_heat_is_asked_the_new_one():
     library = FakeNvml(temperature=FakeNvml.NVMLError_FunctionNotFound(), temperature_v=55)
-    assert Temperature(Nvml(lambda: library), GPUS[:1])().temperature == Measured("GPU 1", 55.0)
+    assert Temperature(Nvml(lambda: library), GPUS[:1])().temperature == (Measured("GPU 1", 55.0, 1),)
 
 
 def test_others_are_told_by_the_time_that_they_take():
