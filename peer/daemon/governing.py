@@ -23,6 +23,7 @@ from peer.governor.limits import Limits, in_words, taken_back
 from peer.governor.readings import HomeSize, MonthUse, Readings, merge
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.find import Device, find
+from peer.governor.sensors.processes import own_memory
 from peer.plan.shape import memory
 from peer.swarm.line import Line
 from peer.telemetry import limit_events as events
@@ -35,6 +36,9 @@ from protocol.manifest import Manifest
 
 PERIOD = 5.0
 """Seconds between two looks."""
+
+STEP = 128 << 20
+"""Bytes up to whose multiple the daemon's own memory is rounded."""
 
 OF_DEVICE = ("pause_for_others", "max_temperature", "max_power")
 """Limits whose sensors are those of the device."""
@@ -49,7 +53,6 @@ class Governor:
         manifest: of the run.
         pausing: takes the pauses.
         line: takes the rates.
-        trainer: gives the trainer's process id, while there is one.
         moved: gives the bytes that have passed since the daemon began, both ways together.
         log: is told of changes.
 
@@ -64,7 +67,6 @@ class Governor:
         manifest: Manifest,
         pausing: Pausing,
         line: Line,
-        trainer: Callable[[], int | None],
         moved: Callable[[], int],
         log: Log,
     ) -> None:
@@ -73,7 +75,6 @@ class Governor:
         self._manifest = manifest
         self._pausing = pausing
         self._line = line
-        self._trainer = trainer
         self._moved = moved
         self._log = log
         self._file = WatchedLimits(home)
@@ -98,6 +99,13 @@ class Governor:
         file, told = self._file.now, self._settings
         upload, download = min(file.upload, told.upload_limit), min(file.download, told.download_limit)
         return replace(file, upload=upload, download=download)
+
+    @property
+    def for_trainer(self) -> float | None:
+        """Bytes of the machine's memory that are the trainer's part of the limit: all but the daemon's."""
+        most = self.limits.memory
+        # In whole steps, as the home remembers a micro-batch for just this figure.
+        return None if most is None else max(most - -(-own_memory() // STEP) * STEP, 0.0)
 
     @property
     def unwatched(self) -> tuple[str, ...]:
@@ -154,7 +162,7 @@ class Governor:
         """Put the limits in force."""
         limits = self.limits
         self._line.allow(limits.upload, limits.download)
-        found = find(limits, self._device, self._trainer)
+        found = find(limits, self._device)
         if limits.disk is not None:
             room = Room(self._home, limits.disk, disk.checkpoint(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
@@ -179,7 +187,7 @@ class Governor:
         self._month = self._traffic.note(self._moved(), now.date())
         needed = None
         if "cpu" in (self._device.kind, Device.of(self._settings.device).kind):
-            needed = int(memory(sizes.parameters(self._manifest)))
+            needed = int(memory(sizes.parameters(self._manifest))) + own_memory()
         return Readings(month=self._month, memory_needed=needed)
 
     def _nothing_watches(self, missing: Missing) -> None:

@@ -109,7 +109,6 @@ class Node:
             run.manifest,
             self.pausing,
             line,
-            lambda: self.link.statistics().pid,
             lambda: sum(self._traffic()) + self.reporter.fetched,
             log,
         )
@@ -227,7 +226,7 @@ class Node:
             out_of_memory=self.link.out_of_memory,
             state=state,
             gpu_memory=gpu_memory.plain if gpu_memory is not None else None,
-            memory=self.governor.limits.memory,
+            memory=self.governor.for_trainer,
             download=self._line.streamed,
         )
         self._told_rate = begin.download

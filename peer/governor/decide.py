@@ -78,7 +78,7 @@ def _caps(readings: Readings, limits: Limits) -> Iterator[tuple[PauseKind, str]]
     if _below(limits.memory, memory):
         told, most = format_bytes(memory), format_bytes(limits.memory or 0)
         # A pause frees little of it, so somebody has to do something.
-        words = f"the trainer takes {told} of memory, over the limit of {most}"
+        words = f"the peer takes {told} of memory, over the limit of {most}"
         yield "memory", f"{words}: raise it with `peer limits --memory`, or start with a smaller --batch"
     home = readings.home
     if home is not None and _below(limits.disk, home.taken + home.next_checkpoint):

@@ -39,7 +39,7 @@ class Limits:
     disk: float | None = None
     """Bytes of the home."""
     memory: float | None = None
-    """Bytes of the trainer in the machine's memory."""
+    """Bytes of daemon and trainer in the machine's memory."""
     gpu_memory: PerGpu | None = None
     """Of the GPU's memory: a share where it is 1 or less, otherwise bytes."""
 
@@ -199,6 +199,6 @@ KEYS: dict[str, Key] = {
     "download": Key("most to fetch from others a second", '"50Mbit"', _text(rate)),
     "traffic": Key("most in a month, both ways; then pause", '"50GB"', _text(size)),
     "disk": Key("most for the home", '"20GB"', _text(size)),
-    "memory": Key("most for the trainer in RAM; else pause", '"16GB"', _text(size)),
+    "memory": Key("most for the peer in RAM; else pause", '"16GB"', _text(size)),
     "gpu_memory": Key("most for the trainer on the GPU", '"80%"', per_gpu(_share), "0=80%,1=12GB"),
 }

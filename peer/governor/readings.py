@@ -67,9 +67,9 @@ class Readings:
     """Seconds since a person last touched keyboard or mouse."""
     on_battery: bool | None = None
     memory: int | None = None
-    """Bytes of the machine's memory that the trainer takes."""
+    """Bytes of the machine's memory that daemon and trainer take."""
     memory_needed: int | None = None
-    """The same by reckoning, before it takes them; None where the weights are in a GPU's memory."""
+    """The same by reckoning, before the trainer takes its part; None where the weights go to a GPU."""
     home: HomeSize | None = None
     month: MonthUse | None = None
 

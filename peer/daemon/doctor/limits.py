@@ -31,7 +31,7 @@ async def look_at_limits(home: Path, manifest: Manifest | None, seen: Seen) -> l
         return [found("limits", Number.LIMITS, "failure", error.message, mend=error.remedy)]
     gone: list[Missing] = []
     watching = Watching(gone.append)
-    watching.watch(find(limits, Device.of(seen.device, seen.gpus), lambda: None))
+    watching.watch(find(limits, Device.of(seen.device, seen.gpus)))
     readings = merge(await watching.read(), _reckoned(manifest, seen))
     now = datetime.now().astimezone()
     findings = [_unwatched(missing, asked=missing.key in given) for missing in gone]

@@ -40,7 +40,6 @@ Found = Sensor | Missing
 def find(
     limits: Limits,
     device: Device,
-    trainer: Callable[[], int | None],
     *,
     platform: str = sys.platform,
     environment: Mapping[str, str] = os.environ,
@@ -50,7 +49,6 @@ def find(
     Args:
         limits: what the person asked for.
         device: what is trained on. While it is not known, what depends on it is left out.
-        trainer: gives the trainer's process id, while there is one.
         platform: as `sys.platform` has it.
         environment: of this process.
     """
@@ -60,7 +58,7 @@ def find(
     if limits.pause_at_keyboard is not None:
         found.append(Sensor("pause_at_keyboard", "the keyboard", keyboard(platform, environment)))
     if limits.memory is not None:
-        found.append(Sensor("memory", "the trainer's memory", partial(_memory, trainer)))
+        found.append(Sensor("memory", "the memory of daemon and trainer", _memory))
     wanted = {
         "pause_for_others": limits.pause_for_others,
         "max_temperature": limits.max_temperature is not None,
@@ -71,9 +69,9 @@ def find(
     return found
 
 
-def _memory(trainer: Callable[[], int | None]) -> Readings:
-    pid = trainer()
-    return Readings(memory=None if pid is None else memory_of(pid))
+def _memory() -> Readings:
+    # The trainer is what the daemon has started, and so are its ranks.
+    return Readings(memory=memory_of(os.getpid()))
 
 
 def _of_device(device: Device, wanted: frozenset[str]) -> Iterator[Found]:

@@ -69,6 +69,11 @@ def memory_of(pid: int) -> int:
     return sum(_resident(each) for each in family)
 
 
+def own_memory() -> int:
+    """Return the bytes of memory that this process takes, without what it started."""
+    return _resident(psutil.Process())
+
+
 def _resident(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)

@@ -11,7 +11,7 @@ import trio.lowlevel
 import trio.testing
 
 from peer.daemon import governing
-from peer.daemon.governing import PERIOD, Governor
+from peer.daemon.governing import PERIOD, STEP, Governor
 from peer.daemon.home import Home
 from peer.daemon.limits_file import limits_file, write_given
 from peer.daemon.settings import Settings, recall
@@ -56,11 +56,11 @@ class World:
         self.line, self.pausing = Line(), Pausing()
         log = Log(file, self._stream, "json")
         self.governor = Governor(
-            home.path, settings, Manifest(founder=bytes(32)), self.pausing, self.line, lambda: 1,
-            lambda: self.moved, log,
+            home.path, settings, Manifest(founder=bytes(32)), self.pausing, self.line, lambda: self.moved,
+            log,
         )  # fmt: skip
 
-    def find(self, limits, device, trainer):
+    def find(self, limits, device):
         self.devices.append(device)
         found = [Sensor("pause_on_battery", "everything", lambda: self.readings), *self.more]
         return found + [Missing(key, why) for key, why in self.missing.items() if getattr(limits, key)]
@@ -188,9 +188,19 @@ async def test_a_home_below_its_limit_is_measured_and_one_above_pauses(open_worl
 async def test_memory_is_reckoned_before_it_is_taken_where_the_weights_will_be_in_it(open_world):
     async with open_world({"memory": "1MB"}, device="cpu") as world:
         (reason,) = world.pausing.told[-1]
-        assert reason.startswith("the trainer takes ")
+        assert reason.startswith("the peer takes ")
     async with open_world({"memory": "1MB"}) as world:
         assert world.pausing.told[-1] == []
+
+
+async def test_the_daemons_own_memory_is_no_part_of_the_trainers(open_world, monkeypatch):
+    monkeypatch.setattr(governing, "own_memory", lambda: STEP + 1)
+    async with open_world({"memory": "1GB"}) as world:
+        assert world.governor.for_trainer == 1e9 - 2 * STEP
+    async with open_world({"memory": "1MB"}) as world:
+        assert world.governor.for_trainer == 0
+    async with open_world() as world:
+        assert world.governor.for_trainer is None
 
 
 async def test_the_device_is_learned_of_the_trainer_and_known_at_the_next_start(open_world, tmp_path):

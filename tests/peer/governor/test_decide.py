@@ -32,7 +32,7 @@ def draws(value: float) -> Readings:
 BLENDER = {"gpu": "GPU 0 is used by blender (pid 4242)"}
 KEYBOARD = {"keyboard": "a person is at the keyboard; goes on 5 min after the last key"}
 OVER_MEMORY = (
-    "the trainer takes 17.0 GB of memory, over the limit of 16.0 GB: "
+    "the peer takes 17.0 GB of memory, over the limit of 16.0 GB: "
     "raise it with `peer limits --memory`, or start with a smaller --batch"
 )
 USED_UP = (

@@ -21,7 +21,7 @@ def sensors(monkeypatch):
     """Put sensors in place of this machine's: a battery where it is told of, and nothing for power."""
     readings = []
 
-    def find(limits, device, trainer):
+    def find(limits, device):
         found = [Sensor("pause_on_battery", "the battery", lambda: readings[-1])] if readings else []
         return found + ([Missing("max_power", "no meter")] if limits.max_power else [])
 

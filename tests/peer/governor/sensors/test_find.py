@@ -18,7 +18,7 @@ OF_GPU = {"max_temperature": 80, "max_power": 250}
 
 def watched(limits, device):
     """Return what watches each key: a sensor's words, or why there is none."""
-    found = find(parse(limits), device, lambda: None)
+    found = find(parse(limits), device)
     return {
         each.serves if isinstance(each, Sensor) else each.key: (
             each.what if isinstance(each, Sensor) else f"no: {each.reason}"
@@ -36,7 +36,7 @@ def watched(limits, device):
         (
             {"pause_on_battery": False, "pause_at_keyboard": "5min", "memory": "1GB"},
             Device(),
-            {"pause_at_keyboard": "the keyboard", "memory": "the trainer's memory"},
+            {"pause_at_keyboard": "the keyboard", "memory": "the memory of daemon and trainer"},
         ),
         (
             {"pause_on_battery": False} | OF_GPU,
@@ -77,15 +77,14 @@ def test_each_limit_has_its_sensor_or_the_reason_why_not(limits, device, wanted)
     assert watched(limits, device) == wanted
 
 
-def test_memory_is_that_of_the_trainer_while_there_is_one():
-    pids = [None, os.getpid()]
-    (sensor,) = find(parse({"pause_on_battery": False, "memory": "1GB"}), Device(), lambda: pids.pop(0))
-    assert sensor.read() == Readings()
-    assert sensor.read().memory > 1_000_000
+def test_memory_is_that_of_the_daemon_and_of_what_it_has_started(monkeypatch):
+    monkeypatch.setattr("peer.governor.sensors.find.memory_of", {os.getpid(): 5_000_000}.get)
+    (sensor,) = find(parse({"pause_on_battery": False, "memory": "1GB"}), Device())
+    assert sensor.read() == Readings(memory=5_000_000)
 
 
 def test_what_is_missing_says_which_limit_it_is():
-    found = find(parse({"pause_on_battery": False, "max_power": 100}), Device("cpu"), lambda: None)
+    found = find(parse({"pause_on_battery": False, "max_power": 100}), Device("cpu"))
     assert found == [Missing("max_power", "nothing here tells the power draw of the processor")]
 
 

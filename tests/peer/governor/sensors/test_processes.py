@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from peer.governor.sensors.processes import is_ours, memory_of, name_of
+from peer.governor.sensors.processes import is_ours, memory_of, name_of, own_memory
 
 GONE = 2**22 + 1
 """Above the kernel's largest process id."""
@@ -62,6 +62,7 @@ def test_we_and_what_we_started_are_ours():
     with running("-c", WAIT) as pid:
         assert is_ours(pid)
         assert memory_of(os.getpid()) > memory_of(pid) > 1_000_000
+        assert memory_of(os.getpid()) > own_memory() > 1_000_000
 
 
 @pytest.mark.parametrize(("words", "ours"), [(("peer.trainer",), True), (("peer.trainers",), False)])
