@@ -9,6 +9,7 @@ from pathlib import Path
 from peer.governor.readings import GpuUser, GpuUsers, Measured, Readings
 from peer.governor.sensors.base import SensorGoneError
 from peer.governor.sensors.processes import is_ours, name_of
+from peer.governor.sensors.shares import Shares
 from protocol.gpu import Gpu
 
 ROOT = Path("/")
@@ -61,29 +62,21 @@ class Users:
     ) -> None:
         self._gpus = gpus
         self._root = root
-        self._clock = clock
-        self._before: dict[tuple[str, int], int] = {}
-        self._at: float | None = None
+        self._shares = Shares[tuple[str, int]](clock)
 
     def __call__(self) -> Readings:
         """Look once. The first look sees ROCm alone: shares need two."""
-        now, busy = self._clock(), self._busy()
-        passed = now - self._at if self._at is not None else 0.0
-        told = [self._users(gpu, busy, passed) for gpu in self._gpus]
-        self._before, self._at = busy, now
+        taken = self._shares.of(self._busy())
+        told = [self._users(gpu, taken) for gpu in self._gpus]
         return Readings(gpu_users=max(told, key=lambda users: sum(user.share for user in users.others)))
 
-    def _users(self, gpu: Gpu, busy: dict[tuple[str, int], int], passed: float) -> GpuUsers:
-        shares = {}
-        for (address, pid), total in busy.items():
-            before = self._before.get((address, pid))
-            if address == gpu.address and before is not None and passed > 0:
-                shares[pid] = min((total - before) / 1e9 / passed, 1.0)
+    def _users(self, gpu: Gpu, taken: dict[tuple[str, int], float]) -> GpuUsers:
+        shares = {pid: share for (address, pid), share in taken.items() if address == gpu.address}
         shares |= dict.fromkeys(self._computing(gpu), 1.0)
         others = [
             GpuUser(pid, name, share)
             for pid, share in shares.items()
-            if share > 0 and not is_ours(pid) and (name := name_of(pid)) is not None
+            if not is_ours(pid) and (name := name_of(pid)) is not None
         ]
         return GpuUsers(f"GPU {gpu.index}", tuple(others))
 

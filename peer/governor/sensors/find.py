@@ -9,7 +9,7 @@ from typing import Self
 
 from peer.governor.limits import Limits
 from peer.governor.readings import Readings
-from peer.governor.sensors import amd, machine, nvidia
+from peer.governor.sensors import amd, apple, machine, nvidia
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.keyboard import keyboard
 from peer.governor.sensors.processes import memory_of
@@ -79,6 +79,8 @@ def _of_device(device: Device, wanted: frozenset[str]) -> Iterator[Found]:
     if device.kind == "cpu":
         readers["max_temperature"] = machine.processor_temperature
         wanted -= {"pause_for_others"}
+    elif device.kind == "mps":
+        readers["pause_for_others"] = apple.Users()
     elif device.gpus and device.gpus[0].vendor == "nvidia":
         readers = _of_nvidia(device.gpus)
     elif device.gpus and device.gpus[0].address:

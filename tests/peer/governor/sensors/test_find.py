@@ -66,9 +66,12 @@ def watched(limits, device):
             {"pause_for_others": "no: nothing here tells the other users of GPU 0"},
         ),
         (
-            {"pause_on_battery": False},
+            {"pause_on_battery": False, "max_temperature": 80},
             Device("mps"),
-            {"pause_for_others": "no: nothing here tells the other users of Apple's GPU"},
+            {
+                "max_temperature": "no: nothing here tells the temperature of Apple's GPU",
+                "pause_for_others": "the other users of Apple's GPU",
+            },
         ),
         ({"pause_on_battery": False, "pause_for_others": False}, Device("mps"), {}),
     ],
