@@ -2,21 +2,17 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from peer import Task
 
-Example = tuple[Tensor, int]
 
-
-def draw(number: int, noise: float) -> Example:
+def draw(number: int, noise: float) -> tuple[Tensor, int]:
     """Return the image with this number, 1 by 12 by 12, and what it shows."""
     dice = torch.Generator().manual_seed(number)
     row, column = torch.randint(4, 8, (2,), generator=dice).tolist()
-    down, across = torch.meshgrid(torch.arange(12) - row, torch.arange(12) - column, indexing="ij")
-    reach = torch.maximum(down.abs(), across.abs())
-    circle = (torch.hypot(down.float(), across.float()) - 3).abs() < 0.5
-    shape = (circle, reach == 3, (down * across == 0) & (reach <= 3))[number % 3]
+    y, x = torch.meshgrid(torch.arange(12.0) - row, torch.arange(12.0) - column, indexing="ij")
+    reach = torch.maximum(x.abs(), y.abs())
+    shape = ((torch.hypot(x, y) - 3).abs() < 0.5, reach == 3, (x * y == 0) & (reach <= 3))[number % 3]
     return (shape + noise * torch.randn(12, 12, generator=dice))[None], number % 3
 
 
@@ -31,16 +27,14 @@ class Shapes(Task):
         second = nn.Sequential(nn.Conv2d(self.width, self.width, 3), nn.ReLU(), nn.Flatten())
         return nn.Sequential(first, second, nn.Linear(9 * self.width, 3))
 
-    def training(self) -> list[Example]:
+    def training(self) -> list[tuple[Tensor, int]]:
         return [draw(number, self.noise) for number in range(1000, 5000)]
 
-    def held_out(self) -> list[Example]:
+    def held_out(self) -> list[tuple[Tensor, int]]:
         return [draw(number, self.noise) for number in range(1000)]
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        images, shapes = batch
-        return F.cross_entropy(model(images), shapes)
+        return nn.functional.cross_entropy(model(batch[0]), batch[1])
 
     def measures(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        images, shapes = batch
-        return {"accuracy": (model(images).argmax(1) == shapes).float().mean()}
+        return {"accuracy": (model(batch[0]).argmax(1) == batch[1]).float().mean()}
