@@ -38,7 +38,18 @@ BYTES_BELOW = 10e6
 """Parameters below which a tokenizer's embedding would be most of the model."""
 
 
+OF_PARAMS = {"--preset", "--context", "--vocabulary"}
+"""Options that say what a run file and a home know."""
+
+OF_CHECK = {
+    *("--check", "--peers", "--device", "--flops", "--mfu", "--watts", "--up", "--down", "--rtt"),
+    *("--plot", "--json"),
+}
+"""Options that mean something beside `--check`."""
+
+
 def plan(
+    command: typer.Context,
     params: Annotated[
         float | None, typer.Option(metavar="NUMBER", parser=count, help="Parameters, such as 160M or 1.3B.")
     ] = None,
@@ -100,7 +111,7 @@ def plan(
         float | None, typer.Option(metavar="PRICE", min=0.0, help="Of a kWh, in your money.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw loss and traffic into this PNG.")
+        Path | None, typer.Option(metavar="FILE", help="Draw it into this PNG: loss, and traffic.")
     ] = None,
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plan's run.toml; default: print it.")
@@ -115,10 +126,14 @@ def plan(
     Example: peer plan --params 160M --peers 16 --device "rtx 4090" --up 20Mbit --down 100Mbit --rtt 100ms
     """
     _one_of(params, run, check)
+    if run is not None:
+        _refuse("--run", _given(command) & OF_PARAMS)
+    if check is not None:
+        _refuse("--check", _given(command) - OF_CHECK)
     power = _power(device, flops, mfu, watts)
     if check is not None:
         line = _line(up, down, rtt) if up or down or rtt is not None else None
-        show_check(check, peers, power, line, as_json=as_json)
+        show_check(check, peers, power, line, plot, as_json=as_json)
         return
     draft = read_run_file(run).draft if run else _draft(params or 0.0, preset, context, vocabulary)
     question = question_of(
@@ -146,6 +161,18 @@ def _one_of(params: float | None, run: Path | None, check: Path | None) -> None:
     if len(given) != 1:
         what = f"{' and '.join(given)} name different runs" if given else "Nothing says what to plan"
         raise UsageError(what, "Give one of --params 160M, --run run.toml and --check HOME")
+
+
+def _given(command: typer.Context) -> set[str]:
+    """Return the options that were typed, with a value of any kind."""
+    sources = ((each, command.get_parameter_source(each.name or "")) for each in command.command.params)
+    return {each.opts[0] for each, source in sources if source is not None and source.name == "COMMANDLINE"}
+
+
+def _refuse(base: str, unused: set[str]) -> None:
+    if unused:
+        names = " and ".join(sorted(unused))
+        raise UsageError(f"{base} has no use for {names}", f"Leave out {names}")
 
 
 def _power(device: str | None, flops: float | None, mfu: float | None, watts: float | None) -> Power | None:

@@ -4,8 +4,9 @@ import msgspec
 
 from peer.plan.measured import Measured
 from peer.plan.question import Choice, Question
-from peer.plan.reckon import MONTH, Plan
+from peer.plan.reckon import DAY, MONTH, Plan
 from peer.plan.shape import flops_a_token
+from peer.plan.text import rounded
 from peer.telemetry.format import format_bytes, format_seconds
 
 
@@ -14,7 +15,7 @@ class Line(msgspec.Struct, frozen=True):
 
     name: str
     unit: str
-    """`tokens/s`, `s`, `bytes`, `nats`, or empty."""
+    """`tokens/s`, `tokens`, `s`, `bytes`, `kWh`, `nats`, or empty."""
     predicted: float | None
     measured: float | None
 
@@ -22,6 +23,15 @@ class Line(msgspec.Struct, frozen=True):
     def ratio(self) -> float | None:
         """What was measured over what was predicted."""
         return self.measured / self.predicted if self.predicted and self.measured is not None else None
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """What a peer's device draws now, as far as anything here tells."""
+
+    watts: float | None
+    """While it trains; None where that was not measured."""
+    said: str
+    """Of which devices, or why it was not measured."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -33,16 +43,37 @@ class Check(msgspec.Struct, frozen=True):
     device: str
     inner_steps: int
     """That were timed."""
+    peers: int
+    """Of the swarm, each taken to be as fast as this one."""
+    drawn: Drawn
 
 
-def check(question: Question, choice: Choice, plan: Plan, measured: Measured, loss: float | None) -> Check:
-    """Compare. `loss` is of training, in nats a token; the plan's is of held-out text."""
+def check(
+    question: Question, choice: Choice, plan: Plan, measured: Measured, loss: float | None, drawn: Drawn
+) -> Check:
+    """Compare.
+
+    Args:
+        question: the swarm, with as many peers as are known.
+        choice: what the run has chosen.
+        plan: what was reckoned of both.
+        measured: what one peer logged.
+        loss: of its training, in nats a token; the plan's is of held-out text.
+        drawn: what its device draws.
+    """
     pace, traffic = plan.pace, plan.traffic
     outer_steps = measured.inner_steps / choice.every
     tokens = choice.batch * question.model.context / measured.inner_step_seconds
     outer_seconds = measured.inner_step_seconds * choice.every
     lines = (
         Line("tokens a second, a peer", "tokens/s", pace.tokens_per_second if pace else None, tokens),
+        Line("tokens a day, a peer", "tokens", pace.tokens_per_second * DAY if pace else None, tokens * DAY),
+        Line(
+            "tokens a day, all peers",
+            "tokens",
+            pace.swarm_tokens_a_day if pace else None,
+            tokens * DAY * question.peers,
+        ),
         Line("an inner step", "s", pace.inner_step_seconds if pace else None, measured.inner_step_seconds),
         Line("an outer step", "s", pace.outer_step_seconds if pace else None, outer_seconds),
         Line("exchanges an outer step", "", traffic.exchanges, measured.exchanges / outer_steps),
@@ -54,6 +85,12 @@ def check(question: Question, choice: Choice, plan: Plan, measured: Measured, lo
         Line(
             "bytes a month, out", "bytes", traffic.month_bytes, measured.bytes_out / measured.seconds * MONTH
         ),
+        Line(
+            "kWh a day, a peer",
+            "kWh",
+            pace.kwh_a_day if pace else None,
+            None if drawn.watts is None else drawn.watts * 24 / 1000,
+        ),
         Line("loss (here: of training)", "nats", plan.loss.nats if plan.loss else None, loss),
     )
     return Check(
@@ -61,6 +98,8 @@ def check(question: Question, choice: Choice, plan: Plan, measured: Measured, lo
         flops=tokens * flops_a_token(question.model, question.vocabulary),
         device=measured.device,
         inner_steps=measured.inner_steps,
+        peers=question.peers,
+        drawn=drawn,
     )
 
 
@@ -69,19 +108,29 @@ def _mean(total: int, measured: Measured) -> float | None:
 
 
 def as_text(found: Check) -> str:
-    """Return the comparison as a table, and what to plan with from now on."""
+    """Return the comparison as a table, what some of its figures are, and what to plan with from now on."""
     rows = [("", "planned", "measured", "measured / planned")]
     rows += [
-        (line.name, _figure(line, line.predicted), _figure(line, line.measured), _ratio(line))
+        (
+            line.name,
+            _figure(line, line.predicted) or "-",
+            _figure(line, line.measured) or "not measured",
+            _ratio(line),
+        )
         for line in found.lines
     ]
     told = "\n".join(
-        f"{name:<27}{planned:>12}{measured:>12}{ratio:>20}".rstrip()
+        f"{name:<27}{planned:>12}{measured:>14}{ratio:>20}".rstrip()
         for name, planned, measured, ratio in rows
     )
     plan_with = f"--flops {found.flops / 1e9:.3g}G --mfu 1"
     timed = f"{found.inner_steps:,} inner steps on {found.device}"
-    return f"{told}\n\n{timed}. To plan with what it reached: {plan_with}"
+    notes = [
+        f"All peers: {found.peers}, each at this one's pace.",
+        f"kWh: {found.drawn.said}.",
+        f"{timed}. To plan with what it reached: {plan_with}",
+    ]
+    return "\n".join([told, "", *notes])
 
 
 def _ratio(line: Line) -> str:
@@ -90,7 +139,7 @@ def _ratio(line: Line) -> str:
 
 def _figure(line: Line, value: float | None) -> str:
     if value is None:
-        return "-"
+        return ""
     match line.unit:
         case "bytes":
             return format_bytes(value)
@@ -98,4 +147,6 @@ def _figure(line: Line, value: float | None) -> str:
             return format_seconds(value)
         case "tokens/s":
             return f"{value:,.0f}"
+        case "tokens":
+            return rounded(value)
     return f"{value:.2f}"

@@ -1,5 +1,6 @@
-"""A plan as a picture: loss against tokens, and traffic against H."""
+"""A plan as a picture: loss against tokens, traffic against H, and loss beside what a run measured."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from peer.plan import laws
 from peer.plan.choose import EVERY, busiest
 from peer.plan.exchange import codings
 from peer.plan.question import Choice, Question
-from peer.plan.reckon import MONTH, reckon
+from peer.plan.reckon import DAY, MONTH, reckon
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POINTS = 40
 
@@ -23,15 +25,47 @@ def draw(question: Question, choice: Choice, path: Path) -> None:
     Raises:
         UsageError: matplotlib is not installed, or the file cannot be written.
     """
+    figure = _figure(10)
+    left, right = figure.subplots(1, 2)
+    _draw_planned(left, question, choice)
+    _draw_days(left, question)
+    _draw_traffic(right, question, choice)
+    _save(figure, path)
+
+
+def draw_check(
+    question: Question, choice: Choice, measured: Sequence[tuple[float, float]], path: Path
+) -> None:
+    """Write a PNG of the losses that a run measured, beside those that were planned.
+
+    Args:
+        question: the swarm; its tokens are those that were trained on.
+        choice: what the run has chosen.
+        measured: tokens of all peers, and the training loss there; at least one pair.
+        path: of the picture.
+
+    Raises:
+        UsageError: as `draw`.
+    """
+    figure = _figure(7)
+    axes = figure.subplots()
+    _draw_planned(axes, question, choice)
+    axes.plot(*zip(*measured, strict=True), color="#e65100", label="measured: of training, one peer")
+    axes.set_xlabel("tokens of all peers, each planned point a run of its own")
+    axes.legend(frameon=False, fontsize="small")
+    _save(figure, path)
+
+
+def _figure(width: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         install = "pip install 'murmuration-peer[plot]'"
         raise UsageError("--plot needs the extra `plot`", f"Install it: {install}") from error
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw_loss(left, question, choice)
-    _draw_traffic(right, question, choice)
+    return Figure(figsize=(width, 4), layout="constrained")
+
+
+def _save(figure: "Figure", path: Path) -> None:
     try:
         figure.savefig(path, format="png", dpi=130)
     except OSError as error:
@@ -40,7 +74,8 @@ def draw(question: Question, choice: Choice, path: Path) -> None:
         ) from error
 
 
-def _draw_loss(axes: "Axes", question: Question, choice: Choice) -> None:
+def _draw_planned(axes: "Axes", question: Question, choice: Choice) -> None:
+    """Draw the losses of runs of other lengths, where the laws tell any."""
     ratio = laws.MOST_TOKENS / laws.FEWEST_TOKENS
     budgets = [
         question.parameters * laws.FEWEST_TOKENS * ratio ** (i / (POINTS - 1)) * (1 + 1e-9)
@@ -52,20 +87,26 @@ def _draw_loss(axes: "Axes", question: Question, choice: Choice) -> None:
         xscale="log", xlabel="tokens of all peers, each point a run of its own", ylabel="loss, nats a token"
     )
     axes.set_title(f"{question.parameters / 1e6:.3g} M parameters, {question.peers} peers")
+    axes.grid(alpha=0.3)
     if not told:
-        axes.text(0.5, 0.5, "too far from the tables", ha="center", transform=axes.transAxes)
+        where = {"ha": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.92, "no loss is planned: too far from the tables", **where)
         return
     tokens = [each for each, _ in told]
-    axes.plot(tokens, [loss.nats for _, loss in told], color="#00695c")
+    axes.plot(tokens, [loss.nats for _, loss in told], color="#00695c", label="planned: held out")
     low, high = ([loss.nats + sign * loss.uncertainty for _, loss in told] for sign in (-1, 1))
     axes.fill_between(tokens, low, high, color="#00695c", alpha=0.15, linewidth=0)
     axes.axvline(question.tokens, color="#90a4ae", linestyle=":")
-    days = question.tokens_per_second and question.tokens_per_second * question.peers * 86400
-    if days:
-        low_end, high_end = axes.get_xlim()
-        top = axes.twiny()
-        top.set(xscale="log", xlim=(low_end / days, high_end / days), xlabel="days")
-    axes.grid(alpha=0.3)
+
+
+def _draw_days(axes: "Axes", question: Question) -> None:
+    """Say above the tokens in how many days they are trained on, by the limits as they are now."""
+    if question.tokens_per_second is None:
+        return
+    a_day = question.tokens_per_second * question.peers * DAY
+    low_end, high_end = axes.get_xlim()
+    top = axes.twiny()
+    top.set(xscale="log", xlim=(low_end / a_day, high_end / a_day), xlabel="days")
 
 
 def _draw_traffic(axes: "Axes", question: Question, choice: Choice) -> None:

@@ -33,9 +33,9 @@ def _model(question: Question, plan: Plan) -> list[str]:
     model = question.model
     shape = f"{model.layers} layers of {model.width}, vocabulary {question.vocabulary:,}"
     return [
-        _row("model", f"{_count(plan.parameters)} parameters: {shape}, context {model.context:,}"),
+        _row("model", f"{rounded(plan.parameters)} parameters: {shape}, context {model.context:,}"),
         _row("peers", f"{plan.peers}, preset {question.preset}"),
-        _row("tokens", f"{_count(plan.tokens)}, {plan.tokens / plan.parameters:.3g} a parameter"),
+        _row("tokens", f"{rounded(plan.tokens)}, {plan.tokens / plan.parameters:.3g} a parameter"),
         _row("memory", f"{format_bytes(plan.memory_bytes)} on each device, and the activations"),
     ]
 
@@ -48,7 +48,7 @@ def _choices(choice: Choice, plan: Plan) -> list[str]:
         _row("codec", codec),
         _row(
             "batch",
-            f"{choice.batch} sequences a peer, {_count(plan.tokens_a_step)} tokens an inner step of all",
+            f"{choice.batch} sequences a peer, {rounded(plan.tokens_a_step)} tokens an inner step of all",
         ),
         _row(
             "learning rate",
@@ -68,7 +68,7 @@ def _pace(pace: Pace | None, price: float | None) -> list[str]:
     rows = [
         _row("tokens/s a peer", f"{pace.tokens_per_second:,.0f}{between}"),
         _row("an inner step", steps),
-        _row("tokens a day", f"{_count(pace.swarm_tokens_a_day)} of all peers"),
+        _row("tokens a day", f"{rounded(pace.swarm_tokens_a_day)} of all peers"),
         _row("until the end", format_seconds(pace.days * DAY)),
     ]
     if pace.kwh is not None and pace.kwh_a_day is not None:
@@ -155,9 +155,11 @@ def _misfit(question: Question, plan: Plan) -> str:
     return f"More than the {format_bytes(question.monthly or 0)} a month that a peer may send"
 
 
-def _count(number: float) -> str:
+def rounded(number: float) -> str:
+    """Return a number to three digits, with a letter for its thousands: 1.38 B is a billion and more."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
+        # 999,600 would be 1e+03 thousands.
+        if number >= 0.9995 * size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f}"
 

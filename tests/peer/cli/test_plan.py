@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import pytest
@@ -6,12 +7,15 @@ from typer.testing import CliRunner
 
 from peer.cli.main import app
 from peer.config.run_file import read_run_file
+from peer.daemon.history_file import write_history
 from peer.daemon.home import Home
 from peer.errors import NothingMeasuredError, UsageError
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.events import ShareReady, TrainerStarted
+from peer.telemetry.history import History
 from protocol.identity import Identity
 from protocol.manifest import Manifest, sign
+from tests.peer.daemon.controls import serving, socket_folder
 
 USUAL = ("--params", "160M", "--peers", "16", "--device", "rtx 4090", "--up", "20Mbit", "--down", "100Mbit")
 
@@ -96,20 +100,82 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-def test_a_check_sets_the_plan_beside_the_home(home):
+@pytest.fixture
+def trained(home):
+    """The same, with what its peer measured."""
     with EventFile(home / "events.log") as log:
         log.append(TrainerStarted(time=0.0, device="cpu", parameters=434816, inner_step=0, resumed=False))
         for step in (20, 40):
             log.append(
                 ShareReady(time=step / 10, outer_step=step // 20, inner_step=step, codec="int8", size=0)
             )
-    done = _plan("--check", home)
+    return home
+
+
+def test_a_check_sets_the_plan_beside_the_home(trained):
+    done = _plan("--check", trained)
     assert done.exit_code == 0
     assert "20 inner steps on cpu" in done.output
-    told = json.loads(_plan("--check", home, "--flops", "30G", "--mfu", "1", "--json").output)
+    told = json.loads(_plan("--check", trained, "--flops", "30G", "--mfu", "1", "--json").output)
     lines = {line["name"]: line for line in told["lines"]}
     assert lines["an inner step"]["measured"] == pytest.approx(0.1)
     assert lines["tokens a second, a peer"]["predicted"] > 0
+
+
+def test_a_check_tells_energy_only_where_it_was_measured(trained, monkeypatch):
+    assert "kWh: not measured: that needs a peer that trains meanwhile." in _plan("--check", trained).output
+    with socket_folder() as folder, serving(folder / "control.sock"):
+        (trained / "runtime").write_bytes(os.fsencode(folder))
+        assert "kWh: not measured: it is not known what was trained on" in _plan("--check", trained).output
+        monkeypatch.setattr("peer.cli.plan_check.read_power", lambda home: 250.0)
+        told = json.loads(_plan("--check", trained, "--json").output)
+    assert told["drawn"]["watts"] == 250.0
+    assert {line["name"]: line["measured"] for line in told["lines"]}["kWh a day, a peer"] == 6.0
+
+
+@pytest.mark.parametrize("size", ["tiny", "within the tables"])
+def test_a_check_is_drawn_from_what_the_home_kept(trained, tmp_path, size, monkeypatch):
+    pytest.importorskip("matplotlib")
+    if size != "tiny":
+        monkeypatch.setattr("peer.plan.laws.SIZES", (1e5, 2e5, 4e5, 6e5, 8e5, 1e6, 2e6))
+    history = History()
+    for step in range(1, 41):
+        history.note(step, 5.0 - step / 20)
+    write_history(trained, history)
+    path = tmp_path / "check.png"
+    done = _plan("--check", trained, "--plot", path, "--flops", "30G", "--mfu", "1")
+    assert done.exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_home_without_a_loss_is_not_drawn(trained, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = _plan("--check", trained, "--plot", tmp_path / "check.png")
+    assert isinstance(done.exception, NothingMeasuredError)
+    assert not (tmp_path / "check.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("base", "option", "value"),
+    [
+        ("--check", "--write", "run.toml"),
+        ("--check", "--price", "0"),
+        ("--check", "--tokens", "1B"),
+        ("--check", "--preset", "gossip"),
+        ("--check", "--context", "2048"),
+        ("--check", "--vocabulary", "256"),
+        ("--check", "--monthly", "1GB"),
+        ("--run", "--preset", "gossip"),
+        ("--run", "--context", "2048"),
+        ("--run", "--vocabulary", "256"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(trained, tmp_path, base, option, value):
+    run = tmp_path / "run.toml"
+    run.write_text("", encoding="utf-8")
+    done = _plan(base, run if base == "--run" else trained, option, value)
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == f"{base} has no use for {option}. Leave out {option}"
 
 
 def test_a_home_without_measurement_has_a_number_of_its_own(home, tmp_path):
