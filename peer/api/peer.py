@@ -285,8 +285,11 @@ class Peer:
         *,
         others: "Sequence[Peer]" = (),
         dtype: Literal["fp32", "bf16"] = "fp32",
+        merge: bool = False,
         gguf: bool = False,
         force: bool = False,
+        tokenizer: str | PathLike[str] | None = None,
+        base: str | PathLike[str] | None = None,
     ) -> "Exported":
         """Write its last checkpoint as a model that others load: see `peer export`. Loads torch.
 
@@ -294,8 +297,11 @@ class Peer:
             folder: new, or one to which was exported before, with `force`.
             others: peers of the same run, to average it with.
             dtype: of the weights.
+            merge: write the base model with the run's adapters in it, as one model.
             gguf: write `model.gguf` as well.
             force: replace an earlier export.
+            tokenizer: the run's `tokenizer.json`; None for what the peer used.
+            base: the run's base model, where it has one; None for what the peer used.
 
         Raises:
             PeerError: as `peer export`; also where there is no checkpoint yet.
@@ -303,16 +309,29 @@ class Peer:
         from peer.models.export import Order, export
         from peer.models.replicas import unheard
 
-        return export(self._replicas(others), Order(Path(folder), dtype, force, gguf), unheard)
+        order = Order(Path(folder), dtype, force, gguf, merge)
+        return export(self._replicas(others, tokenizer, base), order, unheard)
 
     @overload
     def evaluate(
-        self, text: None = None, *, others: "Sequence[Peer]" = (), device: str = "cpu"
+        self,
+        text: None = None,
+        *,
+        others: "Sequence[Peer]" = (),
+        device: str = "cpu",
+        tokenizer: str | PathLike[str] | None = None,
+        base: str | PathLike[str] | None = None,
     ) -> "HeldOut": ...
 
     @overload
     def evaluate(
-        self, text: str | PathLike[str], *, others: "Sequence[Peer]" = (), device: str = "cpu"
+        self,
+        text: str | PathLike[str],
+        *,
+        others: "Sequence[Peer]" = (),
+        device: str = "cpu",
+        tokenizer: str | PathLike[str] | None = None,
+        base: str | PathLike[str] | None = None,
     ) -> "Evaluation": ...
 
     def evaluate(
@@ -321,6 +340,8 @@ class Peer:
         *,
         others: "Sequence[Peer]" = (),
         device: str = "cpu",
+        tokenizer: str | PathLike[str] | None = None,
+        base: str | PathLike[str] | None = None,
     ) -> "Evaluation | HeldOut":
         """Measure the loss of its last checkpoint: see `peer evaluate`. Loads torch.
 
@@ -328,6 +349,8 @@ class Peer:
             text: a text file; None for what the run holds out.
             others: peers of the same run: theirs are measured too, and the average of all.
             device: where to run the model, beside what trains.
+            tokenizer: the run's `tokenizer.json`; None for what the peer used.
+            base: the run's base model, where it has one; None for what the peer used.
 
         Raises:
             PeerError: as `peer evaluate`; also where there is no checkpoint yet.
@@ -337,15 +360,22 @@ class Peer:
         from peer.models.report import evaluate_replicas
         from peer.trainer.device import choose
 
-        replicas, chosen = self._replicas(others), choose(device)
+        replicas, chosen = self._replicas(others, tokenizer, base), choose(device)
         if text is None:
             return evaluate_held_out(replicas, chosen, unheard)
         return evaluate_replicas(replicas, Path(text), chosen, unheard)
 
-    def _replicas(self, others: "Sequence[Peer]") -> "Replicas":
+    def _replicas(
+        self,
+        others: "Sequence[Peer]",
+        tokenizer: str | PathLike[str] | None,
+        base: str | PathLike[str] | None,
+    ) -> "Replicas":
         from peer.cli.replicas import find_replicas
 
-        return find_replicas([self.home, *(other.home for other in others)])
+        homes = [self.home, *(other.home for other in others)]
+        file = None if tokenizer is None else Path(tokenizer)
+        return find_replicas(homes, None, file, None if base is None else str(base))
 
 
 def _reached(status: Status, step: int | None, tokens: int | None) -> bool:
