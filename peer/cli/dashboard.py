@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from peer.cli.options import AsJson
 from peer.paths import expand
 
 
@@ -23,6 +24,7 @@ def dashboard(
         int | None,
         typer.Option(metavar="N", min=1, max=65535, help="On loopback; default 3000, or a free one."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show this machine's peers in Prometheus and Grafana. As installed, or in containers; until Ctrl-C.
 
@@ -30,4 +32,4 @@ def dashboard(
     """
     from peer.local.dashboard.run import run_dashboard
 
-    run_dashboard(folder, prometheus_port, grafana_port)
+    run_dashboard(folder, prometheus_port, grafana_port, as_json=as_json)

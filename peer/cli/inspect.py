@@ -10,6 +10,7 @@ from rich.text import Text
 from peer.cli.options import DEFAULT_HOME, AsJson, Home
 from peer.daemon.client import ControlClient
 from peer.daemon.home import read_identity
+from peer.daemon.last_status import read_last_status
 from peer.daemon.runtime import control_socket
 from peer.telemetry.format import counted, format_bytes, format_loss, format_seconds, progress_line
 from protocol.control import Status
@@ -31,7 +32,7 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     with ControlClient(control_socket(home)) as client:
         told = client.status()
     if as_json:
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        _print_json(told)
     else:
         # Lines are not folded here, so that an address can be copied, and found by grep.
         Console().print(_text(told), soft_wrap=True)
@@ -39,7 +40,7 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
             print(f"\nanother machine joins with:\npeer start --bootstrap {told.addresses[0]}")
 
 
-def stop(home: Home = DEFAULT_HOME) -> None:
+def stop(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     """End a running daemon. It says goodbye and writes a checkpoint.
 
     Example: peer stop
@@ -47,7 +48,14 @@ def stop(home: Home = DEFAULT_HOME) -> None:
     with ControlClient(control_socket(home)) as client:
         client.stop()
         client.wait_until_gone()
-    print("stopped")
+    if as_json:
+        _print_json(read_last_status(home))
+    else:
+        print("stopped")
+
+
+def _print_json(told: Status | None) -> None:
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
 def _text(told: Status) -> Text:

@@ -52,7 +52,7 @@ def finish(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         client.finish()
         client.wait_until_gone(FINISHING)
     told = read_last_status(home)
-    if as_json and told is not None:
+    if as_json:
         _print_json(told)
     else:
         print("finished" + (f" at step {told.inner_step}" if told else ""))
@@ -66,5 +66,5 @@ def _tell(told: Status, *, as_json: bool) -> None:
         print(f"{told.state}{why}")
 
 
-def _print_json(told: Status) -> None:
+def _print_json(told: Status | None) -> None:
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

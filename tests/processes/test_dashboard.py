@@ -1,5 +1,6 @@
 """`peer dashboard` on real peers with a real Prometheus: every panel of every board has data."""
 
+import json
 import os
 import shutil
 import signal
@@ -50,11 +51,17 @@ def test_every_panel_of_a_real_swarm_has_data(tmp_path, prometheus_alone):
         peers = [first, *(members.start(name, "--bootstrap", address) for name in ("second", "third"))]
         served = {peer.wait_for("metrics_served")["url"].split("/")[2] for peer in peers}
         dashboard = subprocess.Popen(
-            _command(tmp_path / "dashboard", port), env=prometheus_alone, stdout=subprocess.PIPE, text=True
+            [*_command(tmp_path / "dashboard", port), "--json"],
+            env=prometheus_alone,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         try:
-            assert dashboard.stdout.readline() == f"Prometheus at {api.url}\n"
-            assert "Grafana is not installed" in dashboard.stdout.readline()
+            told = json.loads(dashboard.stdout.readline())
+            assert told == {"grafana": None, "prometheus": api.url, "folder": str(tmp_path / "dashboard")}
+            assert dashboard.stderr.readline() == f"Prometheus at {api.url}\n"
+            assert "Grafana is not installed" in dashboard.stderr.readline()
             run_id = first.status()["run_id"]
             done = f'murmuration_exchanges_total{{instance=~"{"|".join(served)}", result="done"}}'
             eventually("three peers mix", lambda: api.value(f"count({done} > 0)") == 3, patience=120)
@@ -65,7 +72,9 @@ def test_every_panel_of_a_real_swarm_has_data(tmp_path, prometheus_alone):
         finally:
             dashboard.send_signal(signal.SIGINT)
             code = dashboard.wait(30)
+            assert dashboard.stdout.read() == ""
             dashboard.stdout.close()
+            dashboard.stderr.close()
     assert code == Exit.INTERRUPTED
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port)).close()

@@ -1,5 +1,6 @@
 """Starts both programs, keeps their list of peers true, and ends them."""
 
+import json
 import os
 import signal
 import socket
@@ -8,9 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from peer.errors import DashboardError, NoDashboardError
 from peer.local.dashboard.files import prepare
@@ -33,9 +36,20 @@ REMOVING = 20.0
 
 _POLL = 0.2
 
+Say: TypeAlias = Callable[[str], None]
+"""Prints a line for a person."""
 
-def run_dashboard(folder: Path, prometheus_port: int | None, grafana_port: int | None) -> None:
+
+def run_dashboard(
+    folder: Path, prometheus_port: int | None, grafana_port: int | None, *, as_json: bool = False
+) -> None:
     """Show this machine's peers until interrupted.
+
+    Args:
+        folder: for configuration, and for what both programs remember.
+        prometheus_port: on loopback; None for the usual one, or any that is free.
+        grafana_port: likewise.
+        as_json: print one JSON object once both programs work, and all words on standard error.
 
     Raises:
         NoDashboardError: neither Prometheus nor a container engine is here.
@@ -57,29 +71,33 @@ def run_dashboard(folder: Path, prometheus_port: int | None, grafana_port: int |
     prepare(folder)
     targets = TargetsFile(folder / "targets.json")
     targets.write(local_targets())
+    say = partial(print, file=sys.stderr if as_json else sys.stdout, flush=True)
     with _terminated_as_interrupted(), ExitStack() as stack:
-        running = [(reader, _open(stack, reader, folder))]
+        running = [(reader, _open(stack, reader, folder, say))]
         if painter is None:
             how = "Prometheus alone draws graphs of what you ask it, such as murmuration_loss_nats"
-            print(f"Grafana is not installed; {how}", flush=True)
+            say(f"Grafana is not installed; {how}")
         else:
-            running += _try_to_open(stack, painter, folder)
-        _watch(targets, running, folder)
+            running += _try_to_open(stack, painter, folder, say)
+        if as_json:
+            addresses = {program.name.lower(): program.url for program, _ in running}
+            print(json.dumps({"grafana": None, **addresses, "folder": str(folder)}), flush=True)
+        _watch(targets, running, folder, say)
 
 
-def _open(stack: ExitStack, program: Program, folder: Path) -> subprocess.Popen[bytes]:
+def _open(stack: ExitStack, program: Program, folder: Path, say: Say) -> subprocess.Popen[bytes]:
     process = stack.enter_context(_started(program, folder))
     _wait_until_ready(program, process, folder)
-    print(f"{program.name} at {program.url}", flush=True)
+    say(f"{program.name} at {program.url}")
     return process
 
 
 def _try_to_open(
-    stack: ExitStack, program: Program, folder: Path
+    stack: ExitStack, program: Program, folder: Path, say: Say
 ) -> list[tuple[Program, subprocess.Popen[bytes]]]:
     """Do without Grafana where it does not start: half a view is better than none."""
     try:
-        return [(program, _open(stack, program, folder))]
+        return [(program, _open(stack, program, folder, say))]
     except DashboardError as error:
         print(f"peer: {error}. Going on without it", file=sys.stderr)
         return []
@@ -106,14 +124,14 @@ def _need_port(program: Program) -> None:
 
 
 def _watch(
-    targets: TargetsFile, running: Sequence[tuple[Program, subprocess.Popen[bytes]]], folder: Path
+    targets: TargetsFile, running: Sequence[tuple[Program, subprocess.Popen[bytes]]], folder: Path, say: Say
 ) -> None:
     told = False
     while True:
         found = local_targets()
         if targets.write(found) or not told:
             told = True
-            print(f"peers of this machine: {', '.join(found) or 'none yet'}", flush=True)
+            say(f"peers of this machine: {', '.join(found) or 'none yet'}")
         for program, process in running:
             if process.poll() is not None:
                 raise _ended(program, process, folder)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -20,6 +22,15 @@ def test_without_a_number_all_are_listed():
     lines = _say().output.splitlines()
     assert len(lines) == len(Exit) + len(Number)
     assert " 20  No bootstrap answers" in lines
+
+
+def test_programs_get_the_same_as_json():
+    told = json.loads(_say("20", "--json").output)
+    assert (told["number"], told["name"]) == (20, "BOOTSTRAP_UNREACHABLE")
+    assert _say("20").output == f"20 {told['name']}: {told['title']}\n\n{told['text']}\n"
+    pages = json.loads(_say("--json").output)["pages"]
+    assert [page["number"] for page in pages] == sorted({*Exit, *Number})
+    assert {"number": 20, "name": told["name"], "title": told["title"]} in pages
 
 
 def test_an_unknown_number_is_a_mistake_of_the_user():

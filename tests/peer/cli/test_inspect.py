@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from peer.cli.inspect import _text
 from peer.cli.main import app
 from peer.daemon.home import Home
+from peer.daemon.last_status import write_last_status
 from peer.errors import Exit, HomeError, IdentityError, NotRunningError
 from protocol.codec import encode
 from protocol.control import Joining, Status
@@ -68,7 +69,7 @@ def test_a_file_is_no_home(invoke, tmp_path):
 # ---- without a daemon
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stop"]])
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stop"], ["stop", "--json"]])
 @pytest.mark.parametrize("left", ["no home", "a home", "a pointer"])
 def test_where_no_daemon_runs_there_is_one_answer(invoke, tmp_path, command, left):
     if left != "no home":
@@ -142,16 +143,22 @@ def test_a_newcomer_shows_how_far_its_state_is(invoke, daemon):
     assert '"received":25000000' in as_json
 
 
-def test_stop_returns_once_the_daemon_is_gone(invoke, tmp_path):
+@pytest.mark.parametrize("as_json", [False, True], ids=["words", "json"])
+def test_stop_returns_once_the_daemon_is_gone(invoke, tmp_path, as_json):
     with socket_folder() as folder:
         (tmp_path / "home").mkdir()
+        write_last_status(tmp_path / "home", STATUS)
         (tmp_path / "home" / "runtime").write_bytes(os.fsencode(folder))
         command = [sys.executable, "-c", DAEMON, str(folder / "control.sock"), encode(STATUS).hex()]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as daemon:
             assert daemon.stdout.readline() == "serving\n"
-            done = invoke("stop")
+            done = invoke("stop", "--json") if as_json else invoke("stop")
             assert daemon.wait(10) == 0
-    assert (done.exit_code, done.output) == (0, "stopped\n")
+    assert done.exit_code == 0
+    if as_json:
+        assert msgspec.json.decode(done.output, type=Status) == STATUS
+    else:
+        assert done.output == "stopped\n"
 
 
 def test_stop_asks_and_a_daemon_that_stays_is_named(invoke, daemon, monkeypatch):
