@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from handbook.pictures import curves, sketches
+from handbook.pictures import curves, kinds, sketches
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
@@ -43,6 +43,8 @@ PICTURES: dict[str, Picture] = {
     "step-then-mix": Picture(sketches.step_then_mix, sketches.draw_step_then_mix),
     "modulo": Picture(sketches.modulo, sketches.draw_modulo, (7.0, 2.4)),
     "barrier": Picture(sketches.barrier, sketches.draw_barrier, (7.0, 3.8)),
+    "fragments": Picture(kinds.fragments, kinds.draw_fragments, (7.0, 3.6)),
+    "votes": Picture(kinds.votes, kinds.draw_votes, (7.0, 1.9)),
 }
 
 
