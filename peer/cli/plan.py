@@ -20,7 +20,7 @@ from peer.plan.fragment import run_file
 from peer.plan.laws import TOKENS_A_PARAMETER
 from peer.plan.question import Choice, Link, Power, Question
 from peer.plan.reckon import Plan, reckon
-from peer.plan.run import choice_of, question_of
+from peer.plan.run import choice_of, foreign_model, question_of
 from peer.plan.shape import shape
 from peer.plan.text import as_text, differences, doubts
 from peer.units import count, duration, rate, size
@@ -135,7 +135,7 @@ def plan(
         line = _line(up, down, rtt) if up or down or rtt is not None else None
         show_check(check, peers, power, line, plot, as_json=as_json)
         return
-    draft = read_run_file(run).draft if run else _draft(params or 0.0, preset, context, vocabulary)
+    draft = _read(run) if run else _draft(params or 0.0, preset, context, vocabulary)
     question = question_of(
         draft,
         peers or USUAL_PEERS,
@@ -194,6 +194,13 @@ def _line(up: float | None, down: float | None, rtt: float | None) -> Link:
         down=down or HOME_LINE.down,
         round_trip=HOME_LINE.round_trip if rtt is None else rtt,
     )
+
+
+def _read(run: Path) -> Manifest:
+    file = read_run_file(run)
+    if file.task or file.base:
+        raise foreign_model("task" if file.task else "base")
+    return file.draft
 
 
 def _draft(params: float, preset: Preset | None, context: int, vocabulary: int | None) -> Manifest:

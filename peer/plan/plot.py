@@ -89,8 +89,8 @@ def _draw_planned(axes: "Axes", question: Question, choice: Choice) -> None:
     axes.set_title(f"{question.parameters / 1e6:.3g} M parameters, {question.peers} peers")
     axes.grid(alpha=0.3)
     if not told:
-        where = {"ha": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.92, "no loss is planned: too far from the tables", **where)
+        said = "no loss is planned: too far from the tables"
+        axes.text(0.5, 0.92, said, ha="center", transform=axes.transAxes)
         return
     tokens = [each for each, _ in told]
     axes.plot(tokens, [loss.nats for _, loss in told], color="#00695c", label="planned: held out")

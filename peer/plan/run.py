@@ -1,11 +1,19 @@
 """The question and the choices that a run's manifest stands for."""
 
+from typing import Literal
+
 from peer.errors import UsageError
 from peer.plan.question import Choice, Link, Power, Question
 from protocol.manifest import Manifest
 
 AUTO = "modulo"
 """What `auto` is counted as: most links get it."""
+
+
+def foreign_model(kind: Literal["task", "base"]) -> UsageError:
+    """Return what to say of a run that does not train the built-in model from its beginning."""
+    what = "a plug-in's task" if kind == "task" else "tuning a base model"
+    return UsageError(f"No law tells of {what}", "Plan a run of the built-in model, such as --params 160M")
 
 
 def question_of(
@@ -22,6 +30,8 @@ def question_of(
     Raises:
         UsageError: the run is of a kind that no law speaks of.
     """
+    if manifest.task or manifest.model.pretrained:
+        raise foreign_model("task" if manifest.task else "base")
     if manifest.outer.preset == "onebyte":
         raise UsageError(
             "No law tells of the preset onebyte, which fine-tunes by forward passes", "Plan another preset"

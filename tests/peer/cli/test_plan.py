@@ -78,6 +78,19 @@ def test_onebyte_is_beyond_all_laws(tmp_path):
     assert "onebyte" in str(_plan("--params", "1M", "--preset", "onebyte").exception)
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('[task]\nname = "shapes"\n', "a plug-in's task"),
+        ('[model]\nkind = "hf"\nsource = "base"\n', "tuning a base model"),
+    ],
+)
+def test_a_run_of_another_model_is_beyond_all_laws(tmp_path, table, said):
+    run = tmp_path / "run.toml"
+    run.write_text(table, encoding="utf-8")
+    assert f"No law tells of {said}" in str(_plan("--run", run).exception)
+
+
 def test_a_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "plan.png"
