@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import tokenizers
@@ -115,7 +115,9 @@ def _transformers(folder: Path, gguf: str | None = None) -> Logits:
 def _llama_cpp(folder: Path, context: int, kept: int) -> Logits:
     from llama_cpp import Llama
 
-    model = Llama(str(folder / GGUF), n_ctx=context, logits_all=True, type_k=kept, type_v=kept, verbose=False)
+    model: Any = Llama(
+        str(folder / GGUF), n_ctx=context, logits_all=True, type_k=kept, type_v=kept, verbose=False
+    )
 
     def logits(tokens: Tensor) -> Tensor:
         model.reset()
