@@ -24,6 +24,9 @@ TRAINER = python("peer.trainer")
 END_DEADLINE = 3.5
 """Seconds for the last checkpoint and the process's end; Ctrl-C promises 5 s in all."""
 
+KILL_DEADLINE = 1.0
+"""Seconds for what the trainer has started to be gone after it was killed."""
+
 READ_SIZE = 65536
 
 KEPT_MEMORY = {
@@ -51,6 +54,7 @@ class TrainerProcess:
         self._sending = trio.Lock()
         self._decoder = FrameDecoder(ipc.MAX_IPC)
         self._frames: deque[bytes] = deque()
+        self._killed: list[psutil.Process] = []
         self.ended_by_us = False
 
     @classmethod
@@ -107,7 +111,11 @@ class TrainerProcess:
 
     async def wait(self) -> int:
         """Wait for its end and return the exit code: negative where a signal ended it."""
-        return await self._process.wait()
+        code = await self._process.wait()
+        if self._killed:
+            # A driver may take a while to let a killed process go, with the memory that the next one needs.
+            await trio.to_thread.run_sync(psutil.wait_procs, self._killed, KILL_DEADLINE)
+        return code
 
     async def end(self) -> int:
         """Hang up, which ends it in order, or end it after `END_DEADLINE`; return the exit code."""
@@ -123,9 +131,9 @@ class TrainerProcess:
         if self._process.poll() is None:
             self.ended_by_us = True
             # Ranks of several devices lead a group each, and one that hangs hears nothing else.
-            ranks = _started_by(self._process.pid)
+            self._killed = _started_by(self._process.pid)
             os.killpg(self._process.pid, signal.SIGKILL)
-            for each in ranks:
+            for each in self._killed:
                 with suppress(psutil.NoSuchProcess):
                     each.kill()
 

@@ -1,7 +1,9 @@
 """What ends the process of a rank before training has: the end of torchrun, or of another rank."""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,20 +12,26 @@ import psutil
 LOOK = 0.5
 """Seconds between two looks whether torchrun still runs."""
 
+_PR_SET_PDEATHSIG = 1
+
 
 def watch(torchrun: int, ranks: int) -> None:
-    """End this process at once, whatever it hangs in, when torchrun or one of its ranks has ended.
+    """End this process at once when torchrun or one of its ranks has ended.
 
-    To be called before there is any other thread. SIGTERM alone ends nothing: systemd sends it to all
-    processes of a service, and only the daemon decides when training ends.
+    To be called before there is any other thread, as each must be one that SIGTERM is not given to. It alone
+    ends nothing: systemd sends it to all processes of a service, and only the daemon decides when training
+    ends.
 
     Args:
         torchrun: its process id.
-        ranks: how many it has started.
+        ranks: how many it starts.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     # What is ignored cannot be waited for, and it was ignored when we were started.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        # By the kernel: no thread of ours would have its turn while a driver hangs that holds Python's lock.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with, args=(torchrun,), name="torchrun", daemon=True).start()
     threading.Thread(target=_end_as_told, args=(torchrun, ranks), name="signals", daemon=True).start()
 
@@ -44,5 +52,5 @@ def _end_as_told(torchrun: int, ranks: int) -> None:
 def _count(torchrun: int) -> int:
     try:
         return len(psutil.Process(torchrun).children())
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return 0

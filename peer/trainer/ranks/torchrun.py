@@ -65,6 +65,7 @@ def _run(sock: socket.socket, folder: Path, ranks: int) -> int:
     os.environ["OMP_NUM_THREADS"] = str(max(torch.get_num_threads() // ranks, 1))
     os.environ["PYTHONSAFEPATH"] = "1"  # as `peer.programs.python` does
     one_host.register()
+    _forget_the_environment()
     try:
         _torchrun(
             f"--nproc-per-node={ranks}",
@@ -75,19 +76,29 @@ def _run(sock: socket.socket, folder: Path, ranks: int) -> int:
             "--module",
             RANK,
             str(folder),
+            str(os.getpid()),
         )
     except ChildFailedError as error:
         return _end(sock, folder, error.failures)
     return 0
 
 
+def _forget_the_environment() -> None:
+    """Leave nothing that changes what torchrun does: any of its options may stand in a variable."""
+    for name in [name for name in os.environ if name.startswith(("PET_", "PYTHON_EXEC"))]:
+        del os.environ[name]
+    # It asks for this host's name again and again, at the end too, and some resolvers take seconds.
+    socket.getfqdn = lambda name="": name or "localhost"
+
+
 def _torchrun(*words: str) -> None:
     """Run `torchrun` with these words.
 
     On another thread than the main one, as it would take all signals for the order to end its processes, and
-    only the daemon gives that. It warns of it in vain: a rank ends when this process has.
+    only the daemon gives that. It warns of it in vain: a rank ends when this process has. And what it says of
+    the rank that has failed must not stand behind that rank's own last words, which the daemon quotes.
     """
-    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.ERROR)
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     with ThreadPoolExecutor(1, "torchrun") as thread:
         order = torch_run.parse_args(words)  # type: ignore[no-untyped-call]
         thread.submit(torch_run.run, order).result()

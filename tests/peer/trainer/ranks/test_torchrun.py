@@ -16,9 +16,11 @@ pytestmark = pytest.mark.processes
 
 
 @contextmanager
-def trainer(folder, how):
+def trainer(folder, how, **more):
     module = ("-m", "tests.peer.trainer.ranks.ending")
-    process = Process(folder, module, HOW=how, PYTHONPATH=str(ROOT))
+    # No thread of torch's must take a rank's signal, and no variable have a say in what torchrun does.
+    played = {"HOW": how, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "4", "PET_STANDALONE": "1"}
+    process = Process(folder, module, **played, **more)
     try:
         process.begin(manifest(), device="cpu,cpu")
         yield process
@@ -32,11 +34,12 @@ def assert_nothing_left(process):
 
 
 def test_a_rank_that_hangs_is_ended_and_all_with_it(tmp_path):
-    with trainer(tmp_path, "hang") as process:
+    os.mkfifo(here := tmp_path / "here")
+    with trainer(tmp_path, "hang", HERE=str(here)) as process:
         assert process.daemon.hear() is None
         code, errors = process.ended()
         assert code == 1
-        assert "a rank hangs, as a step that needs them all does not end: all end" in errors
+        assert errors.endswith("a rank hangs, as a step that needs them all does not end: all end\n")
         rank, _ = (process.home / "pids").read_text().split()
         assert not psutil.pid_exists(int(rank))
         assert_nothing_left(process)
@@ -66,6 +69,8 @@ def test_no_rank_outlives_torchrun(tmp_path):
         assert torchrun == process.popen.pid
         ranks = psutil.Process(torchrun).children()
         assert rank in [each.pid for each in ranks]
+        for each in ranks:
+            each.terminate()  # as systemd does to all processes of a service
         process.popen.kill()
         _, alive = psutil.wait_procs(ranks, timeout=60)
         assert not alive
