@@ -11,7 +11,7 @@ from peer.models.export import Exported, Order, export
 from peer.models.loaded import PROVENANCE, of_run, put
 from peer.models.replicas import Replicas, average, unheard
 from peer.trainer import data, sources
-from peer.trainer.evaluate import held_out_loss
+from peer.trainer.evaluate import WINDOWS, held_out_loss
 from peer.trainer.tokenizer import load as load_tokenizer
 from peer.trainer.work import Places
 from tests.peer.trainer import tiny
@@ -30,7 +30,7 @@ def exported(run, tmp_path_factory):
     return folder
 
 
-def loss_in_transformers(net, tokens, context, windows=64):
+def loss_in_transformers(net, tokens, context, windows=WINDOWS):
     """The loss as the trainer takes it (`held_out_loss`), of logits that transformers computes."""
     available = data.window_count(tokens, context)
     count = min(windows, available)
