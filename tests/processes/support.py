@@ -167,10 +167,14 @@ class Family:
 
 @contextmanager
 def family(folder: Path) -> Iterator[Family]:
-    """Leave no process behind."""
+    """Leave no process behind, and where a test fails say how each stood."""
     made = Family(folder)
     try:
         yield made
+    except BaseException:
+        for peer in made.members:
+            print(peer.home, peer.process.poll(), peer.said, *peer.drain()[-5:], sep="\n")
+        raise
     finally:
         for peer in made.members:
             if peer.process.poll() is None:
