@@ -17,7 +17,7 @@ def fetching(link: Link, begin: Begin) -> Iterator[None]:
         yield
         return
     intake = Intake(lambda size: link.send(Fetched(size=size)), begin.download)
-    link.on_rate = intake.change
+    link.hear_rate(intake.change)
     with metered(intake):
         yield
 

@@ -13,7 +13,7 @@ from protocol import codec
 from protocol.errors import ProtocolError
 from protocol.fetching import Download
 from protocol.frames import PREFIX_BYTES, FrameDecoder, frame
-from protocol.trainer import MAX_IPC, FromTrainer, ToTrainer
+from protocol.trainer import MAX_IPC, Begin, FromTrainer, ToTrainer
 
 GRACE = 20.0
 """Seconds that the training loop has to notice that the daemon is gone."""
@@ -47,14 +47,12 @@ def _decode(body: bytes) -> ToTrainer:
 
 
 class Link:
-    """Messages to and from the daemon. Any thread may send; `poll` and `wait` are for the training loop.
-
-    Attributes:
-        on_rate: hears at once, in a thread of its own, how many bytes a second may be fetched.
-    """
+    """Messages to and from the daemon. Any thread may send; `poll` and `wait` are for the training loop."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.on_rate: Callable[[float], None] = lambda _: None
+        self._on_rate: Callable[[float], None] = lambda _: None
+        self._rate: float | None = None
+        self._rating = threading.Lock()
         self._socket = sock
         self._inbox: queue.SimpleQueue[ToTrainer | Closed] = queue.SimpleQueue()
         self._noticed = threading.Event()
@@ -87,6 +85,16 @@ class Link:
         except queue.Empty:
             return None
 
+    def hear_rate(self, on_rate: Callable[[float], None]) -> None:
+        """Have `on_rate` told at once, in another thread, how many bytes a second may be fetched.
+
+        What was said since the last `Begin`, which has a rate of its own, it is told now.
+        """
+        with self._rating:
+            self._on_rate = on_rate
+            if self._rate is not None:
+                on_rate(self._rate)
+
     def close(self) -> None:
         """Close this end."""
         self._noticed.set()
@@ -100,6 +108,11 @@ class Link:
             self._noticed.set()
         return message
 
+    def _take_rate(self, rate: float) -> None:
+        with self._rating:
+            self._rate = rate
+            self._on_rate(rate)
+
     def _read(self) -> None:
         frames = FrameDecoder(MAX_IPC)
         try:
@@ -107,9 +120,11 @@ class Link:
                 for body in frames.feed(data):
                     message = _decode(body)
                     if isinstance(message, Download):
-                        self.on_rate(message.rate)
-                    else:
-                        self._inbox.put(message)
+                        self._take_rate(message.rate)
+                        continue
+                    if isinstance(message, Begin):
+                        self._rate = None
+                    self._inbox.put(message)
         except (OSError, ProtocolError) as error:
             if not self._noticed.is_set():
                 _log.warning("the link to the daemon broke: %s", error)

@@ -4,8 +4,24 @@ import pytest
 
 from peer.trainer.link import Closed, Link, hear_first
 from protocol.fetching import Download
-from protocol.trainer import Finish, Finished, NoMix
+from protocol.manifest import Manifest
+from protocol.trainer import Begin, Finish, Finished, NoMix
 from tests.peer.trainer.daemon import Daemon
+
+BEGIN = Begin(
+    manifest=Manifest(founder=bytes(32)),
+    peer_id="12D3",
+    home="home",
+    spool="spool",
+    device="cpu",
+    shard=0,
+    stop_at=None,
+    data_paths=(),
+    tokenizer_path=None,
+    weights_path=None,
+    batch=None,
+    state=None,
+)
 
 
 @pytest.fixture
@@ -69,8 +85,27 @@ def test_a_daemon_that_is_gone_before_it_has_said_anything(last):
 def test_a_rate_is_heard_at_once_and_is_no_message(ends):
     link, daemon = ends
     heard = []
-    link.on_rate = heard.append
+    link.hear_rate(heard.append)
     daemon.send(Download(rate=1000.0))
     daemon.send(Finish())
     assert link.wait() == Finish()
     assert heard == [1000.0]
+
+
+def test_a_rate_that_comes_before_anybody_hears_it_is_kept_until_the_next_begin(ends):
+    link, daemon = ends
+    daemon.send(Download(rate=2000.0), Download(rate=1000.0), NoMix(share=1))
+    assert link.wait() == NoMix(share=1)
+    first, second, third = [], [], []
+    link.hear_rate(first.append)
+    assert first == [1000.0]
+
+    daemon.send(BEGIN)
+    assert link.wait() == BEGIN
+    link.hear_rate(second.append)
+    assert second == [], "what was said before it is out of date"
+
+    daemon.send(BEGIN, Download(rate=500.0), NoMix(share=2))
+    assert [link.wait(), link.wait()] == [BEGIN, NoMix(share=2)]
+    link.hear_rate(third.append)
+    assert (first, third) == ([1000.0], [500.0])
