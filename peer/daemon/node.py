@@ -148,6 +148,7 @@ class Node:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.swarm.run)
             nursery.start_soon(self._housekeeping)
+            nursery.start_soon(self._keep_rate_told)
             nursery.start_soon(self.pausing.run)
             nursery.start_soon(self.governor.run)
             nursery.start_soon(self._drain_when_told)
@@ -356,7 +357,14 @@ class Node:
             if self.run_.manifest.outer.preset != "solo":
                 self.reporter.alone(self.swarm.view.statistics().alone_seconds, ALONE_PATIENCE)
             self._cache_peers()
+
+    async def _keep_rate_told(self) -> None:
+        """Tell the trainer of another rate at once, and again where there was none to hear it."""
+        while True:
+            changed = self._line.download.changed
             await self._tell_rate()
+            with trio.move_on_after(HOUSEKEEPING):
+                await changed.wait()
 
     async def _tell_rate(self) -> None:
         """Let the trainer know where it may fetch faster than it was told, or must slower."""

@@ -12,6 +12,9 @@ LEAST = 64_000
 FOR_OTHERS = 1 << 20
 """Bytes a second that a relay carries at the most."""
 
+LONGEST_DEBT = 5.0
+"""Seconds to wait at the most for what has come another way: more may have been allowed while it came."""
+
 _SLICE = 256 * 1024
 _SLICE_SECONDS = 0.125
 
@@ -21,6 +24,8 @@ class RateLimit:
 
     def __init__(self, rate: float = math.inf) -> None:
         self._rate = rate
+        self.changed = trio.Event()
+        """Set by the next change, and then another event."""
         self._free = -math.inf
         self._turn = trio.Lock()
         self._queues: dict[str, _Queue] = {}
@@ -32,7 +37,10 @@ class RateLimit:
 
     def change(self, rate: float) -> None:
         """Let so many bytes pass in a second from now on."""
-        self._rate = rate
+        if rate != self._rate:
+            self._rate = rate
+            self.changed.set()
+            self.changed = trio.Event()
 
     @property
     def slice(self) -> int:
@@ -46,7 +54,9 @@ class RateLimit:
 
     def came(self, size: int) -> None:
         """Count bytes that have passed on the same line by another way: who asks next waits for them too."""
-        self._free = max(self._free, trio.current_time()) + size / self._rate
+        now = trio.current_time()
+        free = max(self._free, now)
+        self._free = max(free, min(free + size / self._rate, now + LONGEST_DEBT))
 
     async def take(self, size: int, who: str = "") -> None:
         """Wait until `size` bytes of somebody's may pass."""

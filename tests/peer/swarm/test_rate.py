@@ -1,7 +1,7 @@
 import pytest
 import trio
 
-from peer.swarm.rate import LEAST, RateLimit
+from peer.swarm.rate import LEAST, LONGEST_DEBT, RateLimit
 
 pytestmark = pytest.mark.anyio
 
@@ -81,3 +81,26 @@ async def test_what_comes_another_way_is_waited_for():
     await limit.take(100)
     assert trio.current_time() - began == pytest.approx(0.75)
     RateLimit().came(1 << 30)
+
+
+async def test_what_came_while_more_was_allowed_is_waited_for_a_few_seconds_at_the_most():
+    limit = RateLimit(12_500_000)
+    limit.change(125_000)
+    for _ in range(10):
+        limit.came(6_250_000)
+    began = trio.current_time()
+    await limit.take(10**6)
+    assert trio.current_time() - began == pytest.approx(LONGEST_DEBT)
+    limit.came(1)
+    await limit.take(1)
+    assert trio.current_time() - began == pytest.approx(LONGEST_DEBT + 8), "what was taken is not forgiven"
+
+
+async def test_who_waits_for_another_cap_hears_of_each():
+    limit = RateLimit(1000)
+    changed = limit.changed
+    limit.change(1000)
+    assert not changed.is_set()
+    limit.change(500)
+    assert changed.is_set()
+    assert not limit.changed.is_set()
