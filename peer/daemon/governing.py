@@ -40,8 +40,8 @@ PERIOD = 5.0
 STEP = 128 << 20
 """Bytes up to whose multiple the daemon's own memory is rounded."""
 
-OF_DEVICE = ("pause_for_others", "max_temperature", "max_power")
-"""Limits whose sensors are those of the device."""
+OF_DEVICE = ("pause_for_others", "max_temperature", "max_power", "gpu_memory")
+"""Limits that the device's sensors watch, or that may name GPUs which it is not."""
 
 
 class Governor:
@@ -149,6 +149,7 @@ class Governor:
             self._hurry.set()
 
     def _read_limits(self) -> None:
+        before = self._file.now
         try:
             changed = self._file.changed()
         except LimitsError as error:
@@ -156,6 +157,9 @@ class Governor:
             return
         if changed:
             self._log(events.LimitsChanged(limits=in_words(self.limits)))
+            # One that has named other GPUs may name ours now.
+            now = self._file.now
+            self._watching.forget([key for key in OF_DEVICE if getattr(before, key) != getattr(now, key)])
             self._apply()
 
     def _apply(self) -> None:
@@ -167,8 +171,9 @@ class Governor:
             room = Room(self._home, limits.disk, disk.checkpoint(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
         self._watching.watch(found)
-        over = {key for key in self._unwatched if key in self._watching.keys or not getattr(limits, key)}
-        self._unwatched = {key: why for key, why in self._unwatched.items() if key not in over}
+        asked = {each.key if isinstance(each, Missing) else each.serves for each in found}
+        gone = asked - self._watching.keys
+        self._unwatched = {key: why for key, why in self._unwatched.items() if key in gone}
         self._fresh = True
 
     async def _look(self) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Self
 
 from peer.governor.limits import Limits
+from peer.governor.per_gpu import PerGpu
 from peer.governor.readings import Readings
 from peer.governor.sensors import amd, apple, machine, nvidia
 from peer.governor.sensors.base import Missing, Sensor
@@ -35,6 +36,9 @@ class Device:
 
 
 Found = Sensor | Missing
+
+BY_GPU = ("max_temperature", "max_power", "gpu_memory")
+"""Limits that may name GPUs."""
 
 
 def find(
@@ -65,8 +69,20 @@ def find(
         "max_power": limits.max_power is not None,
     }
     if device.kind:
-        found += _of_device(device, frozenset(key for key, asked in wanted.items() if asked))
+        astray = [key for key in BY_GPU if _astray(getattr(limits, key), device)]
+        found += [Missing(key, "it names no GPU that this peer trains on") for key in astray]
+        found += _of_device(device, frozenset(key for key, asked in wanted.items() if asked) - set(astray))
     return found
+
+
+def _astray(limit: PerGpu | None, device: Device) -> bool:
+    """Whether a limit names GPUs, and none that is trained on."""
+    ours = {gpu.index for gpu in device.gpus}
+    if device.kind == "mps":
+        ours = {0}  # there is but one, and it has no number
+    elif device.kind == "cuda" and not ours:
+        return False  # nobody says which they are
+    return limit is not None and bool(limit.named) and ours.isdisjoint(gpu for gpu, _ in limit.named)
 
 
 def _memory() -> Readings:

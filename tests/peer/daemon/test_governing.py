@@ -16,8 +16,9 @@ from peer.daemon.home import Home
 from peer.daemon.limits_file import limits_file, write_given
 from peer.daemon.settings import Settings, recall
 from peer.errors import LimitsError
-from peer.governor.readings import GpuUser, GpuUsers, Readings
+from peer.governor.readings import GpuUser, GpuUsers, Measured, Readings
 from peer.governor.sensors.base import Missing, Sensor, SensorGoneError
+from peer.governor.sensors.find import find
 from peer.swarm.line import Line
 from peer.swarm.rate import FOR_OTHERS
 from peer.telemetry.event_file import EventFile
@@ -297,4 +298,35 @@ async def test_what_is_watched_once_the_device_is_known_is_unwatched_no_more(ope
         world.governor.heard(READY)
         assert world.governor.unwatched == ()
         await world.looks()
+        assert world.governor.unwatched == ()
+
+
+QUIET = {"pause_on_battery": False, "pause_for_others": False}
+ASTRAY = "it names no GPU that this peer trains on"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("max_temperature", "1=80"), ("max_power", "1=250"), ("gpu_memory", "1=80%")]
+)
+async def test_a_limit_of_another_gpu_ends_the_start(open_world, key, value):
+    refused = pytest.RaisesExc(LimitsError, match=f"{key} cannot be kept: {ASTRAY}")
+    with pytest.RaisesGroup(refused, flatten_subgroups=True):
+        async with open_world(QUIET | {key: value}) as world:
+            world.find = find
+            world.governor.heard(READY)
+
+
+async def test_a_limit_of_another_gpu_that_is_set_later_is_told_until_it_names_ours(open_world):
+    async with open_world(QUIET) as world:
+        world.find = find
+        world.governor.heard(READY)
+        await world.looks()
+        write_given(world.home.path, QUIET | {"max_temperature": "1=80", "gpu_memory": "1=80%"})
+        await world.looks()
+        assert world.governor.unwatched == (f"max_temperature: {ASTRAY}", f"gpu_memory: {ASTRAY}")
+
+        hot = Readings(temperature=(Measured("GPU 0", 99, 0),))
+        world.find = lambda *_: [Sensor("max_temperature", "the temperature of GPU 0", lambda: hot)]
+        write_given(world.home.path, QUIET | {"max_temperature": "0=80", "gpu_memory": "0=80%"})
+        assert await world.looks() == ["GPU 0 is at 99 °C, over the limit of 80 °C"]
         assert world.governor.unwatched == ()

@@ -14,6 +14,9 @@ NVIDIA = Gpu(index=1, name="", memory=1, vendor="nvidia", address="0000:01:00.0"
 AMD = Gpu(index=0, name="", memory=1, vendor="amd", address="0000:03:00.0", uuid="")
 NOWHERE = Gpu(index=0, name="", memory=1, vendor="amd", address="", uuid="")
 OF_GPU = {"max_temperature": 80, "max_power": 250}
+OF_OTHERS = {"max_temperature": "1=80,2=70", "max_power": "1=250", "gpu_memory": "1=80%"}
+QUIET = {"pause_on_battery": False, "pause_for_others": False}
+ASTRAY = "no: it names no GPU that this peer trains on"
 
 
 def watched(limits, device):
@@ -74,6 +77,22 @@ def watched(limits, device):
             },
         ),
         ({"pause_on_battery": False, "pause_for_others": False}, Device("mps"), {}),
+        # limits that name GPUs
+        (QUIET | OF_OTHERS, Device("cpu"), dict.fromkeys(OF_OTHERS, ASTRAY)),
+        (QUIET | OF_OTHERS, Device("cuda", (AMD,)), dict.fromkeys(OF_OTHERS, ASTRAY)),
+        (
+            QUIET | OF_OTHERS,
+            Device("cuda", (AMD, NVIDIA)),
+            {
+                "max_temperature": "the temperature of GPU 0 and GPU 1",
+                "max_power": "the power draw of GPU 0 and GPU 1",
+            },
+        ),
+        (QUIET | {"gpu_memory": "1=80%"}, Device("mps"), {"gpu_memory": ASTRAY}),
+        (QUIET | {"gpu_memory": "0=80%"}, Device("mps"), {}),
+        (QUIET | {"gpu_memory": "80%"}, Device("cpu"), {}),
+        (QUIET | {"gpu_memory": "1=80%"}, Device("cuda"), {}),
+        (QUIET | {"gpu_memory": "1=80%"}, Device(), {}),
     ],
 )
 def test_each_limit_has_its_sensor_or_the_reason_why_not(limits, device, wanted):
