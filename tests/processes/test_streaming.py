@@ -53,6 +53,7 @@ def test_a_peer_waits_for_its_data_and_after_a_kill_goes_on_at_the_right_place(t
         counted = sum(_month(tmp_path / name) for name in ("undisturbed", "disturbed"))
         # What was on its way when a trainer ended is not told: a block of each peer's at the most.
         assert served.served < 2 * counted, "what is streamed counts in the month"
+        assert counted < 2 * served.served, "and counts once"
 
         served.status = BUSY
         second = go("disturbed", WHOLE)
