@@ -182,9 +182,18 @@ def _remove(program: Program, folder: Path) -> None:
     try:
         with _log(program, folder).open("ab") as log:
             # That it has gone already, as it should have, is said in the log and is no fault.
-            subprocess.run(program.removal, stdout=log, stderr=log, timeout=REMOVING, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
+            subprocess.run(  # noqa: S603 - our own command
+                program.removal,
+                stdout=log,
+                stderr=log,
+                timeout=REMOVING,
+                check=False,
+                start_new_session=True,  # as the program itself: Ctrl-C is for us
+            )
+    except (OSError, subprocess.TimeoutExpired, KeyboardInterrupt) as error:
         print(f"peer: {program.name} may run on. End it with: {' '.join(program.removal)}", file=sys.stderr)
+        if isinstance(error, KeyboardInterrupt):
+            raise
 
 
 def _wait_until_ready(program: Program, process: subprocess.Popen[bytes], folder: Path) -> None:
