@@ -24,12 +24,11 @@ from peer.governor.readings import HomeSize, MonthUse, Readings, merge
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.find import Device, find
 from peer.governor.sensors.processes import own_memory
-from peer.plan.shape import memory
+from peer.plan.shape import trainer_memory
 from peer.swarm.line import Line
 from peer.telemetry import limit_events as events
 from peer.telemetry.log import Log
 from peer.telemetry.statistics import GovernorStatistics
-from protocol import sizes
 from protocol import trainer as ipc
 from protocol.control import Month
 from protocol.manifest import Manifest
@@ -192,7 +191,7 @@ class Governor:
         self._month = self._traffic.note(self._moved(), now.date())
         needed = None
         if "cpu" in (self._device.kind, Device.of(self._settings.device).kind):
-            needed = int(memory(sizes.parameters(self._manifest))) + own_memory()
+            needed = trainer_memory(self._manifest) + own_memory()
         return Readings(month=self._month, memory_needed=needed)
 
     def _nothing_watches(self, missing: Missing) -> None:

@@ -13,7 +13,7 @@ from peer.governor.limits import Limits, caps_in_words, pauses_in_words
 from peer.governor.sensors.find import Device
 from peer.governor.sensors.processes import memory_of
 from peer.plan.reckon import MONTH
-from peer.plan.shape import memory
+from peer.plan.shape import trainer_memory
 from peer.plan.traffic import month_bytes
 from peer.telemetry import limit_events as events
 from peer.telemetry.log import Log
@@ -48,7 +48,7 @@ def will_use(home: Path, manifest: Manifest, device: str, limits: Limits, *, joi
     room = disk.look(home, manifest)
     return events.WillUse(
         device=device,
-        memory=_reckoned(manifest),
+        memory=trainer_memory(manifest),
         fetched=sizes.state_bytes(manifest) if joins else None,
         disk_free=room.free if room is not None else None,
         disk_needed=disk.most(manifest),
@@ -90,19 +90,12 @@ def uses(
         context=0 if manifest.task else manifest.model.context,
         month_bytes=month,
         mean_rate=None if month is None else month / MONTH,
-        taken=_held(trainer) if on_processor else _reckoned(manifest),
+        taken=_held(trainer) if on_processor else trainer_memory(manifest),
     )
 
 
 def _held(trainer: int | None) -> int | None:
     return (memory_of(trainer) or None) if trainer is not None else None
-
-
-def _reckoned(manifest: Manifest) -> int:
-    base = manifest.model.pretrained
-    # Beside adapters lies the whole model that they adapt.
-    frozen = base.size if base and base.lora is not None else 0
-    return int(memory(sizes.parameters(manifest))) + frozen
 
 
 def say_once(home: Path, told: events.WillUse | events.Uses, log: Log) -> None:

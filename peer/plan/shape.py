@@ -2,8 +2,9 @@
 
 from math import log
 
+from protocol import sizes
 from protocol.fragments import layer_size
-from protocol.manifest import Model
+from protocol.manifest import Manifest, Model
 from protocol.sizes import FP32_BYTES, model_parameters
 
 HEAD = 64
@@ -48,3 +49,10 @@ def flops_a_token(model: Model, vocabulary: int) -> float:
 def memory(parameters: float) -> float:
     """Return the bytes that a trainer takes on its device, activations aside."""
     return float(FP32_BYTES * TENSORS * parameters)
+
+
+def trainer_memory(manifest: Manifest) -> int:
+    """Return the same for a run: beside adapters lies the whole model that they adapt."""
+    base = manifest.model.pretrained
+    frozen = base.size if base and base.lora is not None else 0
+    return int(memory(sizes.parameters(manifest))) + frozen

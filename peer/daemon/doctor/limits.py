@@ -14,8 +14,8 @@ from peer.governor.limits import Limits, in_words, taken_back
 from peer.governor.readings import HomeSize, Readings, merge
 from peer.governor.sensors.base import Missing
 from peer.governor.sensors.find import Device, find
-from peer.plan.shape import memory
-from protocol import sizes
+from peer.governor.sensors.processes import own_memory
+from peer.plan.shape import trainer_memory
 from protocol.control import PauseKind
 from protocol.manifest import Manifest
 
@@ -46,7 +46,10 @@ def _words(limits: Limits) -> str:
 def _reckoned(manifest: Manifest | None, seen: Seen) -> Readings:
     if manifest is None:
         return Readings()
-    needed = int(memory(sizes.parameters(manifest))) if Device.of(seen.device).kind == "cpu" else None
+    needed = None
+    if Device.of(seen.device).kind == "cpu":
+        # A daemon takes about as much as this process, and a little more once it has met others.
+        needed = trainer_memory(manifest) + own_memory()
     checkpoint = disk.checkpoint(manifest)
     return Readings(memory_needed=needed, home=HomeSize(checkpoint, checkpoint))
 

@@ -10,10 +10,9 @@ import trio
 
 from peer.daemon import disk
 from peer.daemon.doctor.findings import Finding, Number, found, well
-from peer.plan.shape import memory
+from peer.plan.shape import trainer_memory
 from peer.programs import python
 from peer.telemetry.format import format_bytes, unused_in_words
-from protocol import sizes
 from protocol.gpu import Gpu
 from protocol.manifest import Manifest
 
@@ -65,7 +64,7 @@ def look_at_device(seen: Seen, manifest: Manifest | None) -> list[Finding]:
     said = f"{called}, {format_bytes(seen.free)} of memory free"
     if manifest is None:
         return [well("device", said)]
-    needed = memory(sizes.parameters(manifest))
+    needed = trainer_memory(manifest)
     said += f"; the run takes {format_bytes(needed)} and its activations"
     if seen.free >= needed:
         return [well("device", said)]

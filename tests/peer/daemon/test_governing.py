@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
+from msgspec.structs import replace
 
 from peer.daemon import governing
 from peer.daemon.governing import PERIOD, STEP, Governor
@@ -24,10 +25,13 @@ from peer.swarm.rate import FOR_OTHERS
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.log import Log
 from protocol import trainer as ipc
+from protocol.foreign import Lora
 from protocol.gpu import Gpu
 from protocol.manifest import Manifest
+from tests.protocol.test_foreign import BASE
 
 pytestmark = pytest.mark.anyio
+MANIFEST = Manifest(founder=bytes(32))
 
 GPU = Gpu(index=0, name="RTX 4090", memory=24, vendor="nvidia", address="0000:01:00.0", uuid="")
 READY = ipc.Ready(
@@ -47,7 +51,7 @@ class Pausing:
 class World:
     """What sensors say, and a governor that looks at them."""
 
-    def __init__(self, home, file, settings):
+    def __init__(self, home, file, settings, manifest):
         self.home, self._stream = home, io.StringIO()
         self.readings = Readings()
         self.missing = {}
@@ -57,8 +61,7 @@ class World:
         self.line, self.pausing = Line(), Pausing()
         log = Log(file, self._stream, "json")
         self.governor = Governor(
-            home.path, settings, Manifest(founder=bytes(32)), self.pausing, self.line, lambda: self.moved,
-            log,
+            home.path, settings, manifest, self.pausing, self.line, lambda: self.moved, log
         )  # fmt: skip
 
     def find(self, limits, device):
@@ -84,12 +87,12 @@ async def open_world(tmp_path, monkeypatch):
     """Open a world whose governor runs."""
 
     @asynccontextmanager
-    async def open_world(given=None, *, running=True, missing=None, **settings):
+    async def open_world(given=None, *, running=True, missing=None, manifest=MANIFEST, **settings):
         write_given(tmp_path / "home", given or {})
         with Home.open(tmp_path / "home") as home, EventFile(home.events) as file:
             worlds = []
             monkeypatch.setattr(governing, "find", lambda *a: worlds[0].find(*a) if worlds else [])
-            world = World(home, file, Settings(home=home.path, **settings))
+            world = World(home, file, Settings(home=home.path, **settings), manifest)
             worlds.append(world)
             world.missing = missing or {}
             world.governor._apply()
@@ -192,6 +195,14 @@ async def test_memory_is_reckoned_before_it_is_taken_where_the_weights_will_be_i
         assert reason.startswith("the peer takes ")
     async with open_world({"memory": "1MB"}) as world:
         assert world.pausing.told[-1] == []
+
+
+async def test_the_model_beneath_adapters_is_reckoned_too(open_world):
+    base = replace(BASE, size=100 * 10**9, lora=Lora())
+    adapted = replace(MANIFEST, model=replace(MANIFEST.model, pretrained=base))
+    async with open_world({"memory": "50GB"}, device="cpu", manifest=adapted) as world:
+        (reason,) = world.pausing.told[-1]
+        assert reason.startswith("the peer takes 10")
 
 
 async def test_the_daemons_own_memory_is_no_part_of_the_trainers(open_world, monkeypatch):

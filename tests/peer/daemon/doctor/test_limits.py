@@ -1,6 +1,7 @@
 """What the doctor says of limits."""
 
 import pytest
+from msgspec.structs import replace
 
 from peer.daemon.doctor import limits as module
 from peer.daemon.doctor.findings import Number
@@ -9,7 +10,11 @@ from peer.daemon.doctor.machine import Seen
 from peer.daemon.limits_file import limits_file, write_given
 from peer.governor.readings import Readings
 from peer.governor.sensors.base import Missing, Sensor
+from peer.governor.sensors.processes import own_memory
+from peer.plan.shape import trainer_memory
+from protocol.foreign import Lora
 from protocol.manifest import Manifest
+from tests.protocol.test_foreign import BASE
 
 pytestmark = pytest.mark.anyio
 MANIFEST = Manifest(founder=bytes(32))
@@ -60,6 +65,16 @@ async def test_what_would_pause_now_is_a_note(tmp_path, sensors):
     sensors.append(Readings(on_battery=True))
     ((number, level, said, _),) = await found(tmp_path)
     assert (number, level, said) == (Number.PAUSES, "note", "it would pause now: on battery")
+
+
+async def test_a_limit_must_have_room_for_what_lies_beneath_adapters_and_for_the_daemon(tmp_path):
+    base = replace(BASE, size=10 * 10**9, lora=Lora())
+    manifest = replace(MANIFEST, model=replace(MANIFEST.model, pretrained=base))
+    needed = trainer_memory(manifest)
+    assert needed > base.size
+    for over, level in ((10**6, "failure"), (own_memory() + 200e6, "ok")):
+        write_given(tmp_path, {"memory": f"{(needed + over) / 1e6:.0f}MB"})
+        assert (await found(tmp_path, CPU, manifest))[0][1] == level
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ import shutil
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from peer.daemon import disk
 from peer.daemon.doctor.findings import Number
 from peer.daemon.doctor.machine import Seen, inspect, look_at_device, look_at_disk
+from protocol.foreign import Lora
 from protocol.manifest import Manifest
+from tests.protocol.test_foreign import BASE
 
 MANIFEST = Manifest(founder=bytes(32))
 NEEDED = disk.most(MANIFEST)
@@ -52,6 +55,13 @@ def test_a_gpu_that_auto_does_not_take():
 def test_a_device_without_room():
     (finding,) = look_at_device(Seen(device="cuda:0", free=1), MANIFEST)
     assert (finding.level, finding.number) == ("warning", Number.MEMORY)
+
+
+def test_the_model_beneath_adapters_takes_room_too():
+    base = replace(BASE, size=10 << 30, lora=Lora())
+    manifest = replace(MANIFEST, model=replace(MANIFEST.model, pretrained=base))
+    (finding,) = look_at_device(Seen(device="cuda:0", free=10 << 30), manifest)
+    assert finding.number == Number.MEMORY
 
 
 @pytest.mark.anyio
