@@ -8,6 +8,7 @@ import msgspec
 
 from peer.daemon import disk
 from peer.daemon.settings import recall, remember
+from peer.daemon.trained_on import recalled
 from peer.errors import HomeError
 from peer.governor.limits import Limits, caps_in_words, pauses_in_words
 from peer.governor.sensors.find import Device
@@ -46,15 +47,22 @@ def will_use(home: Path, manifest: Manifest, device: str, limits: Limits, *, joi
         joins: what the others have learned is fetched first.
     """
     room = disk.look(home, manifest)
+    kind = _kind(home, device)
     return events.WillUse(
         device=device,
         memory=trainer_memory(manifest),
         fetched=sizes.state_bytes(manifest) if joins else None,
         disk_free=room.free if room is not None else None,
         disk_needed=disk.most(manifest),
-        pauses=pauses_in_words(limits, gpu=Device.of(device).kind != "cpu"),
+        pauses=pauses_in_words(limits, gpu=kind != "cpu" if kind else None),
         caps=caps_in_words(limits),
     )
+
+
+def _kind(home: Path, asked: str) -> str:
+    """Return the kind of device that will be trained on; empty where only the trainer can tell."""
+    kind = Device.of(asked).kind
+    return recalled(recall(home), asked).kind if kind == "auto" else kind
 
 
 def uses(

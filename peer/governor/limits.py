@@ -91,14 +91,15 @@ def in_words(limits: Limits) -> tuple[str, ...]:
     return tuple(words for words in phrases if words)
 
 
-def pauses_in_words(limits: Limits, *, gpu: bool = True) -> tuple[str, ...]:
-    """Say when it pauses; of other users only where it trains on a GPU."""
+def pauses_in_words(limits: Limits, *, gpu: bool | None = True) -> tuple[str, ...]:
+    """Say when it pauses; of other users only where it trains on a GPU, which None leaves open."""
+    others = "while others use the GPU" + (", if it trains on one" if gpu is None else "")
     idle = limits.pause_at_keyboard
     hot, thirsty = limits.max_temperature or NOTHING, limits.max_power or NOTHING
     phrases = {
         f"outside {limits.hours.text}" if limits.hours else "": limits.hours is not None,
         "on battery": limits.pause_on_battery,
-        "while others use the GPU": limits.pause_for_others and gpu,
+        others: limits.pause_for_others and gpu is not False,
         f"for {span_in_words(idle or 0)} after a person was at the keyboard": idle is not None,
         f"above {hot.in_words(lambda value: f'{value} °C')}": limits.max_temperature is not None,
         f"above {thirsty.in_words(lambda value: f'{value} W')}": limits.max_power is not None,

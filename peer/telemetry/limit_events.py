@@ -51,7 +51,10 @@ class DiskShort(Event, frozen=True, kw_only=True):
 
 
 class WillUse(Event, frozen=True, kw_only=True):
-    """What this peer will use of its machine: told before anything is fetched, and when that has changed."""
+    """What this peer will use of its machine: told before it trains, and when that has changed.
+
+    Also before it fetches what the others have learned, but after a base model, which a run needs to begin.
+    """
 
     device: str
     """As it was asked for: `auto`, or names with commas between them."""
@@ -68,7 +71,7 @@ class WillUse(Event, frozen=True, kw_only=True):
     """What it may use at the most."""
 
     def _words(self) -> str:
-        auto = "a GPU if there is one, else on the processor"
+        auto = "an NVIDIA or AMD GPU if there is one, else on the processor"
         return f"will train on {auto if self.device == 'auto' else self.device}"
 
     def block(self) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from peer.daemon import disk
+from peer.daemon.trained_on import remember_device
 from peer.daemon.using import say_once, uses, will_use
 from peer.governor.limits import parse
+from peer.governor.sensors.find import Device
 from peer.plan.shape import memory
 from peer.plan.traffic import month_bytes
 from peer.telemetry.event_file import EventFile
@@ -49,7 +51,7 @@ def test_before_it_begins_it_tells_what_the_run_and_the_limits_tell(tmp_path):
     assert found.disk_free > 0
     assert found.disk_needed == disk.most(MANIFEST)
     assert found.caps == ("10 Mbit/s up",)
-    assert found.pauses == ("on battery", "while others use the GPU")
+    assert found.pauses == ("on battery", "while others use the GPU, if it trains on one")
 
 
 def test_a_newcomer_is_told_what_it_will_fetch(tmp_path):
@@ -68,6 +70,13 @@ def test_beside_adapters_lies_the_model_that_they_adapt(tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
 def test_of_a_processor_nobody_says_that_others_use_the_gpu(tmp_path, device):
     assert before(tmp_path, device).pauses == ("on battery",)
+
+
+def test_what_this_home_trained_on_last_tells_whether_others_use_the_gpu(tmp_path):
+    for kind, told in (("cpu", ("on battery",)), ("cuda", ("on battery", "while others use the GPU"))):
+        remember_device(tmp_path, "auto", Device(kind))
+        assert before(tmp_path).pauses == told
+    assert before(tmp_path / "new", "mps").pauses == told
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ LINES = [
         Unwatched(limit="max_power", reason="nothing here tells the power draw of the processor"),
         "NOTHING WATCHES max_power: nothing here tells the power draw of the processor",
     ),
-    (WILL_USE, "will train on a GPU if there is one, else on the processor"),
+    (WILL_USE, "will train on an NVIDIA or AMD GPU if there is one, else on the processor"),
     (USES, "uses cuda:0, NVIDIA GeForce RTX 4090 with 25.4 GB of memory"),
     (PeerSeen(peer=PEER), "peer 12D3..aB3f is here"),
     (PeerGone(peer=PEER, reason="silent"), "peer 12D3..aB3f is gone: it no longer answers"),
