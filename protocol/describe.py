@@ -62,5 +62,12 @@ class Described(Message, frozen=True, tag="described"):
     """Bytes that came over the network for it."""
 
 
+class NotDescribed(Failed, frozen=True, tag="failed"):
+    """Why there is no answer."""
+
+    fetched: int = 0
+    """Bytes that had come over the network for one by then."""
+
+
 Question = AskPretrained | AskTask | AskSame | AskDataset
-Answer = Described | Failed
+Answer = Described | NotDescribed

@@ -14,10 +14,18 @@ from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
 from peer.programs import python
 from peer.trainer.tasks.find import find_for
-from protocol.describe import Answer, AskDataset, AskPretrained, AskSame, AskTask, Described, Question
+from protocol.describe import (
+    Answer,
+    AskDataset,
+    AskPretrained,
+    AskSame,
+    AskTask,
+    Described,
+    NotDescribed,
+    Question,
+)
 from protocol.manifest import Manifest
 from protocol.streamed import Dataset, Streamed
-from protocol.trainer import Failed
 
 COMMAND = python("peer.trainer.describe")
 
@@ -119,8 +127,8 @@ async def _ask(question: Question, account: Account, *, show: bool = False) -> D
             f"{said[-1] if said else f'exit code {done.returncode}'}",
             "Try `python -m peer.trainer.describe`; this is a fault of the program or of its libraries",
         ) from error
-    if isinstance(answer, Failed):
-        raise ForeignFailureError(answer)
     if answer.fetched:
         add(account.home, answer.fetched, datetime.now().astimezone().date())
+    if isinstance(answer, NotDescribed):
+        raise ForeignFailureError(answer)
     return answer

@@ -8,6 +8,7 @@ import argparse
 import math
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -19,17 +20,18 @@ from peer.trainer.hf import find
 from peer.trainer.hf.intake import Intake, metered
 from protocol.describe import (
     MAX_DESCRIPTION,
+    Answer,
     AskDataset,
     AskPretrained,
     AskSame,
     AskTask,
     Described,
+    NotDescribed,
     Question,
 )
 from protocol.foreign import Lora, Pretrained, Task
 from protocol.manifest import Tokenizer
 from protocol.streamed import Dataset
-from protocol.trainer import Failed
 
 
 def describe(question: Question) -> Described:
@@ -123,12 +125,30 @@ def _check_context(context: int, longest: int | None, name: str) -> None:
         raise BaseModelError(f"{name} reads at most {longest} tokens at once", "Lower model.context")
 
 
-def _metered(question: Question, rate: float) -> Described:
-    """Describe it, and add up what is fetched for that, at so many bytes a second at the most."""
+def fetches(question: Question) -> bool:
+    """Whether something may come from the Hub for the answer. Nobody knows that of a plug-in's task."""
+    if isinstance(question, AskPretrained):
+        return find.folder_of(question.source) is None
+    if isinstance(question, AskSame):
+        return question.place is None or find.folder_of(question.place) is None
+    if isinstance(question, AskDataset):
+        base = question.base is not None and fetches(question.base)
+        return base or not question.streamed.is_here
+    return True
+
+
+def _answer(question: Question, rate: float) -> Answer:
+    """Describe it, or say why not, and what was fetched for that, at so many bytes a second at the most."""
     came: list[int] = []
-    with metered(Intake(came.append, rate)):
-        described = describe(question)
-    return replace(described, fetched=sum(came))
+    # Libraries that it does without take time to load.
+    meter = metered(Intake(came.append, rate)) if fetches(question) else nullcontext()
+    answer: Answer
+    try:
+        with meter:
+            answer = describe(question)
+    except PeerError as error:
+        answer = NotDescribed(code=int(error.code), message=error.message, remedy=error.remedy)
+    return replace(answer, fetched=sum(came))
 
 
 def _rate() -> float:
@@ -143,12 +163,8 @@ def main() -> int:
     with os.fdopen(os.dup(1), "wb") as output:
         # Plug-ins and libraries print, at any time and in any way: all that goes where warnings go.
         os.dup2(2, 1)
-        try:
-            asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
-            answer: Described | Failed = _metered(asked, _rate())
-        except PeerError as error:
-            answer = Failed(code=int(error.code), message=error.message, remedy=error.remedy)
-        output.write(msgspec.json.encode(answer))
+        asked = msgspec.json.decode(sys.stdin.buffer.read(MAX_DESCRIPTION), type=Question)
+        output.write(msgspec.json.encode(_answer(asked, _rate())))
     return 0
 
 

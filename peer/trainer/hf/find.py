@@ -49,10 +49,15 @@ def find(source: str, revision: str | None = None, limit: int | None = None, hub
         BaseModelError: it is not there, too large, or not of a kind that can be used.
         ExtraMissingError: a name on the Hub, without the packages that fetch from there.
     """
-    folder = existing(source)
-    if folder and folder.is_dir():
+    if folder := folder_of(source):
         return base.read(folder, told(folder.resolve().name), None)
     return _from_hub(source, revision, limit, hub)
+
+
+def folder_of(source: str) -> Path | None:
+    """Return the folder of this host that is meant; None for a name on the Hub."""
+    folder = existing(source)
+    return folder if folder and folder.is_dir() else None
 
 
 def _from_hub(source: str, revision: str | None, limit: int | None, hub: Hub | None = None) -> Base:

@@ -80,3 +80,9 @@ async def test_what_comes_for_it_counts_in_the_month_and_keeps_to_the_limit(want
 
     assert await counted(account) == 7
     assert await counted(replace(account, download=1.25e6)) == 5_000_007
+    failed = '"failed", "code": 39, "message": "it is another", "remedy": "",'
+    failing = FETCHING.replace('"described",', failed)
+    monkeypatch.setattr(describing, "COMMAND", (sys.executable, "-c", failing))
+    with pytest.raises(ForeignFailureError, match="it is another"):
+        await counted(account)
+    assert sum(json.loads((account.home / "traffic.json").read_bytes()).values()) == 5_000_014
