@@ -85,7 +85,7 @@ class Node:
         self._patience = END_DEADLINE
         self._left = trio.Event()
         self._metrics: str | None = None
-        self._said_what_is_used = False
+        self._has_pace = trio.Event()
         self.reporter = Reporter(log)
         if home.has_checkpoint():
             read_history(home.path, self.reporter.losses)
@@ -151,6 +151,7 @@ class Node:
             nursery.start_soon(self._keep_rate_told)
             nursery.start_soon(self.pausing.run)
             nursery.start_soon(self.governor.run)
+            nursery.start_soon(self._say_what_is_used)
             nursery.start_soon(self._drain_when_told)
             nursery.start_soon(self._leave_when_told)
             if self._voting is not None:
@@ -273,9 +274,13 @@ class Node:
         elif isinstance(message, ipc.Checkpointed):
             write_history(self._home.path, self.reporter.losses)
         elif isinstance(message, ipc.Progress):
-            if self.pausing.now is None:
-                self.swarm.pairing.next_boundary = message.next_boundary
-            self._say_what_is_used()
+            self._progressed(message)
+
+    def _progressed(self, message: ipc.Progress) -> None:
+        if self.pausing.now is None:
+            self.swarm.pairing.next_boundary = message.next_boundary
+        if self.reporter.pace is not None:
+            self._has_pace.set()
 
     def _ready(self, message: ipc.Ready) -> None:
         self.swarm.behind.stepped(message.outer_step)
@@ -292,23 +297,23 @@ class Node:
         said = will_use(home.path, self.run_.manifest, device, self.governor.limits, joins=joins)
         say_once(home.path, said, self._log)
 
-    def _say_what_is_used(self) -> None:
-        """Say it at the first progress, which tells the pace."""
+    async def _say_what_is_used(self) -> None:
+        """Say it once the first progress has told the pace."""
+        await self._has_pace.wait()
         ready, pace = self.reporter.ready, self.reporter.pace
-        if ready is not None and pace is not None and not self._said_what_is_used:
-            self._said_what_is_used = True
-            peers = self.swarm.membership.horizon.statistics().size
-            manifest = self.run_.manifest
-            said = uses(
-                manifest,
-                ready,
-                batch=self._settings.batch or manifest.inner.batch,
-                fitted=self.reporter.fitted,
-                peers=peers,
-                pace=pace,
-                trainer=self.link.statistics().pid,
-            )
-            say_once(self._home.path, said, self._log)
+        if ready is None or pace is None:
+            return
+        manifest = self.run_.manifest
+        said = await uses(
+            manifest,
+            ready,
+            batch=self._settings.batch or manifest.inner.batch,
+            fitted=self.reporter.fitted,
+            peers=self.swarm.membership.horizon.statistics().size,
+            pace=pace,
+            trainer=self.link.statistics().pid,
+        )
+        say_once(self._home.path, said, self._log)
 
     def _share(self, message: ipc.Share) -> None:
         stop_at = self._settings.stop_at

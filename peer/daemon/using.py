@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import trio
 
 from peer.daemon import disk
 from peer.daemon.settings import recall, remember
@@ -65,7 +66,7 @@ def _kind(home: Path, asked: str) -> str:
     return recalled(recall(home), asked).kind if kind == "auto" else kind
 
 
-def uses(
+async def uses(
     manifest: Manifest,
     ready: ipc.Ready,
     *,
@@ -98,12 +99,15 @@ def uses(
         context=0 if manifest.task else manifest.model.context,
         month_bytes=month,
         mean_rate=None if month is None else month / MONTH,
-        taken=_held(trainer) if on_processor else trainer_memory(manifest),
+        taken=await _held(trainer) if on_processor else trainer_memory(manifest),
     )
 
 
-def _held(trainer: int | None) -> int | None:
-    return (memory_of(trainer) or None) if trainer is not None else None
+async def _held(trainer: int | None) -> int | None:
+    if trainer is None:
+        return None
+    # It looks at every process of the machine: too long a time for the network to wait.
+    return await trio.to_thread.run_sync(memory_of, trainer) or None
 
 
 def say_once(home: Path, told: events.WillUse | events.Uses, log: Log) -> None:

@@ -2,12 +2,13 @@
 
 import io
 import os
+import threading
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from peer.daemon import disk
+from peer.daemon import disk, using
 from peer.daemon.trained_on import remember_device
 from peer.daemon.using import say_once, uses, will_use
 from peer.governor.limits import parse
@@ -40,8 +41,8 @@ def before(home, device="auto", joins=False, manifest=MANIFEST, **limits):
     return will_use(home, manifest, device, parse(limits), joins=joins)
 
 
-def told(ready=ON_GPU, fitted=FITTED, trainer=None, pace=0.5):
-    return uses(MANIFEST, ready, batch=4, fitted=fitted, peers=1, pace=pace, trainer=trainer)
+async def told(ready=ON_GPU, fitted=FITTED, trainer=None, pace=0.5):
+    return await uses(MANIFEST, ready, batch=4, fitted=fitted, peers=1, pace=pace, trainer=trainer)
 
 
 def test_before_it_begins_it_tells_what_the_run_and_the_limits_tell(tmp_path):
@@ -82,30 +83,42 @@ def test_what_this_home_trained_on_last_tells_whether_others_use_the_gpu(tmp_pat
 @pytest.mark.parametrize(
     "ready", [ON_GPU, ON_CPU, replace(ON_GPU, device="mps", gpus=(), name="Apple M2 GPU")]
 )
-def test_every_kind_of_device_is_told_by_its_name_and_with_its_memory(ready):
-    found = told(ready)
+@pytest.mark.anyio
+async def test_every_kind_of_device_is_told_by_its_name_and_with_its_memory(ready):
+    found = await told(ready)
     assert (found.device, found.name, found.memory) == (ready.device, ready.name, ready.memory)
     assert (found.batch, found.micro_batch, found.context) == (4, 2, MANIFEST.model.context)
 
 
-def test_on_a_processor_the_memory_is_what_the_trainer_has():
-    assert told().taken == RECKONED
-    assert told(ON_CPU).taken is None
-    assert told(ON_CPU, trainer=os.getpid()).taken > 10e6
+@pytest.mark.anyio
+async def test_on_a_processor_the_memory_is_what_the_trainer_has():
+    assert (await told()).taken == RECKONED
+    assert (await told(ON_CPU)).taken is None
+    assert (await told(ON_CPU, trainer=os.getpid())).taken > 10e6
 
 
-def test_traffic_is_that_of_a_swarm_though_this_peer_is_its_first():
-    found = told()
+@pytest.mark.anyio
+async def test_the_network_does_not_wait_for_a_look_at_all_processes(monkeypatch):
+    looked = []
+    monkeypatch.setattr(using, "memory_of", lambda pid: looked.append(threading.current_thread()) or 7)
+    assert (await told(ON_CPU, trainer=1)).taken == 7
+    assert threading.current_thread() not in looked
+
+
+@pytest.mark.anyio
+async def test_traffic_is_that_of_a_swarm_though_this_peer_is_its_first():
+    found = await told()
     assert found.month_bytes == month_bytes(MANIFEST, 2, MANIFEST.outer.every * 0.5)
     assert found.mean_rate == found.month_bytes / (30 * 24 * 3600)
 
 
-def test_it_is_said_again_only_when_it_has_changed(tmp_path):
+@pytest.mark.anyio
+async def test_it_is_said_again_only_when_it_has_changed(tmp_path):
     stream = io.StringIO()
     with EventFile(tmp_path / "events.log") as file:
         log = Log(file, stream, "json")
-        again = told(ON_CPU, trainer=os.getpid(), pace=0.7)
-        for event in (told(), told(pace=0.7), USES, told(ON_CPU), again):
+        again = await told(ON_CPU, trainer=os.getpid(), pace=0.7)
+        for event in (await told(), await told(pace=0.7), USES, await told(ON_CPU), again):
             say_once(tmp_path, event, log)
         for event in (before(tmp_path), before(tmp_path, joins=True), before(tmp_path, disk="20GB")):
             say_once(tmp_path, event, log)
