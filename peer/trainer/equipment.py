@@ -1,10 +1,12 @@
 """What this host trains on, as the daemon has asked for it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
 import torch
 
 from peer.errors import DeviceError
@@ -22,6 +24,13 @@ def _allowed(begin: Begin, device: torch.device) -> float | None:
     """Return what may be taken of a GPU's memory."""
     most = begin.gpu_memory
     return most.get(device.index or 0) if isinstance(most, dict) else most
+
+
+def _for_ranks(begin: Begin, ranks: int) -> float | None:
+    """Return what all ranks may take of the machine's memory: not what torchrun has, our parent process."""
+    if begin.memory is None or ranks == 1:
+        return begin.memory
+    return max(begin.memory - psutil.Process(os.getppid()).memory_info().rss, 0.0)
 
 
 def _unheard(fitted: Fitted) -> None:
@@ -89,9 +98,8 @@ class Equipment:
         notes = Notes(Path(begin.home), key)
         if begin.out_of_memory and on_cpu and rank == 0 and (most := notes.tried()) is not None:
             notes.write((most + 1) // 2)
-        return Fitting(
-            device, weights, notes, tell, begin.micro_batch, sharers, begin.memory if on_cpu else None
-        )
+        memory = _for_ranks(begin, len(self.devices)) if on_cpu else None
+        return Fitting(device, weights, notes, tell, begin.micro_batch, sharers, memory)
 
     def ready(self, parameters: int, counters: Counters, *, resumed: bool) -> Ready:
         """Return what the daemon is told when training begins."""

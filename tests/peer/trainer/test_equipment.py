@@ -1,3 +1,6 @@
+import os
+
+import psutil
 import pytest
 import torch
 from msgspec.structs import replace
@@ -72,6 +75,17 @@ def test_several_ranks_of_one_cpu_remember_apart_from_one_and_halve_once(begin):
     most("cpu,cpu").settle(4, 4, "found")
     assert [most("cpu,cpu", rank, out_of_memory=True).most for rank in (0, 1)] == [2, 2]
     assert most("cpu").most == 8
+
+
+def test_torchrun_takes_a_part_of_what_the_ranks_of_a_cpu_may(begin):
+    def allowed(device):
+        asked = begin(device, batch=8, memory=1e12)
+        return Equipment.of(asked).fitting(asked, 0, 0)._allowed
+
+    assert allowed("cpu") == 1e12
+    taken = 1e12 - allowed("cpu,cpu")
+    assert taken == pytest.approx(psutil.Process(os.getppid()).memory_info().rss, rel=0.5)
+    assert taken > 0
 
 
 def test_who_was_ended_while_it_tried_what_fits_begins_with_half_of_that(begin):
