@@ -1,8 +1,11 @@
 """Paths as people write them."""
 
+import shlex
 from pathlib import Path
 
 from peer.errors import HomeError
+
+DEFAULT_HOME = Path("~/.murmuration")
 
 
 def expand(home: Path) -> Path:
@@ -15,6 +18,15 @@ def expand(home: Path) -> Path:
         return home.expanduser()
     except RuntimeError as error:
         raise HomeError(f"Cannot tell where {home} is", "Write the whole path: --home /...") from error
+
+
+def option_for(home: Path) -> str:
+    """Return the option by which a command means this home, a space before it; nothing for the usual one."""
+    try:
+        usual = home.absolute() == DEFAULT_HOME.expanduser()
+    except RuntimeError:  # nobody knows whose home `~` is
+        usual = False
+    return "" if usual else f" --home {shlex.quote(str(home))}"
 
 
 def existing(named: str, folder: Path = Path()) -> Path | None:

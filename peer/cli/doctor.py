@@ -7,10 +7,11 @@ import msgspec
 import trio
 import typer
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home, TrainDevice
+from peer.cli.options import AsJson, Home, TrainDevice
 from peer.daemon.doctor.findings import Finding
 from peer.daemon.settings import Settings
 from peer.errors import Exit
+from peer.paths import DEFAULT_HOME
 
 
 def doctor(

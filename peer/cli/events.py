@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from peer.cli.options import DEFAULT_HOME, Home
+from peer.cli.options import Home
 from peer.daemon.home import Home as Folder
 from peer.errors import HomeError, UsageError
+from peer.paths import DEFAULT_HOME
 from peer.telemetry.event import Event
 from peer.telemetry.event_file import Follower, read_events, to_json
 

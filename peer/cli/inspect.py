@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.cli.options import AsJson, Home
 from peer.daemon.client import ControlClient
 from peer.daemon.home import read_identity
 from peer.daemon.last_status import read_last_status
 from peer.daemon.runtime import control_socket
+from peer.paths import DEFAULT_HOME
 from peer.telemetry.format import counted, format_bytes, format_loss, format_seconds, progress_line
 from protocol.control import Status
 

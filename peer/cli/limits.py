@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.cli.options import AsJson, Home
 from peer.daemon.limits_file import limits_file, read_given, read_limits, write_given
 from peer.errors import UsageError
 from peer.governor.limits import KEYS, Given, Limits, Value, read_value
+from peer.paths import DEFAULT_HOME
 
 NONE = "none"
 """Takes a limit back."""

@@ -9,8 +9,6 @@ import typer
 from peer.errors import UsageError
 from peer.paths import expand
 
-DEFAULT_HOME = Path("~/.murmuration")
-
 
 def device(text: str) -> str:
     """Return the device, or the devices with commas between them, that are meant.

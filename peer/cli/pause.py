@@ -6,11 +6,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.cli.options import AsJson, Home
 from peer.daemon.client import FINISHING, ControlClient
 from peer.daemon.last_status import read_last_status
 from peer.daemon.runtime import control_socket
 from peer.errors import UsageError
+from peer.paths import DEFAULT_HOME
 from peer.telemetry.format import printable
 from protocol.control import Status
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peer.cli.options import DEFAULT_HOME
 from peer.errors import (
     CheckpointError,
     HomeError,
@@ -15,7 +14,7 @@ from peer.errors import (
     ReplicasDifferError,
     UsageError,
 )
-from peer.paths import expand
+from peer.paths import DEFAULT_HOME, expand
 from protocol.errors import ProtocolError
 from protocol.manifest import SignedManifest
 from protocol.rules import admit

@@ -8,8 +8,9 @@ from typing import Annotated
 import trio
 import typer
 
-from peer.cli.options import DEFAULT_HOME, Home, TrainDevice
+from peer.cli.options import Home, TrainDevice
 from peer.daemon.settings import Settings
+from peer.paths import DEFAULT_HOME
 from peer.units import rate
 
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from peer.cli.options import DEFAULT_HOME, AsJson, Home
+from peer.cli.options import AsJson, Home
+from peer.paths import DEFAULT_HOME
 
 
 def top(

@@ -50,7 +50,9 @@ class ControlClient:
             self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
-            raise NotRunningError("No daemon answers for this home", "Start one with `peer start`") from error
+            raise NotRunningError(
+                "No daemon answers for this home", "Start it again: `peer start` with the same --home"
+            ) from error
         return self
 
     def __exit__(self, *details: object) -> None:

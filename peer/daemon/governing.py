@@ -24,6 +24,7 @@ from peer.governor.readings import HomeSize, MonthUse, Readings, merge
 from peer.governor.sensors.base import Missing, Sensor
 from peer.governor.sensors.find import Device, find
 from peer.governor.sensors.processes import own_memory
+from peer.paths import option_for
 from peer.plan.shape import trainer_memory
 from peer.swarm.line import Line
 from peer.telemetry import limit_events as events
@@ -203,7 +204,7 @@ class Governor:
         if starting and missing.key in self._file.given:
             raise LimitsError(
                 f"{missing.key} cannot be kept: {missing.reason}",
-                f"Take it back: peer limits {taken_back(missing.key)}",
+                f"Take it back: peer limits{option_for(self._home)} {taken_back(missing.key)}",
             )
 
     def statistics(self) -> GovernorStatistics:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peer.errors import HomeInUseError
+from peer.paths import option_for
 
 
 @contextmanager
@@ -35,5 +36,6 @@ def _in_use(folder: Path, holder: bytes) -> HomeInUseError:
     # The holder writes its number after it has the lock, so it may not be there yet.
     name = f"process {int(holder)}" if holder.strip().isdigit() else "another process"
     return HomeInUseError(
-        f"{folder} is in use by {name}", "Stop that one with `peer stop`, or name another folder with --home"
+        f"{folder} is in use by {name}",
+        f"Stop that one with `peer stop{option_for(folder)}`, or name another folder with --home",
     )

@@ -16,6 +16,7 @@ from typing import Self
 
 from peer.daemon.home import write_atomically
 from peer.errors import HomeError, NotRunningError
+from peer.paths import option_for
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only a private folder with an unguessable name is made in it
 
@@ -81,7 +82,7 @@ def control_socket(home: Path) -> Path:
         folder = os.fsdecode((home / _POINTER).read_bytes())
     except OSError as error:
         raise NotRunningError(
-            f"No daemon runs in {home}", f"Start one with `peer start --home {home}`"
+            f"No daemon runs in {home}", f"Start one with `peer start{option_for(home)}`"
         ) from error
     return Path(folder) / _SOCKET
 

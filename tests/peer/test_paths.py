@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from peer.cli.options import DEFAULT_HOME
 from peer.errors import Exit, HomeError
-from peer.paths import existing, expand
+from peer.paths import DEFAULT_HOME, existing, expand, option_for
 
 
 def test_the_default_lies_in_the_users_home(monkeypatch):
@@ -29,3 +28,10 @@ def test_what_cannot_be_a_path_is_none(tmp_path):
     assert existing("here", tmp_path) == tmp_path / "here"
     for name in ("there", "~nobody-of-this-name/here", "n" * 300):
         assert existing(name, tmp_path) is None
+
+
+def test_a_home_that_is_not_the_usual_one_is_named_to_a_command(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert option_for(Path("/home/me/.murmuration")) == ""
+    assert option_for(Path("second")) == " --home second"
+    assert option_for(Path("/disks/my second")) == " --home '/disks/my second'"

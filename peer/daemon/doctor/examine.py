@@ -14,6 +14,7 @@ from peer.daemon.home import look_into
 from peer.daemon.runtime import control_socket
 from peer.daemon.settings import Settings, recall
 from peer.errors import ListenError, ManifestMismatchError, NotRunningError, PeerError
+from peer.paths import option_for
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.libp2p_host import check_bootstraps, open_transport
 from peer.swarm.transport import Contact, Transport, bare
@@ -86,8 +87,15 @@ async def _listen(stack: AsyncExitStack, settings: Settings, findings: list[Find
 def _taken(error: ListenError, home: Path, listen: Sequence[str]) -> Finding:
     port = recall(home).port
     if any(address.endswith(f"/tcp/{port}") for address in listen) and _runs(home):
+        named = option_for(home)
         said = "this home's daemon runs and has the port, so how others reach it was not tried"
-        return found("port", Number.PORT, "note", said, mend="peer status (or peer stop, then peer doctor)")
+        return found(
+            "port",
+            Number.PORT,
+            "note",
+            said,
+            mend=f"peer status{named} (or peer stop{named}, then peer doctor{named})",
+        )
     return found("port", Number.PORT, "failure", error.message, mend=error.remedy)
 
 

@@ -15,6 +15,7 @@ from peer.governor.readings import HomeSize, Readings, merge
 from peer.governor.sensors.base import Missing
 from peer.governor.sensors.find import Device, find
 from peer.governor.sensors.processes import own_memory
+from peer.paths import option_for
 from peer.plan.shape import trainer_memory
 from protocol.control import PauseKind
 from protocol.manifest import Manifest
@@ -34,7 +35,7 @@ async def look_at_limits(home: Path, manifest: Manifest | None, seen: Seen) -> l
     watching.watch(find(limits, Device.of(seen.device, seen.gpus)))
     readings = merge(await watching.read(), _reckoned(manifest, seen))
     now = datetime.now().astimezone()
-    findings = [_unwatched(missing, asked=missing.key in given) for missing in gone]
+    findings = [_unwatched(missing, home, asked=missing.key in given) for missing in gone]
     findings += [_pause(kind, reason) for kind, reason in wanted(readings, limits, now, ()).items()]
     return findings or [well("limits", _words(limits))]
 
@@ -54,10 +55,16 @@ def _reckoned(manifest: Manifest | None, seen: Seen) -> Readings:
     return Readings(memory_needed=needed, home=HomeSize(checkpoint, checkpoint))
 
 
-def _unwatched(missing: Missing, *, asked: bool) -> Finding:
+def _unwatched(missing: Missing, home: Path, *, asked: bool) -> Finding:
     level: Level = "failure" if asked else "note"
     said = f"{missing.key}: {missing.reason}"
-    return found("limits", Number.UNWATCHED, level, said, mend=f"peer limits {taken_back(missing.key)}")
+    return found(
+        "limits",
+        Number.UNWATCHED,
+        level,
+        said,
+        mend=f"peer limits{option_for(home)} {taken_back(missing.key)}",
+    )
 
 
 def _pause(kind: PauseKind, reason: str) -> Finding:

@@ -228,7 +228,7 @@ async def test_the_device_is_learned_of_the_trainer_and_known_at_the_next_start(
         assert world.devices[-1].kind == ""
 
 
-async def test_a_limit_that_a_person_set_and_nothing_watches_ends_the_start(open_world):
+async def test_a_limit_that_a_person_set_and_nothing_watches_ends_the_start(open_world, tmp_path):
     missing = {"max_power": "nothing here tells the power draw of GPU 0"}
     with pytest.RaisesGroup(LimitsError, flatten_subgroups=True) as caught:
         async with open_world({"max_power": 250}, missing=missing) as world:
@@ -237,12 +237,12 @@ async def test_a_limit_that_a_person_set_and_nothing_watches_ends_the_start(open
     (error,) = caught.value.exceptions
     assert str(error) == (
         "max_power cannot be kept: nothing here tells the power draw of GPU 0. "
-        "Take it back: peer limits --max-power none"
+        f"Take it back: peer limits --home {tmp_path / 'home'} --max-power none"
     )
 
 
 async def test_one_that_no_device_is_needed_for_ends_it_at_the_first_look(open_world):
-    with pytest.raises(LimitsError, match="peer limits --pause-at-keyboard none"):
+    with pytest.raises(LimitsError, match=r"peer limits --home .* --pause-at-keyboard none"):
         async with open_world({"pause_at_keyboard": "5min"}, missing={"pause_at_keyboard": "no terminal"}):
             pass
 

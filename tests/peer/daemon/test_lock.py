@@ -30,7 +30,10 @@ def holder(tmp_path):
 
 def test_a_lock_held_by_another_process_is_refused_with_its_number(holder, tmp_path):
     with (
-        pytest.raises(HomeInUseError, match=f"is in use by process {holder.pid}. Stop that one") as caught,
+        pytest.raises(
+            HomeInUseError,
+            match=f"is in use by process {holder.pid}. Stop that one with `peer stop --home {tmp_path}`",
+        ) as caught,
         locked(tmp_path / "lock"),
     ):
         pass

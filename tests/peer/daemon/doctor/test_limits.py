@@ -57,7 +57,12 @@ async def test_a_wrong_file_is_a_failure_in_its_own_words(tmp_path):
 async def test_a_limit_that_nothing_watches_is_a_failure(tmp_path):
     write_given(tmp_path, {"max_power": 250})
     assert await found(tmp_path) == [
-        (Number.UNWATCHED, "failure", "max_power: no meter", "peer limits --max-power none")
+        (
+            Number.UNWATCHED,
+            "failure",
+            "max_power: no meter",
+            f"peer limits --home {tmp_path} --max-power none",
+        )
     ]
 
 
