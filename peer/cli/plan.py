@@ -18,6 +18,7 @@ from peer.plan.choose import choose
 from peer.plan.devices import MFU, find_device
 from peer.plan.fragment import run_file
 from peer.plan.laws import TOKENS_A_PARAMETER
+from peer.plan.plot import check_extra, draw
 from peer.plan.question import Choice, Link, Power, Question
 from peer.plan.reckon import Plan, reckon
 from peer.plan.run import choice_of, foreign_model, question_of
@@ -130,6 +131,8 @@ def plan(
         _refuse("--run", _given(command) & OF_PARAMS)
     if check is not None:
         _refuse("--check", _given(command) - OF_CHECK)
+    if plot is not None:
+        check_extra()
     power = _power(device, flops, mfu, watts)
     if check is not None:
         line = _line(up, down, rtt) if up or down or rtt is not None else None
@@ -232,8 +235,6 @@ def _give(
 ) -> None:
     """Draw the plot that was asked for, and print or write the plan's run file."""
     if plot is not None:
-        from peer.plan.plot import draw
-
         draw(question, chosen, plot)
         print(f"{plot} drawn", file=sys.stderr)
     text = run_file(question, chosen)

@@ -17,6 +17,7 @@ from peer.governor.sensors.base import SensorGoneError
 from peer.paths import expand
 from peer.plan.check import Drawn, as_text, check
 from peer.plan.measured import Measured, measure
+from peer.plan.plot import draw_check
 from peer.plan.question import Link, Power
 from peer.plan.reckon import reckon
 from peer.plan.run import choice_of, question_of
@@ -47,8 +48,6 @@ def show_check(
     found = check(question, choice, reckon(question, choice), measured, loss, _drawn(home, now))
     print(msgspec.json.encode(found).decode() if as_json else as_text(found), file=sys.stdout)
     if plot is not None:
-        from peer.plan.plot import draw_check
-
         losses = now.losses if isinstance(now, Detail) else _kept(home)
         if not losses:
             raise NothingMeasuredError(

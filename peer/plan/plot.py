@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peer.errors import UsageError
+from peer.extras import load
 from peer.plan import laws
 from peer.plan.choose import EVERY, busiest
 from peer.plan.exchange import codings
@@ -19,11 +20,21 @@ if TYPE_CHECKING:
 POINTS = 40
 
 
+def check_extra() -> None:
+    """Look whether pictures can be drawn here, before anything is reckoned.
+
+    Raises:
+        ExtraMissingError: matplotlib is not installed.
+    """
+    load("matplotlib.figure", "plot", "--plot")
+
+
 def draw(question: Question, choice: Choice, path: Path) -> None:
     """Write a PNG.
 
     Raises:
-        UsageError: matplotlib is not installed, or the file cannot be written.
+        ExtraMissingError: matplotlib is not installed.
+        UsageError: the file cannot be written.
     """
     figure = _figure(10)
     left, right = figure.subplots(1, 2)
@@ -45,7 +56,8 @@ def draw_check(
         path: of the picture.
 
     Raises:
-        UsageError: as `draw`.
+        ExtraMissingError: as `draw`.
+        UsageError: likewise.
     """
     figure = _figure(7)
     axes = figure.subplots()
@@ -57,11 +69,9 @@ def draw_check(
 
 
 def _figure(width: float) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        install = "pip install 'murmuration-peer[plot]'"
-        raise UsageError("--plot needs the extra `plot`", f"Install it: {install}") from error
+    check_extra()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, 4), layout="constrained")
 
 

@@ -9,7 +9,7 @@ from peer.cli.main import app
 from peer.config.run_file import read_run_file
 from peer.daemon.history_file import write_history
 from peer.daemon.home import Home
-from peer.errors import NothingMeasuredError, UsageError
+from peer.errors import ExtraMissingError, NothingMeasuredError, UsageError
 from peer.telemetry.event_file import EventFile
 from peer.telemetry.events import ShareReady, TrainerStarted
 from peer.telemetry.history import History
@@ -98,10 +98,13 @@ def test_a_picture_is_drawn(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked", [USUAL, ("--check", "nowhere")])
+def test_without_matplotlib_the_extra_is_named_before_the_work(tmp_path, monkeypatch, asked):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    done = _plan(*USUAL, "--plot", tmp_path / "plan.png")
+    done = _plan(*asked, "--plot", tmp_path / "plan.png")
+    assert isinstance(done.exception, ExtraMissingError)
     assert "murmuration-peer[plot]" in str(done.exception)
+    assert done.output == ""
 
 
 @pytest.fixture
