@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from peer.cli.options import AsJson, Home
+from peer.daemon.home import identity_file
 from peer.daemon.limits_file import limits_file, read_given, read_limits, write_given
 from peer.errors import UsageError
 from peer.governor.limits import KEYS, Given, Limits, Value, read_value
-from peer.paths import DEFAULT_HOME
+from peer.paths import DEFAULT_HOME, option_for
 
 NONE = "none"
 """Takes a limit back."""
@@ -76,10 +78,18 @@ def limits(
         sys.stdout.write(json.dumps({key: given.get(key, _usual(key)) for key in KEYS}) + "\n")
     else:
         Console().print(_table(given, now))
-        where = limits_file(home)
-        print(f"written to {where}; a running peer takes it up in 5 s" if changes else f"in {where}")
+        print(_where(home, written=bool(changes)))
         if any(key in WATCHED and value not in (NONE, False) for key, value in changes.items()):
             print("whether this machine can watch that: peer doctor")
+
+
+def _where(home: Path, *, written: bool) -> str:
+    """Say whom the limits hold for: a home that is new may be a slip of the pen."""
+    kept = f"written to {limits_file(home)}" if written else f"in {limits_file(home)}"
+    if not identity_file(home).exists():
+        first = f"no peer has been in this home yet; the first: peer start{option_for(home)}"
+        return f"{kept}; {first}"
+    return f"{kept}; a running peer takes it up in 5 s" if written else kept
 
 
 def changed(given: Given, changes: dict[str, str | bool]) -> Given:

@@ -68,7 +68,7 @@ class Home:
             IdentityError: `identity.key` is damaged.
             HomeError: it cannot be read or written.
         """
-        file = _identity_file(self.path)
+        file = identity_file(self.path)
         if not file.exists():
             identity = Identity(secrets.token_bytes(SEED_BYTES))
             write_atomically(file, write_identity(identity).encode())
@@ -135,7 +135,7 @@ def read_identity(path: Path) -> Identity:
     Raises:
         PeerError: as `Home.open` and `Home.identity` do.
     """
-    file = _identity_file(path)
+    file = identity_file(path)
     with _home_errors(path):
         known = file.exists()
     if known:
@@ -180,7 +180,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _identity_file(home: Path) -> Path:
+def identity_file(home: Path) -> Path:
+    """Return where a home keeps its peer's key, which every peer that starts there makes first."""
     return home / "identity.key"
 
 

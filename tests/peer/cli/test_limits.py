@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from peer.cli.main import app
+from peer.daemon.home import Home
 from peer.daemon.limits_file import read_given, write_given
 from peer.errors import LimitsError, UsageError
 from peer.governor.limits import KEYS
@@ -113,6 +114,16 @@ def test_a_file_that_is_wrong_is_mended_by_the_option_that_sets_it_anew(invoke, 
     (tmp_path / "limits.toml").write_text("disk = 20\n")
     assert isinstance(invoke().exception, LimitsError)
     assert rows(invoke("--disk", "20GB"))["disk"] == "20GB"
+
+
+def test_a_home_in_which_no_peer_has_been_is_said_to_be_one(invoke, tmp_path):
+    for arguments in ((), ("--traffic", "5GB")):
+        (said,) = invoke(*arguments).output.splitlines()[len(KEYS) :]
+        assert said.endswith(f"no peer has been in this home yet; the first: peer start --home {tmp_path}")
+    with Home.open(tmp_path) as home:
+        home.identity()
+    assert "no peer has been" not in invoke().output
+    assert invoke("--traffic", "5GB").output.endswith("a running peer takes it up in 5 s\n")
 
 
 @pytest.mark.parametrize("text", ["max-temperature = 70\n", "disk = nan\n"])
