@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +36,10 @@ REMOVING = 20.0
 """Seconds that a container engine has to end and forget a container."""
 
 _POLL = 0.2
+
+_WRONG = re.compile(r"error|cannot|failed", re.IGNORECASE)
+_CALM = re.compile(r"\b(?:level|lvl)=(?:debug|info|warn)", re.IGNORECASE)
+"""Of what both programs log, lines about no fault, whatever words are in them."""
 
 Say: TypeAlias = Callable[[str], None]
 """Prints a line for a person."""
@@ -216,12 +221,16 @@ def _wait_until_ready(program: Program, process: subprocess.Popen[bytes], folder
 
 def _ended(program: Program, process: subprocess.Popen[bytes], folder: Path) -> DashboardError:
     path = _log(program, folder)
-    lines = path.read_text(errors="replace").strip().splitlines() or ["nothing"]
-    # A container engine says what is wrong first, and how to ask for help last.
-    said = next((line for line in reversed(lines) if "rror" in line), lines[-1])
+    said = _telling(path.read_text(errors="replace").strip().splitlines())
     return DashboardError(
         f"{program.name} ended with code {process.returncode}. It said: {said}", f"Its log is {path}"
     )
+
+
+def _telling(lines: Sequence[str]) -> str:
+    """Return the line of a log that tells what is wrong: a container engine's last only offers help."""
+    wrong = (line for line in lines if _WRONG.search(line) and not _CALM.search(line))
+    return next(wrong, lines[-1] if lines else "nothing")
 
 
 def _log(program: Program, folder: Path) -> Path:
