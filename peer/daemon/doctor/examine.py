@@ -38,13 +38,17 @@ async def examine(settings: Settings) -> Report:
     manifest = None if held is None else open_manifest(held)
     async with AsyncExitStack() as stack:
         transport = await _listen(stack, settings, findings)
-        if transport is not None and settings.bootstraps:
+        if not settings.bootstraps:
+            findings.append(
+                _unvisited("no bootstrap was named, so nothing beyond this machine was looked at")
+            )
+        elif transport is None:
+            findings.append(_unvisited("no bootstrap was looked at, as the port cannot be used", _AGAIN))
+        else:
             theirs = await _fetch(transport, settings, held, findings)
             if theirs is not None:
                 manifest = open_manifest(theirs)
                 findings += await _visit(transport, settings, theirs, manifest)
-        elif not settings.bootstraps:
-            findings.append(_unvisited())
     findings.append(look_at_disk(settings.home, manifest))
     seen = await inspect(settings.device)
     findings += look_at_device(seen, manifest)
@@ -134,6 +138,8 @@ async def _visit(
     return await Visit(transport, sealed.run_id, manifest).look(near, mapper)
 
 
-def _unvisited() -> Finding:
-    said = "no bootstrap was named, so nothing beyond this machine was looked at"
-    return found("manifest", Number.NO_BOOTSTRAP, "note", said)
+def _unvisited(said: str, mend: str = "") -> Finding:
+    return found("manifest", Number.NO_BOOTSTRAP, "note", said, mend=mend)
+
+
+_AGAIN = "peer doctor (again, once the port is free)"

@@ -93,6 +93,8 @@ async def test_a_port_that_somebody_has(tmp_path):
         holder.listen(1)
         taken = f"/ip4/127.0.0.1/tcp/{holder.getsockname()[1]}"
         report = await examine(_settings(tmp_path, NOBODY, listen=taken))
+    (unseen,) = (finding for finding in report.findings if finding.number == Number.NO_BOOTSTRAP)
+    assert unseen.said == "no bootstrap was looked at, as the port cannot be used"
     assert Number.PORT in {finding.number for finding in report.findings}
     assert not report.healthy
 
