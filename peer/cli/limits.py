@@ -79,6 +79,8 @@ def limits(
     else:
         Console().print(_table(given, now))
         print(_where(home, written=bool(changes)))
+        if "hours" in changes and now.hours is not None and now.hours.always:
+            print(f"{now.hours.text} is the whole day, every day: these hours pause nothing")
         if any(key in WATCHED and value not in (NONE, False) for key, value in changes.items()):
             print("whether this machine can watch that: peer doctor")
 

@@ -5,9 +5,10 @@ import tomllib
 from pathlib import Path
 
 from peer.config.describe import toml
+from peer.config.locate import Lines, locate
 from peer.daemon.home import write_atomically
 from peer.errors import HomeError, LimitsError, UsageError
-from peer.governor.limits import KEYS, Given, Limits, Value, parse
+from peer.governor.limits import KEYS, Given, Limits, Value, parse, read_value
 
 LARGEST = 64 * 1024
 """Bytes of a file that is worth reading."""
@@ -29,17 +30,22 @@ def read_given(home: Path) -> Given:
     Raises:
         LimitsError: it cannot be read, or is no TOML.
     """
+    return _read(home)[0]
+
+
+def _read(home: Path) -> tuple[Given, str]:
     path = limits_file(home)
     try:
         with path.open("rb") as file:
-            given: Given = tomllib.loads(file.read(LARGEST).decode("utf-8"))
+            text = file.read(LARGEST).decode("utf-8")
+        given: Given = tomllib.loads(text)
     except FileNotFoundError:
-        return {}
+        return {}, ""
     except OSError as error:
         raise LimitsError(f"Cannot read {path}: {error.strerror}", "Mend its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LimitsError(f"{path} is no TOML: {error}", "Mend that line, or remove the file") from error
-    return given
+    return given, text
 
 
 def read_limits(home: Path) -> Limits:
@@ -48,14 +54,19 @@ def read_limits(home: Path) -> Limits:
     Raises:
         LimitsError: the file cannot be read, or a key or value in it is wrong.
     """
-    return _meaning(home, read_given(home))
+    given, text = _read(home)
+    return _meaning(limits_file(home), given, locate(text))
 
 
-def _meaning(home: Path, given: Given) -> Limits:
-    try:
-        return parse(given)
-    except UsageError as error:
-        raise LimitsError(f"{limits_file(home)}: {error.message}", error.remedy) from error
+def _meaning(path: Path, given: Given, lines: Lines) -> Limits:
+    """Return what limits mean, or refuse the first that is wrong by its line, where they stand in a file."""
+    for key, value in given.items():
+        try:
+            read_value(key, value)
+        except UsageError as error:
+            line = f":{lines[key,]}" if (key,) in lines else ""
+            raise LimitsError(f"{path}{line}: {error.message}", error.remedy) from error
+    return parse(given)
 
 
 def write_given(home: Path, given: Given) -> None:
@@ -65,7 +76,7 @@ def write_given(home: Path, given: Given) -> None:
         LimitsError: a key or value is wrong, perhaps one that stood in the file before, lest it be lost.
         HomeError: the disk refuses.
     """
-    _meaning(home, given)
+    _meaning(limits_file(home), given, {})
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

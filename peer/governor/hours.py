@@ -46,6 +46,11 @@ class Hours:
         minute = _minute_of_week(now)
         return any(span.holds(minute) for span in self.spans)
 
+    @property
+    def always(self) -> bool:
+        """Whether they close at no time."""
+        return all(any(span.holds(minute) for span in self.spans) for minute in range(WEEK))
+
     def opening(self, now: datetime) -> str:
         """Say when they begin next: "at 22:00", or "on Saturday at 08:00" where that is a day away."""
         minute = _minute_of_week(now)

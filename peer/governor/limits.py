@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from peer.errors import UsageError
 from peer.governor.hours import Hours, parse_hours
@@ -77,7 +78,9 @@ def read_value(key: str, value: Value) -> object:
         UsageError: as `parse`.
     """
     if key not in KEYS:
-        raise UsageError(f"there is no limit {key!r}", f"There are {', '.join(KEYS)}")
+        close = get_close_matches(key.replace("-", "_"), KEYS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"there is no limit {key!r}{hint}", f"There are {', '.join(KEYS)}")
     try:
         return KEYS[key].read(value)
     except UsageError as error:
@@ -160,11 +163,13 @@ def _flag(value: Value) -> bool:
 
 
 def _number(unit: str, least: float, most: float) -> Callable[[Value], float]:
-    form = re.compile(rf"(\d{{1,5}}(?:\.\d{{1,3}})?) ?(?:{unit})?")
+    form = re.compile(rf"(-?\d+(?:\.\d+)?) ?(?:{unit})?")
 
     def read(value: Value) -> float:
         match = form.fullmatch(str(value)) if not isinstance(value, bool) else None
-        found = float(match[1]) if match else math.nan
+        if match is None:
+            raise UsageError(f"{value!r} is no number", f"Write one between {least} and {most}")
+        found = float(match[1])
         if not least <= found <= most:
             raise UsageError(f"{value!r} is not between {least} and {most}", "Write a number between them")
         return int(found) if found.is_integer() else found

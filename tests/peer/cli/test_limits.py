@@ -116,6 +116,11 @@ def test_a_file_that_is_wrong_is_mended_by_the_option_that_sets_it_anew(invoke, 
     assert rows(invoke("--disk", "20GB"))["disk"] == "20GB"
 
 
+def test_hours_that_never_close_are_said_to_pause_nothing(invoke):
+    assert "07:00-07:00 is the whole day, every day" in invoke("--hours", "07:00-07:00").output
+    assert "whole day" not in invoke("--hours", "22:00-07:00").output
+
+
 def test_a_home_in_which_no_peer_has_been_is_said_to_be_one(invoke, tmp_path):
     for arguments in ((), ("--traffic", "5GB")):
         (said,) = invoke(*arguments).output.splitlines()[len(KEYS) :]

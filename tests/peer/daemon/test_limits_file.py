@@ -45,15 +45,16 @@ def test_every_line_that_is_commented_out_is_right_when_it_is_not(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"disk = 20", "limits.toml: disk: '20' is no size"),
-        (b"speed = 1", "limits.toml: there is no limit 'speed'"),
-        (b"[gpu]\nx = 1", "limits.toml: there is no limit 'gpu'"),
+        (b"disk = 20", "limits.toml:1: disk: '20' is no size"),
+        (b"# mine\n\nupload = '1MB/s'\ndisk = 20\n", "limits.toml:4: disk: '20' is no size"),
+        (b"speed = 1", "limits.toml:1: there is no limit 'speed'"),
+        (b"[gpu]\nx = 1", "limits.toml:1: there is no limit 'gpu'"),
         (b"disk = ", "limits.toml is no TOML: Invalid value (at end of document)"),
         (b"\xff\xfe", "limits.toml is no TOML"),
         (b"a=" + b"[" * 50_000, "limits.toml is no TOML"),
         (b"# x\n" * LARGEST + b"disk = '1GB'", None),
     ],
-    ids=["value", "key", "table", "syntax", "bytes", "nested", "endless"],
+    ids=["value", "line", "key", "table", "syntax", "bytes", "nested", "endless"],
 )
 def test_what_is_wrong_is_one_line_with_the_file(tmp_path, text, message):
     limits_file(tmp_path).write_bytes(text)

@@ -49,6 +49,20 @@ def test_hours_hold_when_they_say(text, day, clock, allowed):
 
 
 @pytest.mark.parametrize(
+    ("text", "always"),
+    [
+        ("07:00-07:00", True),
+        ("mon-sun", True),
+        ("22:00-07:00, 07:00-22:00", True),
+        ("mon 07:00-07:00", False),
+        ("22:00-07:00", False),
+    ],
+)
+def test_hours_that_never_close_are_known(text, always):
+    assert parse_hours(text).always is always
+
+
+@pytest.mark.parametrize(
     ("text", "day", "clock", "opening"),
     [
         ("22:00-07:00", "mon", "12:00", "at 22:00"),

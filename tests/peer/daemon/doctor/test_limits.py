@@ -50,7 +50,7 @@ async def test_a_wrong_file_is_a_failure_in_its_own_words(tmp_path):
     limits_file(tmp_path).write_text("disk = 20")
     ((number, level, said, mend),) = await found(tmp_path)
     assert (number, level) == (Number.LIMITS, "failure")
-    assert said.endswith("limits.toml: disk: '20' is no size")
+    assert said.endswith("limits.toml:1: disk: '20' is no size")
     assert mend == "Write it like 500GB or 1.5TB"
 
 
