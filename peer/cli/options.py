@@ -19,7 +19,7 @@ def device(text: str) -> str:
     if re.fullmatch(r"auto|cuda|mps|(cpu|cuda:\d{1,3})(,(cpu|cuda:\d{1,3}))*", text) is None:
         raise UsageError(
             f"{text!r} is no device",
-            "Use auto, cpu, mps, cuda, cuda:1 for the second GPU, or cuda:0,cuda:1 for both together",
+            "Use auto, cpu, mps, cuda, cuda:1 for the second GPU, or several: cuda:0,cuda:1 or cpu,cpu",
         )
     return text
 
@@ -30,7 +30,7 @@ TrainDevice = Annotated[
         "--device",
         metavar="NAME",
         parser=device,
-        help="Where to train: auto, cpu, mps, cuda (all GPUs alike), cuda:1, cuda:0,cuda:1, ...",
+        help="Where to train: auto, cpu, mps, cuda (all GPUs alike), cuda:1; or cuda:0,cuda:1, or cpu,cpu.",
     ),
 ]
 Home = Annotated[
@@ -45,7 +45,9 @@ Home = Annotated[
 RunDevice = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", help="Where to run the model, beside what trains: cpu, cuda or mps."
+        "--device",
+        metavar="NAME",
+        help="Where to run the model, beside training: auto, cpu, mps, cuda or cuda:1.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
