@@ -188,6 +188,7 @@ def _power(device: str | None, flops: float | None, mfu: float | None, watts: fl
         watts=watts or (known.watts if known else None),
         assumed=mfu is None,
         memory=known.gigabytes * 1e9 if known and known.gigabytes else None,
+        device=known.name if known else None,
     )
 
 

@@ -2,8 +2,9 @@
 
 import msgspec
 
+from peer.plan.devices import find_device
 from peer.plan.measured import Measured
-from peer.plan.question import Choice, Question
+from peer.plan.question import Choice, Power, Question
 from peer.plan.reckon import DAY, MONTH, Plan
 from peer.plan.shape import flops_a_token
 from peer.plan.text import rounded
@@ -46,6 +47,8 @@ class Check(msgspec.Struct, frozen=True):
     peers: int
     """Of the swarm, each taken to be as fast as this one."""
     drawn: Drawn
+    planned_for: str | None = None
+    """The device that was planned with, where the run was on one of another kind."""
 
 
 def check(
@@ -100,7 +103,15 @@ def check(
         inner_steps=measured.inner_steps,
         peers=question.peers,
         drawn=drawn,
+        planned_for=_other_device(question.power, measured.device),
     )
+
+
+def _other_device(power: Power | None, trained_on: str) -> str | None:
+    """Return the device that was planned with, unless the run may have been on such a one."""
+    if power is None or power.device is None or not trained_on:
+        return None
+    return None if trained_on.startswith(find_device(power.device).kind) else power.device
 
 
 def _mean(total: int, measured: Measured) -> float | None:
@@ -130,6 +141,9 @@ def as_text(found: Check) -> str:
         f"kWh: {found.drawn.said}.",
         f"{timed}. To plan with what it reached: {plan_with}",
     ]
+    if found.planned_for is not None:
+        differ = "pace and energy compare two machines, not a plan with its run"
+        notes.insert(0, f"Planned for the {found.planned_for}, measured on {found.device}: {differ}.")
     return "\n".join([told, "", *notes])
 
 

@@ -31,6 +31,11 @@ class Device:
     gigabytes: float | None = None
     bf16: bool = True
 
+    @property
+    def kind(self) -> str:
+        """What torch calls such devices: AMD's are `cuda` as well."""
+        return "mps" if self.gigabytes is None else "cuda"
+
 
 DEVICES = (
     # GeForce: NVIDIA's whitepapers on GA102, Ada and Blackwell: BF16 tensor, FP32 accumulate, dense.

@@ -17,6 +17,7 @@ class Power:
         watts: drawn while it trains; None where it is not known.
         assumed: whether the part is a guess.
         memory: bytes on the device; None where it is not known.
+        device: its name among those with known figures; None for figures of one's own.
     """
 
     flops: float
@@ -24,6 +25,7 @@ class Power:
     watts: float | None = None
     assumed: bool = True
     memory: float | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

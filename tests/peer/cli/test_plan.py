@@ -132,6 +132,10 @@ def test_a_check_sets_the_plan_beside_the_home(trained):
     done = _plan("--check", trained)
     assert done.exit_code == 0
     assert "20 inner steps on cpu" in done.output
+    assert (
+        "Planned for the rtx 4090, measured on cpu"
+        in _plan("--check", trained, "--device", "RTX 4090").output
+    )
     told = json.loads(_plan("--check", trained, "--flops", "30G", "--mfu", "1", "--json").output)
     lines = {line["name"]: line for line in told["lines"]}
     assert lines["an inner step"]["measured"] == pytest.approx(0.1)

@@ -64,3 +64,21 @@ def test_energy_that_nobody_measured_is_called_so():
     assert "kWh: not measured: nothing tells." in told
     measured = check(QUESTION, CHOSEN, PLAN, MEASURED, None, Drawn(250.0, "at 250 W"))
     assert {line.name: line.measured for line in measured.lines}["kWh a day, a peer"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("planned", "trained_on", "other"),
+    [
+        ("rtx 4090", "cpu", True),
+        ("rtx 4090", "mps", True),
+        ("m2 max", "cuda", True),
+        ("rtx 4090", "cuda:0,cuda:1", False),
+        ("m2 max", "mps", False),
+        (None, "cpu", False),
+    ],
+)
+def test_a_plan_for_another_kind_of_device_is_called_so(planned, trained_on, other):
+    question = replace(QUESTION, power=replace(QUESTION.power, device=planned))
+    found = check(question, CHOSEN, PLAN, replace(MEASURED, device=trained_on), None, UNKNOWN)
+    assert found.planned_for == (planned if other else None)
+    assert (f"Planned for the {planned}, measured on {trained_on}: " in as_text(found)) == other
