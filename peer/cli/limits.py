@@ -82,7 +82,7 @@ def limits(
         if "hours" in changes and now.hours is not None and now.hours.always:
             print(f"{now.hours.text} is the whole day, every day: these hours pause nothing")
         if any(key in WATCHED and value not in (NONE, False) for key, value in changes.items()):
-            print("whether this machine can watch that: peer doctor")
+            print(f"whether this machine can watch that: peer doctor{option_for(home)}")
 
 
 def _where(home: Path, *, written: bool) -> str:

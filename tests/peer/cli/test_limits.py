@@ -82,8 +82,8 @@ def test_help_shows_how_each_is_written():
         ("--no-pause-for-others", False),
     ],
 )
-def test_who_sets_a_limit_that_needs_a_sensor_learns_who_knows_of_one(invoke, options, sensor):
-    assert ("peer doctor" in invoke(*options.split()).output) == sensor
+def test_who_sets_a_limit_that_needs_a_sensor_learns_who_knows_of_one(invoke, tmp_path, options, sensor):
+    assert (f"peer doctor --home {tmp_path}\n" in invoke(*options.split()).output) == sensor
     assert "peer doctor" not in invoke().output
 
 
