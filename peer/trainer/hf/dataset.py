@@ -129,6 +129,7 @@ def _on_hub(name: str, revision: str | None, subset: str | None) -> Found:
         raise DataError(
             f"there is no data set {name!r}", "Name a folder or file, or a name on the Hub, such as org/name."
         )
+    load("datasets", "hf", WHAT)  # the other one is often here without it: `tokenizers` brings it
     hub = load("huggingface_hub", "hf", WHAT)
     with looking_for(name):
         commit = str(hub.HfApi().dataset_info(name, revision=revision).sha)

@@ -4,10 +4,11 @@ import gc
 import gzip
 import json
 import os
+import sys
 
 import pytest
 
-from peer.errors import DataError
+from peer.errors import DataError, ExtraMissingError
 from peer.trainer.hf.dataset import find, find_for
 from peer.trainer.streams.patience import UnreachableError
 from protocol.streamed import Dataset
@@ -202,3 +203,11 @@ def test_without_a_network_the_hub_cannot_be_reached(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", fail)
     with pytest.raises(UnreachableError, match="org/name cannot be reached: no route to host"):
         find("org/name", None, None)
+
+
+@pytest.mark.parametrize("place", ["org/name", "/"])
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch, place):
+    for module in [each for each in sys.modules if each.partition(".")[0] == "datasets"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ExtraMissingError, match=r"pip install 'murmuration-peer\[hf\]'"):
+        find(place, None, None)
