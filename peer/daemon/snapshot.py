@@ -1,5 +1,7 @@
 """What the metrics show: a snapshot of one node, taken when somebody asks."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import cast
 
@@ -8,7 +10,7 @@ import trio
 from peer.daemon.node import Node
 from peer.errors import ListenError
 from peer.telemetry.endpoint import make_routes
-from peer.telemetry.http import HttpServer
+from peer.telemetry.http import HttpServer, listening, port_of
 from peer.telemetry.metrics import make_registry
 from peer.telemetry.statistics import (
     DistanceStatistics,
@@ -85,27 +87,33 @@ class Snapshots:
         return None
 
 
-async def serve_metrics(node: Node, host: str, port: int | None) -> None:
-    """Serve `/metrics` and `/healthz` until cancelled.
+@asynccontextmanager
+async def open_metrics(host: str, port: int | None) -> AsyncIterator[Sequence[trio.SocketListener]]:
+    """Listen where metrics are to be served.
 
     Args:
-        node: whose numbers to show.
         host: the address of this machine at which to serve them; 0.0.0.0 for all.
         port: None for the usual port, or any free one where it is taken; 0 for any free one.
 
     Raises:
-        ListenError: the port was asked for and is taken.
+        ListenError: the port was asked for and is taken, or the address is not ours.
     """
-    snapshots = Snapshots(node)
-    server = HttpServer(make_routes(make_registry(snapshots), snapshots.complaint))
-    async with trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
         try:
-            bound = await nursery.start(server.serve, host, USUAL_PORT if port is None else port)
+            listeners = await stack.enter_async_context(listening(host, USUAL_PORT if port is None else port))
         except ListenError:
             if port is not None:
                 raise
-            bound = await nursery.start(server.serve, host, 0)
-        node.serves_metrics(f"http://{_called(host)}:{bound}/metrics")
+            listeners = await stack.enter_async_context(listening(host, 0))
+        yield listeners
+
+
+async def serve_metrics(node: Node, host: str, listeners: Sequence[trio.SocketListener]) -> None:
+    """Serve a node's `/metrics` and `/healthz` until cancelled, where `open_metrics` listens."""
+    snapshots = Snapshots(node)
+    server = HttpServer(make_routes(make_registry(snapshots), snapshots.complaint))
+    node.serves_metrics(f"http://{_called(host)}:{port_of(listeners)}/metrics")
+    await server.serve(listeners)
 
 
 def _called(host: str) -> str:

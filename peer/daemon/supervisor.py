@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from peer.daemon.node import Node
 from peer.daemon.recorder import Recorder, check_extras, open_sinks
 from peer.daemon.runtime import Runtime
 from peer.daemon.settings import Settings, recall
-from peer.daemon.snapshot import serve_metrics
+from peer.daemon.snapshot import open_metrics, serve_metrics
 from peer.daemon.trained_on import check_device
 from peer.errors import HomeError, ListenError
 from peer.swarm.bulk import open_bulk
@@ -84,7 +84,11 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
         # A mistake in the limits is told before anybody is called; from then on the governor sees to them.
         limits = read_limits(home.path)
         relay = RateLimit(FOR_OTHERS)
-        async with _listen(settings, home, identity, relay) as transport:
+        # A port that is refused is told before a run is founded.
+        async with (
+            open_metrics(settings.metrics_host, settings.metrics_port) as for_metrics,
+            _listen(settings, home, identity, relay) as transport,
+        ):
             log(
                 events.Started(
                     peer_id=identity.peer_id,
@@ -101,7 +105,7 @@ async def _run(settings: Settings, leaving: Leaving) -> None:
                 node = Node(settings, home, runtime, identity, transport, run, log, line)
                 leaving.node = node
                 _print_joining_command(transport, people_read=settings.log_format == "text")
-                await _supervise(node, settings, runtime, log)
+                await _supervise(node, settings, runtime, log, for_metrics)
 
 
 def _open_events(home: Home) -> EventFile:
@@ -167,7 +171,13 @@ def _print_joining_command(transport: Transport, *, people_read: bool) -> None:
         print(f"peer: no address that others could dial is known; {hint}", file=sys.stderr)
 
 
-async def _supervise(node: Node, settings: Settings, runtime: Runtime, log: Log) -> None:
+async def _supervise(
+    node: Node,
+    settings: Settings,
+    runtime: Runtime,
+    log: Log,
+    for_metrics: Sequence[trio.SocketListener],
+) -> None:
     commands = Commands(
         status=node.status,
         detail=Details(node, settings.home),
@@ -179,7 +189,7 @@ async def _supervise(node: Node, settings: Settings, runtime: Runtime, log: Log)
     control = ControlServer(runtime.control, commands)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.run)
-        nursery.start_soon(serve_metrics, node, settings.metrics_host, settings.metrics_port)
+        nursery.start_soon(serve_metrics, node, settings.metrics_host, for_metrics)
         recorder = Recorder(node, open_sinks(settings, node, settings.home), log)
         nursery.start_soon(recorder.run)
         tell_manager(READY)

@@ -1,9 +1,9 @@
 """A small HTTP server for local readers: one GET a connection, everything bounded."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import errno
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import h11
 import trio
@@ -18,6 +18,9 @@ MAX_REQUEST = 16 * 1024
 
 MAX_CONNECTIONS = 32
 """Clients at once. More are cut off: a client that opens many must not take the daemon's file descriptors."""
+
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
+"""Why a port cannot be had at an address that is ours."""
 
 _READ = 4096
 _DRAIN = 64 * 1024
@@ -52,13 +55,6 @@ class HttpStatistics:
     """Routes that raised: bugs of ours."""
 
 
-class ReportsPort(Protocol):
-    """What `trio.Nursery.start` passes to the task that it starts."""
-
-    def started(self, value: int) -> None:
-        """Let the starter go on, with the port that was bound."""
-
-
 class HttpServer:
     """Answers GET on a few paths, and nothing else."""
 
@@ -71,16 +67,8 @@ class HttpServer:
         self._active = 0
         self._answered = self._too_slow = self._too_many = self._failures = 0
 
-    async def serve(
-        self, host: str, port: int, *, task_status: ReportsPort = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Serve until cancelled; report the bound port, which the system chooses where `port` is 0.
-
-        Raises:
-            ListenError: the address is taken, or not ours.
-        """
-        listeners = await _bind(host, port)
-        task_status.started(listeners[0].socket.getsockname()[1])
+    async def serve(self, listeners: Sequence[trio.SocketListener]) -> None:
+        """Serve until cancelled."""
         await trio.serve_listeners(self.handle, listeners)
 
     async def handle(self, stream: _Stream) -> None:
@@ -132,13 +120,38 @@ class HttpServer:
         return HttpStatistics(self._answered, self._too_slow, self._too_many, self._failures)
 
 
+@asynccontextmanager
+async def listening(host: str, port: int) -> AsyncIterator[Sequence[trio.SocketListener]]:
+    """Listen at all addresses of a host until the end: clients wait until they are served.
+
+    Where `port` is 0, the system chooses one, and only one address is listened at.
+
+    Raises:
+        ListenError: the address is taken, or not ours.
+    """
+    listeners = await _bind(host, port)
+    try:
+        yield listeners
+    finally:
+        for listener in listeners:
+            await trio.aclose_forcefully(listener)
+
+
+def port_of(listeners: Sequence[trio.SocketListener]) -> int:
+    """Return the port that was bound."""
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
+
+
 async def _bind(host: str, port: int) -> list[trio.SocketListener]:
     try:
         listeners = list(await trio.open_tcp_listeners(port, host=host))
     except OSError as error:
         raise ListenError(
             f"Cannot serve metrics on {host}:{port}: {error.strerror or error}",
-            "Choose a free port, or 0 for any",
+            "Choose a free port, or 0 for any"
+            if error.errno in _OF_THE_PORT
+            else "Name an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",
         ) from error
     if port:
         return listeners

@@ -127,7 +127,7 @@ def test_a_port_that_another_program_has_is_named(start):
     assert "Stop the program that holds this port" in said
 
 
-def test_a_metrics_port_that_is_taken_ends_it_with_one_line_and_no_trainer(start):
+def test_a_metrics_port_that_is_taken_ends_it_with_one_line_and_founds_no_run(start, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         code, said = start("--listen", "/ip4/127.0.0.1/tcp/0", "--metrics-port", str(port))
@@ -135,6 +135,8 @@ def test_a_metrics_port_that_is_taken_ends_it_with_one_line_and_no_trainer(start
     (line,) = re.findall(r"^peer: .*$", said, re.MULTILINE)
     assert f"Cannot serve metrics on 127.0.0.1:{port}" in line
     assert "Choose a free port" in line
+    assert (tmp_path / "home/identity.key").exists()
+    assert not (tmp_path / "home/manifest").exists()
 
 
 def test_a_file_in_the_homes_place_is_named(start, tmp_path):
