@@ -61,7 +61,7 @@ def compare(mine: SignedManifest, theirs: SignedManifest, where: str) -> None:
     fields = "; ".join(differences(open_manifest(mine), open_manifest(theirs)))
     raise ManifestMismatchError(
         f"The run at {where} is not this home's run. It differs in {fields}",
-        "Use another --home to join that run, or leave out --run to take its manifest",
+        "Use another --home to join that run, or leave out --bootstrap to go on with this home's",
     )
 
 

@@ -263,6 +263,7 @@ async def test_a_home_of_another_run_is_refused_with_the_fields_named(place, hom
     for field in ("name: theirs here, other there", "model.layers: 4 here, 2 there", "inner.batch: 8 here"):
         assert field in str(caught.value)
     assert address in str(caught.value)
+    assert "leave out --bootstrap" in caught.value.remedy
     assert home.read_manifest() == SEALED
 
 
