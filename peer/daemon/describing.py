@@ -1,6 +1,7 @@
 """A look at a model that is not the built-in one, or at a data set, through a process that may load torch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from peer.daemon.traffic import add
 from peer.daemon.trainer_link import ForeignFailureError
 from peer.errors import BaseModelError, TrainerError
 from peer.programs import python
+from peer.trainer import sources
 from peer.trainer.tasks.find import find_for
 from protocol.describe import (
     Answer,
@@ -24,7 +26,7 @@ from protocol.describe import (
     NotDescribed,
     Question,
 )
-from protocol.manifest import Manifest
+from protocol.manifest import Manifest, TextSource
 from protocol.streamed import Dataset, Streamed
 
 COMMAND = python("peer.trainer.describe")
@@ -74,6 +76,39 @@ async def describe_data(wanted: RunFile, streamed: Streamed, account: Account) -
         base=base if isinstance(base, AskPretrained) else None,
     )
     return (await _ask(question, account)).dataset
+
+
+async def check_data(manifest: Manifest, places: Sequence[str], *, content: bool) -> None:
+    """See that this host has the manifest's text before anything is fetched.
+
+    Args:
+        manifest: names each source by content.
+        places: of the sources that each peer brings, in their order.
+        content: look at what is in them, too.
+
+    Raises:
+        DataError: it has not, or has another one.
+    """
+    brought = iter(places)
+    for part in () if manifest.task else manifest.data.parts:
+        path = None
+        if part.needs_place:
+            place = next(brought, None)
+            what = f"a copy of the data set {part.dataset.name}" if part.dataset else "a file"
+            path = sources.given(None if place is None else Path(place), what)
+        if content and not part.dataset:
+            found = await hash_of(part.source, path)
+            sources.compare(part, path, found)
+
+
+async def hash_of(source: TextSource, path: Path | None) -> bytes | None:
+    """Return what `content_hash` does, in a thread that is not waited for in the end."""
+    return await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
+        sources.content_hash,
+        source,
+        path,
+        abandon_on_cancel=True,  # type: ignore[call-arg]
+    )
 
 
 async def check_base(manifest: Manifest, place: str | None, account: Account) -> None:

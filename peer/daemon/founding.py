@@ -4,16 +4,23 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-import trio
 from msgspec.structs import replace
 
 from peer.config.run_file import RunFile, read_run_file
 from peer.config.sources import Source
 from peer.daemon import disk
-from peer.daemon.describing import Account, check_base, check_task, describe, describe_data
+from peer.daemon.describing import (
+    Account,
+    check_base,
+    check_data,
+    check_task,
+    describe,
+    describe_data,
+    hash_of,
+)
 from peer.daemon.home import Home
 from peer.daemon.limits_file import read_limits
-from peer.daemon.settings import Settings, recall, remember
+from peer.daemon.settings import Settings, recall, recall_data, remember
 from peer.errors import (
     BootstrapError,
     DataError,
@@ -25,7 +32,6 @@ from peer.paths import folder_or_name
 from peer.swarm.joining import fetch_manifest
 from peer.swarm.swarm import Run
 from peer.swarm.transport import Transport
-from peer.trainer.sources import content_hash
 from protocol.describe import Described
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
@@ -61,6 +67,8 @@ async def settle(home: Home, identity: Identity, transport: Transport, settings:
     _check_places(settings.data_paths, manifest)
     disk.check(home.path, manifest)
     if known is not None:
+        data = recall_data(home.path, local_paths(settings, wanted)[0], manifest.data.places)
+        await check_data(manifest, data, content=held is None)
         place = base_model(settings, wanted) or recall(home.path).model_path
         await check_base(manifest, place, account)
         await check_task(manifest, allowed_task(settings, wanted) or recall(home.path).allowed_task)
@@ -119,13 +127,7 @@ async def _found(wanted: RunFile | None, identity: Identity, account: Account) -
 async def _look_at(wanted: RunFile, source: Source, account: Account) -> Part:
     if source.streamed is not None:
         return source.part(dataset=await describe_data(wanted, source.streamed, account))
-    found = await trio.to_thread.run_sync(  # the stubs that libp2p brings know an older name
-        content_hash,
-        source.kind,
-        source.path,
-        abandon_on_cancel=True,  # type: ignore[call-arg]
-    )
-    return source.part(found)
+    return source.part(await hash_of(source.kind, source.path))
 
 
 def _file_hash(path: Path | None, key: str) -> bytes | None:

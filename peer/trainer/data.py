@@ -54,7 +54,7 @@ def load_part(
     else:
         text = sources.text(part.source, path)
         if part.sha256 is not None:
-            _compare(part, hashlib.sha256(text).digest())
+            sources.compare(part, path, hashlib.sha256(text).digest())
         corpus = _split_text(text, encoder(), manifest.data.held_out)
     _check_length(corpus, manifest)
     return corpus
@@ -101,7 +101,7 @@ def cut(text: bytes, size: int) -> list[bytes]:
 
 
 def _map_tokens(manifest: Manifest, part: Part, path: Path) -> Tensor:
-    _compare(part, sources.file_hash(path))
+    sources.compare(part, path, sources.file_hash(path))
     vocabulary = manifest.tokenizer.vocabulary
     dtype = torch.uint16 if vocabulary <= 1 << 16 else torch.uint32
     size = path.stat().st_size
@@ -123,16 +123,6 @@ def _map_tokens(manifest: Manifest, part: Part, path: Path) -> Tensor:
 def _split_tokens(tokens: Tensor, share: float) -> Corpus:
     held = int(tokens.numel() * share)
     return Corpus(training=tokens[: tokens.numel() - held], held_out=tokens[tokens.numel() - held :])
-
-
-def _compare(wanted: Part, found: bytes) -> None:
-    if found != wanted.sha256:
-        raise DataError(
-            f"the {wanted.source} data here has the hash {found.hex()[:16]}, "
-            f"the run's manifest names {wanted.sha256.hex()[:16] if wanted.sha256 else 'none'}",
-            "Take the same files as the run's founder"
-            + (" (the same releases of Python and torch)." if wanted.source == "python" else "."),
-        )
 
 
 def _check_length(corpus: Corpus, manifest: Manifest) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from peer.errors import DataError
-from protocol.manifest import TextSource
+from protocol.manifest import Part, TextSource
 
 Embedded = Literal["shakespeare", "austen"]
 
@@ -62,15 +62,32 @@ def file_hash(file: Path) -> bytes:
         raise _unreadable(file, error) from error
 
 
-def given(path: Path | None) -> Path:
-    """Return `path`, which this source needs.
+def given(path: Path | None, what: str = "a file") -> Path:
+    """Return `path`, which this source needs: that of `what`.
 
     Raises:
         DataError: it is None.
     """
     if path is None:
-        raise DataError("the run trains on a file, and none was given", "Name it with --data.")
+        raise DataError(f"the run trains on {what}, and none was given", "Name it with --data.")
     return path
+
+
+def compare(wanted: Part, path: Path | None, found: bytes | None) -> None:
+    """See that the data at `path`, which has the hash `found`, is what the manifest names.
+
+    Raises:
+        DataError: it is not.
+    """
+    if found == wanted.sha256:
+        return
+    ours, theirs = (each.hex()[:16] if each else "none" for each in (found, wanted.sha256))
+    where = "here" if path is None else f"at {path}"
+    raise DataError(
+        f"the {wanted.source} data {where} has the hash {ours}, the run's manifest names {theirs}",
+        "Take the same files as the run's founder"
+        + (" (the same releases of Python and torch)." if wanted.source == "python" else "."),
+    )
 
 
 def _python_files() -> Iterator[Path]:

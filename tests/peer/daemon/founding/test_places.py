@@ -1,5 +1,6 @@
 """Where this host keeps the files of a run."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,19 @@ async def test_data_that_the_run_does_not_read_is_refused_before_there_is_a_run(
 
 @pytest.mark.anyio
 async def test_data_that_is_not_there_is_refused_before_the_run_is_joined(place, home, tmp_path):
-    theirs = replace(MANIFEST, data=Data(source="text", sha256=bytes(32)))
+    text = b"to be or not to be"
+    theirs = replace(MANIFEST, data=Data(source="text", sha256=hashlib.sha256(text).digest()))
     async with place() as here:
         address = here.holder(OTHER, sign(theirs, FOUNDER))
         with pytest.raises(DataError, match="No data is at /nowhere"):
             await here.settle(bootstraps=(address,), data_paths=(Path("/nowhere"),))
+        with pytest.raises(DataError, match="the run trains on a file, and none was given"):
+            await here.settle(bootstraps=(address,))
+        (tmp_path / "mine").write_bytes(b"to be")
+        with pytest.raises(DataError, match=f"data at {tmp_path / 'mine'} has the hash .* manifest names"):
+            await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
         assert home.read_manifest() is None
-        (tmp_path / "mine").write_bytes(b"to be or not to be")
+        (tmp_path / "mine").write_bytes(text)
         with pytest.raises(DataError, match="--data names b, and the run 'theirs' reads only 1 of this host"):
             await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine", Path("b")))
         await here.settle(bootstraps=(address,), data_paths=(tmp_path / "mine",))
