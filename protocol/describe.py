@@ -21,6 +21,8 @@ class AskPretrained(Message, frozen=True, tag="pretrained"):
     revision: str | None
     lora: Lora | None
     context: int
+    folder: str | None = None
+    """Where a folder of that name was looked for, and not found."""
 
 
 class AskTask(Message, frozen=True, tag="task"):

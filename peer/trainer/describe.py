@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from peer.errors import BaseModelError, PeerError
 from peer.trainer import sources
 from peer.trainer.hf import find
+from peer.trainer.hf.base import Base
 from peer.trainer.hf.intake import Intake, metered
 from protocol.describe import (
     MAX_DESCRIPTION,
@@ -56,7 +57,7 @@ def _dataset(asked: AskDataset) -> Described:
 
     tokenizer = None if asked.tokenizer is None else Path(asked.tokenizer)
     if asked.base is not None:
-        tokenizer = find.find(asked.base.source, asked.base.revision).tokenizer
+        tokenizer = _find(asked.base).tokenizer
     wanted = asked.streamed
     found = dataset.find(wanted.place, wanted.revision, wanted.subset)
     splits = dataset.splits_of(wanted)
@@ -71,11 +72,22 @@ def _dataset(asked: AskDataset) -> Described:
     return Described(dataset=wanted.like(seen))
 
 
+def _find(asked: AskPretrained) -> Base:
+    try:
+        return find.find(asked.source, asked.revision)
+    except find.NotHadError as error:
+        if asked.folder is None:
+            raise
+        raise find.NotHadError(
+            f"there is no folder {asked.folder}, and {error.message}", error.remedy
+        ) from error
+
+
 def _pretrained(asked: AskPretrained) -> Described:
     from peer.trainer.hf import lora, net
     from peer.trainer.layout import layout_of
 
-    base = find.find(asked.source, asked.revision)
+    base = _find(asked)
     config, bare = net.read_config(base), net.skeleton(base)
     _check_context(asked.context, getattr(config, "max_position_embeddings", None), base.source)
     adapters = asked.lora

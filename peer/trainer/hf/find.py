@@ -26,6 +26,10 @@ _HUB_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9
 _COMMIT = re.compile(r"^[0-9a-f]{40}\Z")
 
 
+class NotHadError(BaseModelError):
+    """The Hub has no such model, or does not answer."""
+
+
 class Hub(Protocol):
     """What is asked of `huggingface_hub`."""
 
@@ -152,9 +156,9 @@ class HuggingFace:
             return None
         return folder
 
-    def _unreachable(self, name: str, error: Exception) -> BaseModelError:
+    def _unreachable(self, name: str, error: Exception) -> NotHadError:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return BaseModelError(
+        return NotHadError(
             f"{name} cannot be had from the Hugging Face Hub: {reason}",
             "Check the name and the network, or name a folder that has the model",
         )

@@ -3,7 +3,9 @@
 import pytest
 
 from peer.errors import BaseModelError
+from peer.trainer.describe import describe
 from peer.trainer.hf import find
+from protocol.describe import AskPretrained
 from protocol.foreign import Pretrained
 from protocol.layout import Layout
 from tests.peer.trainer.hf.test_base import folder
@@ -120,3 +122,15 @@ def test_the_real_hub_says_in_one_line_that_it_cannot_be_had(monkeypatch):
     ) as caught:
         find.find("org/model")
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_hub_is_blamed(monkeypatch):
+    def find_nothing(source, revision):
+        raise find.NotHadError("models/mine cannot be had", "Check it")
+
+    monkeypatch.setattr(find, "find", find_nothing)
+    asked = AskPretrained(
+        source="models/mine", revision=None, lora=None, context=8, folder="/runs/models/mine"
+    )
+    with pytest.raises(BaseModelError, match="no folder /runs/models/mine, and models/mine cannot be had"):
+        describe(asked)
