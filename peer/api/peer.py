@@ -68,6 +68,8 @@ class Peer:
         limits: Given | None = None,
         **options: Unpack[Options],
     ) -> None:
+        if unknown := sorted(set(options) - set(Options.__annotations__)):
+            raise TypeError(f"Peer has no option {', '.join(unknown)}; `peer start --help` tells of each")
         self.home = expand(Path(home)).absolute()
         self._run = run
         self._bootstraps = (bootstrap,) if isinstance(bootstrap, str) else tuple(bootstrap)

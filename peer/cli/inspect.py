@@ -38,7 +38,7 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         # Lines are not folded here, so that an address can be copied, and found by grep.
         Console().print(_text(told), soft_wrap=True)
         if told.addresses:
-            print(f"\nanother machine joins with:\npeer start --bootstrap {told.addresses[0]}")
+            print(f"\nanother peer joins with:\npeer start --bootstrap {told.addresses[0]}")
 
 
 def stop(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:

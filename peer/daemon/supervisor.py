@@ -164,7 +164,7 @@ def _print_joining_command(transport: Transport, *, people_read: bool) -> None:
     """Print what a second machine types, on a line of its own on standard output, for people and programs."""
     if transport.addresses:
         if people_read:
-            print("another machine joins with:", file=sys.stderr, flush=True)
+            print("another peer joins with:", file=sys.stderr, flush=True)
         print(f"peer start --bootstrap {transport.addresses[0]}", flush=True)
     else:
         hint = "give one with --announce, or use --announce-loopback for peers on this machine"

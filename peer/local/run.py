@@ -1,6 +1,7 @@
 """`peer swarm` from start to report."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from rich.live import Live
 from peer.config.describe import toml
 from peer.config.run_file import RunFile, read_run_file
 from peer.daemon.home import Home
-from peer.errors import HomeError, UsageError
+from peer.errors import HomeError, RunFileError, UsageError
 from peer.local.processes import LocalSwarm
 from peer.local.report import HeldOut, Report, as_text, peer_reports
 from peer.local.table import line, table
@@ -110,7 +111,12 @@ def _small_run(order: Order, folder: Path) -> RunFile:
         lines.insert(0, f'codecs = ["{order.codec}"]')
     path = folder / "run.toml"
     path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
-    return read_run_file(path)
+    try:
+        return read_run_file(path)
+    except RunFileError as error:
+        # Nobody has written that file: what can be mended are the options.
+        said = re.sub(rf"{re.escape(str(path))}:\d+: ", "", error.message)
+        raise UsageError(f"These options make no run: {said}", "Choose another codec or preset") from error
 
 
 def _start(swarm: LocalSwarm, order: Order, run_file: Path) -> None:

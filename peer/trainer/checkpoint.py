@@ -165,8 +165,11 @@ def examine(path: Path) -> Saved:
     """Return what the checkpoint at `path` says of itself, once its weights have been held to their hash.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is damaged, or none.
     """
+    if not (path / INDEX).is_file():
+        remedy = "Name one of those in checkpoints/ of a peer's home, or the home with --home."
+        raise CheckpointError(f"there is no checkpoint in {path}", remedy)
     try:
         return _examine(path)
     except _DamageError as damage:

@@ -1,8 +1,10 @@
 from pathlib import Path
 from typing import get_type_hints
 
+import pytest
 import typer
 
+from peer import Peer
 from peer.api.options import Options, arguments
 from peer.cli.main import app
 
@@ -33,3 +35,8 @@ def test_every_option_is_one_of_the_command():
     command = vars(typer.main.get_command(app))["commands"]["start"]
     known = {opt[2:].replace("-", "_") for each in command.params for opt in each.opts}
     assert set(get_type_hints(Options)) <= known - OURS
+
+
+def test_an_option_that_is_none_is_refused_where_it_is_given():
+    with pytest.raises(TypeError, match="Peer has no option devcie"):
+        Peer(home="a", devcie="cpu")

@@ -89,6 +89,12 @@ def test_the_options_are_in_the_run(tmp_path, preset, codec, steps):
     assert not draft_violations(draft)
 
 
+def test_options_that_make_no_run_are_what_is_blamed(tmp_path):
+    with pytest.raises(UsageError, match='These options make no run: codecs = "topk" must be') as caught:
+        _small_run(_order(codec="topk"), tmp_path)
+    assert "run.toml" not in caught.value.message
+
+
 def test_a_run_file_is_taken_as_it_is(tmp_path):
     (tmp_path / "mine.toml").write_text('data = {source = "text", path = "text"}\nname = "mine"\n')
     run = _given_run(_order(run_file=tmp_path / "mine.toml"))
