@@ -114,7 +114,7 @@ async def assert_serves(transport: Libp2pTransport) -> None:
         assert await ask(newcomer, contact_of(transport)) == b"are you there?"
 
 
-async def until(condition: Callable[[], object], limit: float = 10) -> None:
+async def until(condition: Callable[[], object], limit: float = 60) -> None:
     """Wait for a state for which libp2p has no event."""
     with trio.fail_after(limit):
         while not condition():  # noqa: ASYNC110
