@@ -22,7 +22,7 @@ class AskPretrained(Message, frozen=True, tag="pretrained"):
     lora: Lora | None
     context: int
     folder: str | None = None
-    """Where a folder of that name was looked for, and not found."""
+    """Where a folder of that name was looked for."""
 
 
 class AskTask(Message, frozen=True, tag="task"):

@@ -33,7 +33,7 @@ def status(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     with ControlClient(control_socket(home)) as client:
         told = client.status()
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
         # Lines are not folded here, so that an address can be copied, and found by grep.
         Console().print(_text(told), soft_wrap=True)
@@ -50,12 +50,13 @@ def stop(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         client.stop()
         client.wait_until_gone()
     if as_json:
-        _print_json(read_last_status(home))
+        print_json(read_last_status(home))
     else:
         print("stopped")
 
 
-def _print_json(told: Status | None) -> None:
+def print_json(told: Status | None) -> None:
+    """Print a status as one line of JSON; null where there is none."""
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 

@@ -1,11 +1,10 @@
 """`peer pause`, `peer resume`, `peer finish`: make room, go on, and leave without haste."""
 
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
+from peer.cli.inspect import print_json
 from peer.cli.options import AsJson, Home
 from peer.daemon.client import FINISHING, ControlClient
 from peer.daemon.last_status import read_last_status
@@ -54,18 +53,14 @@ def finish(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         client.wait_until_gone(FINISHING)
     told = read_last_status(home)
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
         print("finished" + (f" at step {told.inner_step}" if told else ""))
 
 
 def _tell(told: Status, *, as_json: bool) -> None:
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
         why = f": {printable(told.pause.reason)}" if told.pause is not None else ""
         print(f"{told.state}{why}")
-
-
-def _print_json(told: Status | None) -> None:
-    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

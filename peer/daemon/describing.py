@@ -138,13 +138,12 @@ def _question(wanted: RunFile) -> Question | None:
     if wanted.base is None:
         return None
     base = wanted.base
-    folder = wanted.path.parent.absolute() / base.source
     return AskPretrained(
         source=base.source,
         revision=base.revision,
         lora=base.lora,
         context=wanted.draft.model.context,
-        folder=None if folder.is_dir() else str(folder),
+        folder=str(wanted.path.parent.absolute() / base.source),
     )
 
 

@@ -22,7 +22,7 @@ from peer.governor.holding import Holding
 from peer.governor.limits import Limits, in_words, taken_back
 from peer.governor.readings import HomeSize, MonthUse, Readings, merge
 from peer.governor.sensors.base import Missing, Sensor
-from peer.governor.sensors.find import Device, find
+from peer.governor.sensors.find import BY_GPU, Device, find
 from peer.governor.sensors.processes import own_memory
 from peer.paths import option_for
 from peer.plan.shape import trainer_memory
@@ -40,7 +40,7 @@ PERIOD = 5.0
 STEP = 128 << 20
 """Bytes up to whose multiple the daemon's own memory is rounded."""
 
-OF_DEVICE = ("pause_for_others", "max_temperature", "max_power", "gpu_memory")
+OF_DEVICE = ("pause_for_others", *BY_GPU)
 """Limits that the device's sensors watch, or that may name GPUs which it is not."""
 
 
@@ -171,8 +171,7 @@ class Governor:
             room = Room(self._home, limits.disk, disk.checkpoint(self._manifest))
             found.append(Sensor("disk", "the size of the home", room))
         self._watching.watch(found)
-        asked = {each.key if isinstance(each, Missing) else each.serves for each in found}
-        gone = asked - self._watching.keys
+        gone = self._watching.left_alone
         self._unwatched = {key: why for key, why in self._unwatched.items() if key in gone}
         self._fresh = True
 

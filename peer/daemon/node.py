@@ -308,7 +308,7 @@ class Node:
             manifest,
             ready,
             batch=self._settings.batch or manifest.inner.batch,
-            fitted=self.reporter.fitted,
+            micro_batch=self.reporter.micro_batch,
             peers=self.swarm.membership.horizon.statistics().size,
             pace=pace,
             trainer=self.link.statistics().pid,

@@ -112,9 +112,10 @@ class TrainerProcess:
     async def wait(self) -> int:
         """Wait for its end and return the exit code: negative where a signal ended it."""
         code = await self._process.wait()
-        if self._killed:
+        killed, self._killed = self._killed, []
+        if killed:
             # A driver may take a while to let a killed process go, with the memory that the next one needs.
-            await trio.to_thread.run_sync(psutil.wait_procs, self._killed, KILL_DEADLINE)
+            await trio.to_thread.run_sync(psutil.wait_procs, killed, KILL_DEADLINE)
         return code
 
     async def end(self) -> int:

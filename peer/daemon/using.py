@@ -14,7 +14,6 @@ from peer.errors import HomeError
 from peer.governor.limits import Limits, caps_in_words, pauses_in_words
 from peer.governor.sensors.find import Device
 from peer.governor.sensors.processes import memory_of
-from peer.plan.reckon import MONTH
 from peer.plan.shape import trainer_memory
 from peer.plan.traffic import month_bytes
 from peer.telemetry import limit_events as events
@@ -31,7 +30,6 @@ _PASSING = {
     "disk_free": None,
     "fetched": None,
     "month_bytes": None,
-    "mean_rate": None,
     "taken": None,
 }
 """What is no news when it has changed."""
@@ -71,7 +69,7 @@ async def uses(
     ready: ipc.Ready,
     *,
     batch: int,
-    fitted: ipc.Fitted | None,
+    micro_batch: int | None,
     peers: int,
     pace: float,
     trainer: int | None,
@@ -82,7 +80,7 @@ async def uses(
         manifest: of the run.
         ready: what the trainer said when it began.
         batch: sequences of an inner step.
-        fitted: how many of them the trainer passes at once; None where it has not said.
+        micro_batch: how many of them the trainer passes at once; None where it has not said.
         peers: of the swarm, as far as is known.
         pace: seconds of an inner step.
         trainer: its process id.
@@ -95,10 +93,9 @@ async def uses(
         memory=ready.memory,
         ranks=ready.ranks,
         batch=batch,
-        micro_batch=fitted.micro_batch if fitted else None,
+        micro_batch=micro_batch,
         context=0 if manifest.task else manifest.model.context,
         month_bytes=month,
-        mean_rate=None if month is None else month / MONTH,
         taken=await _held(trainer) if on_processor else trainer_memory(manifest),
     )
 

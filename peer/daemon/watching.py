@@ -48,6 +48,11 @@ class Watching:
         """The limits whose sensors are read."""
         return frozenset(each.serves for each in self._sensors)
 
+    @property
+    def left_alone(self) -> frozenset[str]:
+        """The limits that were asked for and that nothing watches."""
+        return frozenset(self._told)
+
     def watch(self, found: Sequence[Found]) -> None:
         """Look at these from now on. What is gone stays gone for as long as it is asked for."""
         keys = {each.key if isinstance(each, Missing) else each.serves for each in found}

@@ -5,6 +5,9 @@ import textwrap
 from peer.telemetry.event import Event
 from peer.telemetry.format import format_bytes, printable
 
+_MONTH = 30 * 24 * 3600.0
+"""Seconds of `Uses.month_bytes`."""
+
 
 class LimitsChanged(Event, frozen=True, kw_only=True):
     """Other limits are in force: a person has changed `limits.toml`."""
@@ -104,8 +107,6 @@ class Uses(Event, frozen=True, kw_only=True):
     """Tokens of a sequence; 0 where a plug-in's task has examples of its own kind."""
     month_bytes: float | None
     """Bytes of shares each way in 30 days at the present pace; None where nothing tells."""
-    mean_rate: float | None = None
-    """The same a second."""
     taken: int | None = None
     """Bytes of memory: what the trainer has on a processor; on each GPU by reckoning, activations aside."""
     ranks: int = 1
@@ -154,7 +155,7 @@ class Uses(Event, frozen=True, kw_only=True):
         if not self.month_bytes:
             return "nothing to exchange: the run is for one alone"
         month = format_bytes(self.month_bytes)
-        return f"{_megabits(self.mean_rate or 0)} each way on average: {month} a month"
+        return f"{_megabits(self.month_bytes / _MONTH)} each way on average: {month} a month"
 
 
 def _of_model(size: int) -> str:

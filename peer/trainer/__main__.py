@@ -10,7 +10,7 @@ from peer.errors import PeerError
 from peer.trainer import session
 from peer.trainer.equipment import Equipment
 from peer.trainer.link import Link, hear_first
-from protocol.trainer import Begin, Failed
+from protocol.trainer import Begin
 
 
 def main() -> int:
@@ -36,8 +36,7 @@ def _train(sock: socket.socket, begin: Begin) -> int:
             return torchrun.run(sock, begin, ranks)
     except PeerError as error:
         with closing(Link(sock)) as link:
-            link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
-        return int(error.code)
+            return session.tell(link, error)
     with closing(Link(sock)) as link:
         return session.serve(link, begin)
 

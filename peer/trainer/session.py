@@ -45,9 +45,14 @@ def serve(link: Link, begin: Begin, meeting: Path | None = None) -> int:
     try:
         _obey(link, begin, meeting)
     except PeerError as error:
-        link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
-        return int(error.code)
+        return tell(link, error)
     return 0
+
+
+def tell(link: Link, error: PeerError) -> int:
+    """Tell the daemon of what a person can mend, and return the exit code for it."""
+    link.send(Failed(code=int(error.code), message=error.message, remedy=error.remedy))
+    return int(error.code)
 
 
 def _obey(link: Link, begin: Begin, meeting: Path | None) -> None:
@@ -105,7 +110,7 @@ def _loaded(link: Link, begin: Begin, device: torch.device) -> Iterator[Replica]
     frozen = held_in(manifest.inner, device)
     work = load(manifest, Places.of(begin), begin.shard, frozen, lambda why: link.send(Waiting(reason=why)))
     with closing(work.feed):
-        yield Replica(manifest, work, device, begin.batch)
+        yield Replica(manifest, work, device, begin.sequences)
 
 
 def _place(link: Link, begin: Begin, replica: Replica) -> tuple[Checkpoints, bool]:

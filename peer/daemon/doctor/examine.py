@@ -43,7 +43,8 @@ async def examine(settings: Settings) -> Report:
                 _unvisited("no bootstrap was named, so nothing beyond this machine was looked at")
             )
         elif transport is None:
-            findings.append(_unvisited("no bootstrap was looked at, as the port cannot be used", _AGAIN))
+            again = f"peer doctor{option_for(settings.home)} (again, once the port is free)"
+            findings.append(_unvisited("no bootstrap was looked at, as the port cannot be used", again))
         else:
             theirs = await _fetch(transport, settings, held, findings)
             if theirs is not None:
@@ -140,6 +141,3 @@ async def _visit(
 
 def _unvisited(said: str, mend: str = "") -> Finding:
     return found("manifest", Number.NO_BOOTSTRAP, "note", said, mend=mend)
-
-
-_AGAIN = "peer doctor (again, once the port is free)"

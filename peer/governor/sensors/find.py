@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from peer.governor.limits import Limits
+from peer.governor.limits import KEYS, Limits
 from peer.governor.per_gpu import PerGpu
 from peer.governor.readings import Readings
 from peer.governor.sensors import amd, apple, machine, nvidia
@@ -37,7 +37,7 @@ class Device:
 
 Found = Sensor | Missing
 
-BY_GPU = ("max_temperature", "max_power", "gpu_memory")
+BY_GPU = tuple(key for key, about in KEYS.items() if about.by_gpu)
 """Limits that may name GPUs."""
 
 
@@ -136,4 +136,4 @@ _WHAT = {
 def _named(device: Device) -> str:
     if device.gpus:
         return " and ".join(f"GPU {gpu.index}" for gpu in device.gpus)
-    return {"cpu": "the processor", "mps": "Apple's GPU"}.get(device.kind, "the GPU")
+    return {"cpu": "the processor", "mps": apple.GPU}.get(device.kind, "the GPU")

@@ -36,7 +36,7 @@ def train(link: Link, begin: Begin) -> None:
 def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: torch.device) -> None:
     manifest, spool = begin.manifest, Path(begin.spool)
     load_first_weights(manifest.model, _path(begin.weights_path), work.net)
-    voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.batch)
+    voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.sequences)
     folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
     if (saved := checkpoint.newest(folder, run_id)) is not None:
         voter.restore(saved)

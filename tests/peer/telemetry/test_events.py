@@ -49,7 +49,6 @@ USES = Uses(
     batch=8,
     context=256,
     month_bytes=31_200_000_000.0,
-    mean_rate=12_037.0,
     taken=4_500_000_000,
 )
 
@@ -299,8 +298,8 @@ def test_how_a_batch_passes_is_said_with_it(ranks, micro_batch, how):
     [
         (USES, {"month_bytes": 0.0}, "network:   nothing to exchange: the run is for one alone"),
         (USES, {"month_bytes": None}, "network:   votes of a few bytes"),
-        (USES, {"mean_rate": 400.0}, "network:   under 0.01 Mbit/s each way on average: 31.2 GB a month"),
-        (USES, {"mean_rate": 4e6}, "network:   32.0 Mbit/s each way on average: 31.2 GB a month"),
+        (USES, {"month_bytes": 1e9}, "network:   under 0.01 Mbit/s each way on average: 1.0 GB a month"),
+        (USES, {"month_bytes": 1e13}, "network:   30.9 Mbit/s each way on average: 10.0 TB a month"),
         (USES, {"context": 0}, "batch:     8 examples an inner step"),
         (USES, {"device": "cpu,cpu", "ranks": 2}, "memory:    4.5 GB now"),
         (WILL_USE, {"disk_free": None}, "disk:      its checkpoints take up to 3.4 GB"),
