@@ -50,20 +50,23 @@ def evaluate_held_out(replicas: Replicas, device: torch.device, report: Report) 
     work.net.to(device)
     several, based = len(replicas.members) > 1, bool(replicas.manifest.model.pretrained)
     parts = based + len(replicas.members) + several
-    report(0, parts)
-    before = [_judge(work, BASE, "base", None)] if based else []
     rows: list[Judged] = []
+    if based:
+        report(len(rows), parts)
+        rows.append(_judge(work, BASE, "base", None))
     for one in replicas.members:
-        report(based + len(rows), parts)
+        report(len(rows), parts)
         load_weights(one.path, work.net)
         rows.append(_judge(work, one.name, "replica", one.counters.inner_step))
     if several:
-        report(based + len(rows), parts)
+        report(len(rows), parts)
         put(average(replicas).weights, work.net)
         rows.append(_judge(work, AVERAGE, "average", None))
     report(parts, parts)
     task = replicas.manifest.task
-    return HeldOut(run_id=replicas.run_id, task=task.name if task else None, models=[*rows, *before])
+    return HeldOut(
+        run_id=replicas.run_id, task=task.name if task else None, models=[*rows[based:], *rows[:based]]
+    )
 
 
 def _judge(

@@ -53,21 +53,20 @@ def evaluate_replicas(replicas: Replicas, path: Path, device: torch.device, repo
     text = evaluate.read(path, model)
     several, based = len(replicas.members) > 1, bool(replicas.manifest.model.pretrained)
     parts = based + len(replicas.members) + several
-    before: list[Scored] = []
+    rows: list[Scored] = []
     if based:
         # No weights have been put in yet, and fresh adapters change nothing.
-        score = evaluate.score(model, text, _part(report, 0, parts))
-        before.append(_row(BASE, "base", None, score))
-    rows: list[Scored] = []
+        score = evaluate.score(model, text, _part(report, len(rows), parts))
+        rows.append(_row(BASE, "base", None, score))
     for one in replicas.members:
         loaded.put(load(one, replicas.manifest), model.net)
-        score = evaluate.score(model, text, _part(report, based + len(rows), parts))
+        score = evaluate.score(model, text, _part(report, len(rows), parts))
         rows.append(_row(one.name, "replica", one.counters.inner_step, score))
     if several:
         loaded.put(average(replicas).weights, model.net)
-        score = evaluate.score(model, text, _part(report, based + len(rows), parts))
+        score = evaluate.score(model, text, _part(report, len(rows), parts))
         rows.append(_row(AVERAGE, "average", None, score))
-    return _evaluation(path, text, replicas.run_id, [*rows, *before])
+    return _evaluation(path, text, replicas.run_id, [*rows[based:], *rows[:based]])
 
 
 def evaluate_folder(folder: Path, path: Path, device: torch.device, report: Report) -> Evaluation:

@@ -20,7 +20,7 @@ from peer.trainer.link import Closed, Link
 from peer.trainer.loop import Loop
 from peer.trainer.onebyte import train as onebyte
 from peer.trainer.replica import RefusedStateError, Replica
-from peer.trainer.work import Places, load
+from peer.trainer.work import Places, load, path_of
 from protocol.codec import digest, encode
 from protocol.trainer import Begin, Failed, Finish, StateRefused, ToTrainer, Waiting
 
@@ -135,9 +135,5 @@ def _place(link: Link, begin: Begin, replica: Replica) -> tuple[Checkpoints, boo
     elif (saved := checkpoint.newest(folder, run_id)) is not None:
         replica.restore(saved)
     else:
-        replica.begin(_path(begin.weights_path))
+        replica.begin(path_of(begin.weights_path))
     return checkpoints, saved is not None
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)

@@ -47,7 +47,7 @@ class Places:
     @classmethod
     def of(cls, begin: Begin) -> "Places":
         """Return what the daemon was told."""
-        tokenizer = _path(begin.tokenizer_path)
+        tokenizer = path_of(begin.tokenizer_path)
         return cls(begin.data_paths, tokenizer, begin.model_path, begin.allowed_task)
 
 
@@ -186,5 +186,6 @@ def evaluate(
     return compare(checkpoints, work.net, work.held_out_loss)
 
 
-def _path(name: str | None) -> Path | None:
+def path_of(name: str | None) -> Path | None:
+    """Return the path that a message names."""
     return None if name is None else Path(name)

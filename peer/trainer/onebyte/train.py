@@ -12,7 +12,7 @@ from peer.trainer.first_weights import load_first_weights
 from peer.trainer.link import Link
 from peer.trainer.onebyte.loop import Loop, read_logs
 from peer.trainer.onebyte.voter import Voter
-from peer.trainer.work import Places, Work, load
+from peer.trainer.work import Places, Work, load, path_of
 from protocol.codec import digest, encode
 from protocol.identity import public_key_of
 from protocol.trainer import Begin, Waiting
@@ -35,7 +35,7 @@ def train(link: Link, begin: Begin) -> None:
 
 def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: torch.device) -> None:
     manifest, spool = begin.manifest, Path(begin.spool)
-    load_first_weights(manifest.model, _path(begin.weights_path), work.net)
+    load_first_weights(manifest.model, path_of(begin.weights_path), work.net)
     voter = Voter(manifest, work, public_key_of(begin.peer_id), device, begin.sequences)
     folder, run_id = Path(begin.home) / "checkpoints", digest(encode(manifest))
     if (saved := checkpoint.newest(folder, run_id)) is not None:
@@ -48,7 +48,3 @@ def _train(link: Link, begin: Begin, work: Work, equipment: Equipment, device: t
     loop = Loop(link, manifest, voter, Checkpoints(voter, folder, run_id), spool, begin.stop_at)
     with voter.fitting.heeding(begin.sequences):
         loop.run()
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
